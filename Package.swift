@@ -1,0 +1,78 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is built in Swift 6 mode with warnings as errors.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+]
+
+/// Kernels are compiled at -O3 also in debug builds: the tests run real sizes.
+let kernelSettings: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-Wall", "-Werror"])]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
+}
+
+let package = Package(
+  name: "herd",
+  products: [
+    .executable(name: "herd", targets: ["herd"]),
+    .library(name: "Formats", targets: ["Formats"]),
+    .library(name: "HerdData", targets: ["Data"]),
+    .library(name: "Numerics", targets: ["Numerics"]),
+    .library(name: "Models", targets: ["Models"]),
+    .library(name: "ExpertConstruction", targets: ["ExpertConstruction"]),
+    .library(name: "Training", targets: ["Training"]),
+    .library(name: "Evaluation", targets: ["Evaluation"]),
+    .library(name: "Workflows", targets: ["Workflows"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .target(name: "CKernels", cSettings: kernelSettings),
+    library("Formats", []),
+    library("Data", ["Formats", "CZstd"]),
+    library("Numerics", ["CKernels", "COpenBLAS"]),
+    library("Models", ["Numerics", "Formats"]),
+    library(
+      "ExpertConstruction",
+      ["Models", "Numerics", "Formats", "Data", .product(name: "Crypto", package: "swift-crypto")]),
+    library("Training", ["Models", "Numerics", "Formats", "Data"]),
+    library("Evaluation", ["Models", "Numerics", "Formats", "Data"]),
+    library("Reports", []),
+    library(
+      "Workflows",
+      [
+        "ExpertConstruction", "Training", "Evaluation", "Reports", "Models", "Numerics", "Formats",
+        "Data", .product(name: "Yams", package: "Yams"),
+      ]),
+    .executableTarget(
+      name: "herd",
+      dependencies: [
+        "Workflows", "Reports", "Formats",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    tests("FormatsTests", ["Formats"]),
+    tests("DataTests", ["Data", "Formats"]),
+    tests("NumericsTests", ["Numerics", "CKernels"]),
+    tests("ModelsTests", ["Models", "Numerics", "Formats"]),
+    tests("ExpertConstructionTests", ["ExpertConstruction", "Models", "Formats"]),
+    tests("TrainingTests", ["Training", "Models", "Numerics"]),
+    tests("EvaluationTests", ["Evaluation", "Models", "Data"]),
+    tests("ReportsTests", ["Reports"]),
+    tests("WorkflowsTests", ["Workflows"]),
+    tests("CommandTests", ["herd"]),
+  ]
+)

@@ -1,0 +1,3 @@
+#ifndef HERD_CKERNELS_H
+#define HERD_CKERNELS_H
+#endif
