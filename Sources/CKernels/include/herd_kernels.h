@@ -52,6 +52,13 @@ typedef struct {
   // dx (+)= gradient of x; dw += gradient of w (both optional, NULL skips).
   void (*rms_norm_backward)(const void *dy, const void *x, const void *w, const void *reciprocal,
                             void *dx, void *dw, long rows, long cols, int accumulate_dx);
+
+  // sigmoid_gate.h ----------------------------------------------------------------------------
+  // y_r = sigmoid(score_r) · x_r
+  void (*sigmoid_gate_forward)(const void *x, const void *scores, void *y, long rows, long cols);
+  // Sets dx and dscores.
+  void (*sigmoid_gate_backward)(const void *dy, const void *x, const void *scores, void *dx,
+                                void *dscores, long rows, long cols);
 } hk_kernels;
 
 // The best instruction set this machine runs.

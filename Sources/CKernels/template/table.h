@@ -16,6 +16,7 @@
 #include "cast.h"
 #include "gemv.h"
 #include "rms_norm.h"
+#include "sigmoid_gate.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -35,4 +36,6 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .gemv = FN(gemv),
     .rms_norm_forward = FN(rms_norm_forward),
     .rms_norm_backward = FN(rms_norm_backward),
+    .sigmoid_gate_forward = FN(sigmoid_gate_forward),
+    .sigmoid_gate_backward = FN(sigmoid_gate_backward),
 };
