@@ -39,6 +39,9 @@ public struct FileError: Error, Equatable, Sendable {
   init(_ operation: String, _ path: String) {
     self.init(operation, path, .system(errno))
   }
+
+  /// The same error about `path`, for files written under another name than they will have.
+  func named(_ path: String) -> FileError { FileError(operation, path, reason) }
 }
 
 extension FileError: CustomStringConvertible {
@@ -53,7 +56,7 @@ extension FileError.Reason: CustomStringConvertible {
       "\(bytes) bytes are more than the limit of \(limit); check that this is the right file"
     case .endOfFile(let expected):
       "the file ends before byte \(expected); it was cut short or changed, fetch it again"
-    case .exists: "it already exists; choose another name or pass --force to replace it"
+    case .exists: "it already exists; choose another name, or replace it with --force"
     case .notAFile: "not a regular file; give the path of a file"
     case .notAFolder: "not a folder; give the path of a folder"
     case .unsafeReplacement:

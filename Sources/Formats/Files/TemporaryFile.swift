@@ -21,6 +21,11 @@ final class TemporaryFile: Sendable {
   /// Brings the bytes to the disk and gives the file its name.
   func commit() throws(FileError) {
     try descriptor.synchronize()
+    try publish()
+  }
+
+  /// Gives the file its name.
+  func publish() throws(FileError) {
     guard rename(descriptor.path, finalPath) == 0 else { throw FileError("rename", finalPath) }
     committed.store(true, ordering: .relaxed)
   }

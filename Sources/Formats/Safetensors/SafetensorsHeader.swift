@@ -62,7 +62,7 @@ public struct SafetensorsHeader: Equatable, Sendable {
   /// Lays out a file: later element types first, then by name, without gaps.
   ///
   /// - Parameters:
-  ///   - declarations: The tensors to be written, with distinct names.
+  ///   - declarations: The tensors to be written, with distinct names other than `__metadata__`.
   ///   - metadata: The free-form `__metadata__`; left out when empty.
   public init(
     _ declarations: [TensorDeclaration], metadata: [String: String]
@@ -73,8 +73,15 @@ public struct SafetensorsHeader: Equatable, Sendable {
     }
     var tensors: [TensorDescription] = []
     tensors.reserveCapacity(sorted.count)
+    var names = NameIndex(minimumCapacity: sorted.count)
     var end = 0
-    for tensor in sorted {
+    for (position, tensor) in sorted.enumerated() {
+      guard !haveSameBytes(tensor.name, "__metadata__"),
+        names.insert(tensor.name, at: position, names: { sorted[$0].name }) == nil
+      else {
+        let detail = "tensor name \(quoted(tensor.name)) is reserved or taken; choose another"
+        throw SafetensorsError("", .invalidHeaderDeserialization(detail: detail))
+      }
       let bytes: Int
       switch TensorSize(tensor.elementType, tensor.shape) {
       case .bytes(let count): bytes = count
