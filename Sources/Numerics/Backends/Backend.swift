@@ -1,5 +1,10 @@
 /// Everything a device implements: memory, and the kernels each operation's file declares.
-package protocol Backend: MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels {
+package protocol Backend:
+  MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
+  EmbeddingKernels,
+  RoPEKernels,
+  SwiGLUKernels
+{
   var description: DeviceDescription { get }
 }
 
