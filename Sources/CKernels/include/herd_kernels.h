@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "herd_attention.h"
+
 typedef enum { HK_SCALAR = 0, HK_AVX2 = 1, HK_AVX512 = 2 } hk_isa;
 
 // 16-bit storage formats of weights.
@@ -78,6 +80,31 @@ typedef struct {
   // Gradients of gate and up, each set or added to; NULL skips one.
   void (*swiglu_backward)(const void *dy, const void *gate, const void *up, void *dgate, void *dup,
                           long n, int accumulate_gate, int accumulate_up);
+
+  // attention.h -------------------------------------------------------------------------------
+  // Packs one block of one head's keys (transposed) and values.
+  void (*attention_pack)(const hk_attention *s, long key_head, long block, void *packed);
+  // Output and log-sum-exp of some tokens for the queries of one key head, from its packed blocks,
+  // the first of which is `first_block`.
+  void (*attention_forward)(const hk_attention *s, long key_head, long token_start, long token_end,
+                            const void *packed, long first_block, void *scratch);
+
+  // attention_decode.h ------------------------------------------------------------------------
+  // All tokens over keys key_start..<key_end only, and the merge of consecutive such chunks.
+  void (*attention_decode)(const hk_attention *s, long key_head, long key_start, long key_end,
+                           void *partial, void *scratch);
+  void (*attention_merge)(const hk_attention *s, long key_head, long chunks, const void *partials);
+
+  // attention_backward.h ----------------------------------------------------------------------
+  // Gathers rows of one key head for the next kernel.
+  void (*attention_gather)(const hk_attention *s, const void *dy, long key_head, long token_start,
+                           long token_end, void *gathered);
+  // Sets dkey and dvalue of one block and head; adds to that head's dquery rows.
+  void (*attention_backward)(const hk_attention *s, long key_head, long block, const void *gathered,
+                             void *dquery_rows, void *dkey, void *dvalue, void *scratch);
+  // Sums partial dquery rows of one key head into the tensor.
+  void (*attention_scatter)(const hk_attention *s, long key_head, long token_start, long token_end,
+                            const void *dquery_rows, long parts, long part_stride, void *dquery);
 } hk_kernels;
 
 // The best instruction set this machine runs.

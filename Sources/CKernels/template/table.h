@@ -24,6 +24,11 @@
 #include "rms_norm.h"
 #include "sigmoid_gate.h"
 
+#include "block_product.h"
+
+#include "attention.h"
+#include "attention_backward.h"
+#include "attention_decode.h"
 #include "rope.h"
 #include "swiglu.h"
 
@@ -53,4 +58,11 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .rope = FN(rope),
     .swiglu_forward = FN(swiglu_forward),
     .swiglu_backward = FN(swiglu_backward),
+    .attention_pack = FN(attention_pack),
+    .attention_forward = FN(attention_forward),
+    .attention_decode = FN(attention_decode),
+    .attention_merge = FN(attention_merge),
+    .attention_gather = FN(attention_gather),
+    .attention_backward = FN(attention_backward),
+    .attention_scatter = FN(attention_scatter),
 };
