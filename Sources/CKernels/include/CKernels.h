@@ -2,6 +2,7 @@
 #ifndef HERD_CKERNELS_H
 #define HERD_CKERNELS_H
 
+#include "herd_finite.h"
 #include "herd_kernels.h"
 #include "herd_pool.h"
 

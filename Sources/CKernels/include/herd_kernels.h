@@ -52,6 +52,32 @@ typedef struct {
   // dx (+)= gradient of x; dw += gradient of w (both optional, NULL skips).
   void (*rms_norm_backward)(const void *dy, const void *x, const void *w, const void *reciprocal,
                             void *dx, void *dw, long rows, long cols, int accumulate_dx);
+
+  // sigmoid_gate.h ----------------------------------------------------------------------------
+  // y_r = sigmoid(score_r) · x_r
+  void (*sigmoid_gate_forward)(const void *x, const void *scores, void *y, long rows, long cols);
+  // Sets dx and dscores.
+  void (*sigmoid_gate_backward)(const void *dy, const void *x, const void *scores, void *dx,
+                                void *dscores, long rows, long cols);
+
+  // exp.h -------------------------------------------------------------------------------------
+  // y = e^x
+  void (*exponential)(const void *x, void *y, long n);
+
+  // rope.h ------------------------------------------------------------------------------------
+  // cosines[r, i] = cos(positions[r] * inverse_frequencies[i]), sines likewise; [rows, half].
+  void (*rope_table)(const int32_t *positions, const void *inverse_frequencies, void *cosines,
+                     void *sines, long rows, long half);
+  // y (+)= x with every pair (i, i + half) of every head turned by its angle, or back by it.
+  void (*rope)(const void *x, const void *cosines, const void *sines, void *y, long rows,
+               long heads, long half, int inverse, int accumulate);
+
+  // swiglu.h ----------------------------------------------------------------------------------
+  // y = gate * sigmoid(gate) * up
+  void (*swiglu_forward)(const void *gate, const void *up, void *y, long n);
+  // Gradients of gate and up, each set or added to; NULL skips one.
+  void (*swiglu_backward)(const void *dy, const void *gate, const void *up, void *dgate, void *dup,
+                          long n, int accumulate_gate, int accumulate_up);
 } hk_kernels;
 
 // The best instruction set this machine runs.

@@ -6,7 +6,13 @@ public struct JSONObject: Sendable {
   /// One key and its value.
   public typealias Element = (key: String, value: JSON)
 
-  private var entries: [Element] = []
+  /// A struct, not a tuple: arrays of tuples are destroyed through run-time metadata, slowly.
+  private struct Entry: Sendable {
+    let key: String
+    var value: JSON
+  }
+
+  private var entries: [Entry] = []
   /// Built only for objects with more members than a scan handles well.
   private var index: NameIndex?
 
@@ -47,17 +53,14 @@ public struct JSONObject: Sendable {
 
   /// Appends a member unless its key is taken, and says whether it did.
   mutating func appendIfNew(_ key: String, _ value: JSON) -> Bool {
-    if index != nil {
-      let entries = entries
-      guard index?.insert(key, at: entries.count, names: { entries[$0].key }) == nil else {
-        return false
-      }
-      _ = consume entries
-      self.entries.append((key, value))
+    guard index != nil else {
+      guard position(of: key) == nil else { return false }
+      append(key, value)
       return true
     }
-    guard position(of: key) == nil else { return false }
-    append(key, value)
+    let taken = index?.insert(key, at: entries.count) { entries[$0].key }
+    guard taken == nil else { return false }
+    entries.append(Entry(key: key, value: value))
     return true
   }
 
@@ -68,15 +71,12 @@ public struct JSONObject: Sendable {
 
   private mutating func append(_ key: String, _ value: JSON) {
     if entries.isEmpty { entries.reserveCapacity(4) }
-    entries.append((key, value))
-    if index != nil || entries.count > Self.largestScan { extendIndex() }
-  }
-
-  private mutating func extendIndex() {
-    guard var index = index.take() else { return rebuildIndex() }
-    let last = entries.count - 1
-    _ = index.insert(entries[last].key, at: last) { entries[$0].key }
-    self.index = consume index
+    entries.append(Entry(key: key, value: value))
+    if index != nil {
+      _ = index?.insert(key, at: entries.count - 1) { entries[$0].key }
+    } else if entries.count > Self.largestScan {
+      rebuildIndex()
+    }
   }
 
   private mutating func rebuildIndex() {
@@ -95,7 +95,9 @@ public struct JSONObject: Sendable {
 extension JSONObject: RandomAccessCollection {
   public var startIndex: Int { 0 }
   public var endIndex: Int { entries.count }
-  public subscript(position: Int) -> Element { entries[position] }
+  public subscript(position: Int) -> Element {
+    (entries[position].key, entries[position].value)
+  }
 }
 
 extension JSONObject: Equatable {

@@ -1,3 +1,5 @@
+import Glibc
+
 extension JSONParser {
   mutating func number() throws(JSONError) -> JSONNumber {
     let length = numberLength(bytes, from: cursor)
@@ -6,9 +8,9 @@ extension JSONParser {
     if cursor + length < bytes.count, bytes[cursor + length] &- 0x30 < 10 {
       throw error(.malformedNumber)
     }
-    let digits = UnsafeRawBufferPointer(rebasing: bytes[cursor..<cursor + length])
+    let lexeme = decode(cursor, cursor + length)
     cursor += length
-    return JSONNumber(uncheckedLexeme: String(decoding: digits, as: UTF8.self))
+    return JSONNumber(uncheckedLexeme: lexeme)
   }
 
   /// Reads a string whose opening quote is at the cursor.
@@ -18,7 +20,8 @@ extension JSONParser {
     skipPlainBytes()
     guard cursor < bytes.count else { throw error(.truncated(expected: "a closing `\"`")) }
     guard bytes[cursor] != UInt8(ascii: "\"") else {
-      let text = try decode(UnsafeRawBufferPointer(rebasing: bytes[start..<cursor]), start)
+      let text = decode(start, cursor)
+      guard isFaithful(text, start, cursor) else { throw error(.invalidUTF8, at: start) }
       cursor += 1
       return text
     }
@@ -75,13 +78,21 @@ extension JSONParser {
     cursor = index
   }
 
-  private func decode(
-    _ raw: UnsafeRawBufferPointer, _ start: Int
-  ) throws(JSONError) -> String {
-    guard let text = String(validating: raw, as: UTF8.self) else {
-      throw error(.invalidUTF8, at: start)
+  private func decode(_ start: Int, _ end: Int) -> String {
+    // The standard library's fast path wants bound bytes, not raw ones.
+    bytes.withMemoryRebound(to: UInt8.self) {
+      String(decoding: UnsafeBufferPointer(rebasing: $0[start..<end]), as: UTF8.self)
     }
-    return text
+  }
+
+  /// Whether decoding replaced nothing: it replaces what is not UTF-8.
+  private func isFaithful(_ text: String, _ start: Int, _ end: Int) -> Bool {
+    guard text.utf8.count == end - start else { return false }
+    var text = text
+    return text.withUTF8 { decoded in
+      guard let source = bytes.baseAddress, let decoded = decoded.baseAddress else { return true }
+      return memcmp(source + start, decoded, end - start) == 0
+    }
   }
 
   private mutating func escape() throws(JSONError) {

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A hash table from names to positions in a list of names that the caller keeps.
 ///
 /// Names are compared by their UTF-8 bytes. `Dictionary<String, Int>` would merge canonically
@@ -65,11 +67,13 @@ struct NameIndex: Sendable {
 
 /// Whether two strings have the same UTF-8 bytes.
 func haveSameBytes(_ left: String, _ right: String) -> Bool {
-  guard left.utf8.count == right.utf8.count else { return false }
+  let length = left.utf8.count
+  guard length == right.utf8.count else { return false }
   var (left, right) = (left, right)
   return left.withUTF8 { a in
     right.withUTF8 { b in
-      a.elementsEqual(b)
+      guard let a = a.baseAddress, let b = b.baseAddress else { return true }
+      return memcmp(a, b, length) == 0
     }
   }
 }

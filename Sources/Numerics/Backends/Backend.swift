@@ -1,5 +1,11 @@
 /// Everything a device implements: memory, and the kernels each operation's file declares.
-package protocol Backend: MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels {
+package protocol Backend:
+  MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
+  SigmoidGateKernels,
+  EmbeddingKernels,
+  RoPEKernels,
+  SwiGLUKernels
+{
   var description: DeviceDescription { get }
 }
 
