@@ -5,12 +5,15 @@ import Numerics
 /// The resume checkpoints of one stage: folders `step-N` of which the newest whole one counts.
 ///
 /// A checkpoint is written into a hidden sibling, brought to the disk and renamed, and only then are
-/// older ones removed, so that at every moment a whole one exists once there has been one.
+/// older ones removed, so that at every moment a whole one exists once there has been one. The one
+/// before the newest is kept too, should a disk lose what it had confirmed.
 public final class CheckpointStore {
   /// The folder that holds the `step-N` folders, such as `RUN/STAGE/checkpoint`.
   public let folder: String
   private let settings: JSONObject
   private let note: (String) -> Void
+  /// The step of the newest checkpoint known to be whole.
+  private var lastGood: Int?
 
   static let stateFile = "state.json"
   private static let prefix = "step-"
@@ -47,7 +50,9 @@ public final class CheckpointStore {
       do {
         let description = try describe(step)
         try checkSettings(description)
-        return try read(step, description, in: context)
+        let state = try read(step, description, in: context)
+        lastGood = step
+        return state
       } catch let error as ChangedSettings {
         throw TrainingError("\(path): \(error.message)")
       } catch {
@@ -110,7 +115,7 @@ public final class CheckpointStore {
 
   // MARK: - Writing
 
-  /// Writes a checkpoint, then removes all others.
+  /// Writes a checkpoint, then removes all but it and the newest older one.
   ///
   /// - Throws: ``TrainingError`` when it cannot be written, such as on a full disk; the last one is
   ///   untouched then.
@@ -129,13 +134,15 @@ public final class CheckpointStore {
         JSON.object(description).serialized(indent: 2) + "\n", to: output.path(of: Self.stateFile))
       try output.commit()
     } catch {
-      throw TrainingError("\(error)\(lastGood(before: state.step))")
+      throw TrainingError("\(error)\(advice)")
     }
-    removeAll(but: state.step)
+    let previous = lastGood
+    lastGood = state.step
+    remove(steps.filter { $0 != state.step && $0 != previous })
   }
 
   /// Removes every checkpoint, for a stage whose result is safe elsewhere.
-  public func removeAll() { removeAll(but: nil) }
+  public func removeAll() { remove(steps) }
 
   private func write(
     _ state: TrainingState, to folder: String, in context: Context
@@ -159,21 +166,22 @@ public final class CheckpointStore {
     return sums
   }
 
-  private func removeAll(but kept: Int?) {
-    for name in (try? Files.names(inFolder: folder)) ?? [] {
-      guard let step = Self.step(of: name), step != kept else { continue }
-      // An old checkpoint that stays costs space only.
-      try? Files.remove("\(folder)/\(name)")
-    }
+  private func remove(_ steps: some Sequence<Int>) {
+    // An old checkpoint that stays costs space only.
+    for step in steps { try? Files.remove(path(of: step)) }
   }
 
-  private func lastGood(before step: Int) -> String {
-    let steps = ((try? Files.names(inFolder: folder)) ?? []).compactMap(Self.step(of:))
-    guard let last = steps.filter({ $0 != step }).max() else { return "" }
-    return "; the checkpoint of step \(last) in \(folder) is whole, run again to go on from it"
+  private var advice: String {
+    guard let lastGood else { return "" }
+    return "; the checkpoint of step \(lastGood) in \(folder) is whole, run again to go on from it"
   }
 
   // MARK: -
+
+  /// The steps there are folders for.
+  private var steps: [Int] {
+    ((try? Files.names(inFolder: folder)) ?? []).compactMap(Self.step(of:))
+  }
 
   private func path(of step: Int) -> String { "\(folder)/\(Self.prefix)\(step)" }
 
