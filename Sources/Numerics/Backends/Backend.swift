@@ -1,15 +1,11 @@
 /// Everything a device implements: memory, and the kernels each operation's file declares.
 package protocol Backend:
   MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
-  MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
   SigmoidGateKernels,
   EmbeddingKernels,
   RoPEKernels,
   SwiGLUKernels,
   AttentionKernels
-  EmbeddingKernels,
-  RoPEKernels,
-  SwiGLUKernels
 {
   var description: DeviceDescription { get }
 }
