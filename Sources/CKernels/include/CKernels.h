@@ -3,6 +3,7 @@
 #define HERD_CKERNELS_H
 
 #include "herd_kernels.h"
+#include "herd_memory.h"
 #include "herd_pool.h"
 
 #endif

@@ -16,6 +16,10 @@
 #include "cast.h"
 #include "gemv.h"
 #include "rms_norm.h"
+#include "softmax_loss.h"
+#include "routing.h"
+#include "experts.h"
+#include "training.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -35,4 +39,16 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .gemv = FN(gemv),
     .rms_norm_forward = FN(rms_norm_forward),
     .rms_norm_backward = FN(rms_norm_backward),
+    .arg_max = FN(arg_max),
+    .cross_entropy_rows = FN(cross_entropy_rows),
+    .log_sum_exp = FN(log_sum_exp),
+    .z_loss_backward = FN(z_loss_backward),
+    .route_forward = FN(route_forward),
+    .route_backward = FN(route_backward),
+    .gather_rows = FN(gather_rows),
+    .scatter_add_rows = FN(scatter_add_rows),
+    .expert_swiglu_forward = FN(expert_swiglu_forward),
+    .expert_swiglu_backward = FN(expert_swiglu_backward),
+    .scaled_difference = FN(scaled_difference),
+    .adamw = FN(adamw),
 };

@@ -1,5 +1,7 @@
 /// Everything a device implements: memory, and the kernels each operation's file declares.
-package protocol Backend: MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels {
+package protocol Backend: MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
+  CrossEntropyKernels, AlignmentLossKernels
+{
   var description: DeviceDescription { get }
 }
 
