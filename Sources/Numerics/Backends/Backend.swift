@@ -1,6 +1,7 @@
 /// Everything a device implements: memory, and the kernels each operation's file declares.
 package protocol Backend: MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
-  CrossEntropyKernels, AlignmentLossKernels
+  CrossEntropyKernels, AlignmentLossKernels, RoutingKernels, ExpertDispatchKernels,
+  MixtureOfExpertsKernels
 {
   var description: DeviceDescription { get }
 }
