@@ -1,7 +1,7 @@
 /// Everything a device implements: memory, and the kernels each operation's file declares.
 package protocol Backend: MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
   CrossEntropyKernels, AlignmentLossKernels, RoutingKernels, ExpertDispatchKernels,
-  MixtureOfExpertsKernels
+  MixtureOfExpertsKernels, RouterLossKernels, AdamWKernels
 {
   var description: DeviceDescription { get }
 }
@@ -17,4 +17,8 @@ package protocol MemoryKernels: AnyObject, Sendable {
   func download(_ tensor: Tensor, into destination: UnsafeMutableRawBufferPointer)
   func downloadFloats(_ tensor: Tensor) -> [Float]
   func downloadDoubles(_ tensor: Tensor) -> [Double]
+  /// What the allocator holds.
+  var memory: MemoryStatistics { get }
+  /// Gives cached memory back to the system.
+  func trim()
 }
