@@ -10,9 +10,9 @@ final class TemporaryFolder {
 
   init() {
     var template = Array("/tmp/herd-construction-XXXXXX".utf8CString)
-    _ = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress) }
-    path = template.withUnsafeBufferPointer { buffer in
-      buffer.baseAddress.map { String(cString: $0) } ?? "/tmp"
+    path = template.withUnsafeMutableBufferPointer { buffer in
+      guard let start = buffer.baseAddress, let made = mkdtemp(start) else { return "/tmp" }
+      return String(cString: made)
     }
   }
 
