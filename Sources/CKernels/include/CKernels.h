@@ -2,7 +2,9 @@
 #ifndef HERD_CKERNELS_H
 #define HERD_CKERNELS_H
 
+#include "herd_finite.h"
 #include "herd_kernels.h"
+#include "herd_memory.h"
 #include "herd_pool.h"
 
 #endif

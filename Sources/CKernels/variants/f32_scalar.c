@@ -7,5 +7,6 @@
 #define IS_DOUBLE 0
 #define VARIANT f32_scalar
 #define FAST 0
+#define VECTOR_BYTES 16
 
 #include "../template/table.h"

@@ -1,5 +1,15 @@
 /// Everything a device implements: memory, and the kernels each operation's file declares.
-package protocol Backend: MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels {
+package protocol Backend:
+  MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
+  SigmoidGateKernels,
+  EmbeddingKernels,
+  RoPEKernels,
+  SwiGLUKernels,
+  AttentionKernels,
+  CrossEntropyKernels, AlignmentLossKernels,
+  RoutingKernels, ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
+  AdamWKernels
+{
   var description: DeviceDescription { get }
 }
 
@@ -14,4 +24,8 @@ package protocol MemoryKernels: AnyObject, Sendable {
   func download(_ tensor: Tensor, into destination: UnsafeMutableRawBufferPointer)
   func downloadFloats(_ tensor: Tensor) -> [Float]
   func downloadDoubles(_ tensor: Tensor) -> [Double]
+  /// What the allocator holds.
+  var memory: MemoryStatistics { get }
+  /// Gives cached memory back to the system.
+  func trim()
 }

@@ -31,6 +31,11 @@ extension Context {
       WeightedSumNode(terms: terms.map { ($0.weight, $0.scalar.slot) }))
   }
 
+  /// Copies the values of `source` into the memory of `destination`; no gradient flows.
+  public func copy(_ source: Tensor, into destination: Tensor) {
+    backend.copy(source, into: destination)
+  }
+
   /// The values in another element type; no gradient flows.
   public func cast(_ x: Tensor, to dtype: DType) -> Tensor {
     if x.dtype == dtype { return x.detached() }
