@@ -1,12 +1,6 @@
 import Formats
 import Numerics
 
-/// Gives the inputs of each layer's MLP on calibration text, layer after layer.
-public protocol CalibrationSource {
-  /// The inputs of layer `index`; asked for each layer once, in ascending order.
-  func inputs(ofLayer index: Int) throws -> any LayerInputs
-}
-
 /// Carries out a plan: reads, divides, proves and writes layer after layer.
 ///
 /// While one layer is divided and proved, the next is read and hashed and the previous is written;

@@ -1,4 +1,3 @@
-import Glibc
 import Numerics
 
 /// The check that a written layer with every expert chosen computes what the dense layer does.
@@ -56,13 +55,9 @@ struct LayerProof {
   }
 
   private func output(of weights: MLPWeights) -> [Float] {
-    var hidden = context.read(context.linear(x_TD, weight: weights.gate_ID))
-    let up = context.read(context.linear(x_TD, weight: weights.up_ID))
-    for index in hidden.indices {
-      hidden[index] = hidden[index] / (1 + expf(-hidden[index])) * up[index]
-    }
-    return context.read(
-      context.linear(
-        context.tensor(hidden, [Self.vectors, weights.width]), weight: weights.down_DI))
+    let hidden = context.swiglu(
+      gate: context.linear(x_TD, weight: weights.gate_ID),
+      up: context.linear(x_TD, weight: weights.up_ID))
+    return context.read(context.linear(hidden, weight: weights.down_DI))
   }
 }

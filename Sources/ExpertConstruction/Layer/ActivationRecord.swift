@@ -1,4 +1,3 @@
-import Glibc
 import Numerics
 
 /// How strongly each neuron of an MLP took part in each calibration token.
@@ -27,15 +26,15 @@ struct ActivationRecord {
           .damagedSource, "calibration inputs of shape \(batch.shape) do not fit this layer")
       }
       context.write(context.read(batch), toRows: rows, of: x_TD)
-      var values = context.read(context.linear(batch, weight: weights.gate_ID))
-      let up = context.read(context.linear(batch, weight: weights.up_ID))
+      var values = context.read(
+        context.swiglu(
+          gate: context.linear(batch, weight: weights.gate_ID),
+          up: context.linear(batch, weight: weights.up_ID)))
       for row in 0..<batch.rows {
         for neuron in 0..<width {
-          let index = row * width + neuron
-          let gate = values[index]
-          let weighted = abs(gate / (1 + expf(-gate)) * up[index]) * norms[neuron]
+          let weighted = abs(values[row * width + neuron]) * norms[neuron]
           sums[neuron] += Double(weighted)
-          values[index] = weighted * weighted
+          values[row * width + neuron] = weighted * weighted
         }
       }
       context.write(values, toRows: rows, of: energy_TI)
