@@ -4,6 +4,7 @@
 
 #include "herd_finite.h"
 #include "herd_kernels.h"
+#include "herd_memory.h"
 #include "herd_pool.h"
 
 #endif

@@ -8,10 +8,26 @@
 
 #include <stdint.h>
 
+#include "herd_attention.h"
+
 typedef enum { HK_SCALAR = 0, HK_AVX2 = 1, HK_AVX512 = 2 } hk_isa;
 
 // 16-bit storage formats of weights.
 typedef enum { HK_BF16 = 0, HK_F16 = 1 } hk_half;
+
+// How the weights of a token's chosen experts follow from its router logits.
+typedef enum {
+  HK_RENORMALIZED = 0,  // scale * softmax over the chosen
+  HK_SOFTMAX = 1,       // scale * softmax over all
+  HK_GAINED = 2,        // 1 + softmax over all * gain
+  HK_UNIFORM = 3        // scale
+} hk_combination;
+
+// One AdamW step; the corrections are 1 - beta^step.
+typedef struct {
+  double learning_rate, beta1, beta2, epsilon, weight_decay, correction1, correction2;
+  double gradient_scale;
+} hk_adamw;
 
 typedef struct {
   const char *name;
@@ -78,6 +94,81 @@ typedef struct {
   // Gradients of gate and up, each set or added to; NULL skips one.
   void (*swiglu_backward)(const void *dy, const void *gate, const void *up, void *dgate, void *dup,
                           long n, int accumulate_gate, int accumulate_up);
+
+  // attention.h -------------------------------------------------------------------------------
+  // Packs one block of one head's keys (transposed) and values.
+  void (*attention_pack)(const hk_attention *s, long key_head, long block, void *packed);
+  // Output and log-sum-exp of some tokens for the queries of one key head, from its packed blocks,
+  // the first of which is `first_block`.
+  void (*attention_forward)(const hk_attention *s, long key_head, long token_start, long token_end,
+                            const void *packed, long first_block, void *scratch);
+
+  // attention_decode.h ------------------------------------------------------------------------
+  // All tokens over keys key_start..<key_end only, and the merge of consecutive such chunks.
+  void (*attention_decode)(const hk_attention *s, long key_head, long key_start, long key_end,
+                           void *partial, void *scratch);
+  void (*attention_merge)(const hk_attention *s, long key_head, long chunks, const void *partials);
+
+  // attention_backward.h ----------------------------------------------------------------------
+  // Gathers rows of one key head for the next kernel.
+  void (*attention_gather)(const hk_attention *s, const void *dy, long key_head, long token_start,
+                           long token_end, void *gathered);
+  // Sets dkey and dvalue of one block and head; adds to that head's dquery rows.
+  void (*attention_backward)(const hk_attention *s, long key_head, long block, const void *gathered,
+                             void *dquery_rows, void *dkey, void *dvalue, void *scratch);
+  // Sums partial dquery rows of one key head into the tensor.
+  void (*attention_scatter)(const hk_attention *s, long key_head, long token_start, long token_end,
+                            const void *dquery_rows, long parts, long part_stride, void *dquery);
+  // softmax_loss.h ----------------------------------------------------------------------------
+  // Index of the largest value, the first of equals.
+  long (*arg_max)(const void *x, long n);
+  // ce[r] = logsumexp(logits_r) - logits_r[target] (0 when the target is out of range) and, with a
+  // teacher, kl[r] = KL(softmax(teacher_r) || softmax(logits_r)). Overwrites both arrays: with
+  // weights, logits become the gradient of Σ_r weights[r] * (ce_share * ce[r] + kl_share * kl[r]).
+  void (*cross_entropy_rows)(void *logits, void *teacher, const int32_t *targets,
+                             const void *weights, double ce_share, double kl_share, void *ce,
+                             void *kl, long rows, long cols);
+  // y[r] = log Σ exp(x_r)
+  void (*log_sum_exp)(const void *x, void *y, long rows, long cols);
+  // dx (+)= alpha * lse[r] * softmax(x_r)
+  void (*z_loss_backward)(double alpha, const void *x, const void *lse, void *dx, long rows,
+                          long cols, int accumulate);
+
+  // routing.h ---------------------------------------------------------------------------------
+  // Chooses the k largest of logits + bias per row (ties: lower id) and weighs them.
+  void (*route_forward)(const void *logits, const void *bias, const void *gain,
+                        hk_combination combination, double scale, int32_t *experts, void *weights,
+                        void *probabilities, long rows, long n, long k);
+  // dlogits (+)=, dgain +=; every gradient array may be NULL.
+  void (*route_backward)(const void *dweights, const void *dprobabilities, const void *gain,
+                         hk_combination combination, double scale, const int32_t *experts,
+                         const void *weights, const void *probabilities, void *dlogits,
+                         void *dgain, long rows, long n, long k, int accumulate);
+
+  // experts.h ---------------------------------------------------------------------------------
+  // y[r] = x[slots[r] / top_k], where rows of x lie `stride` apart.
+  void (*gather_rows)(const void *x, const int32_t *slots, long top_k, long stride, void *y,
+                      long rows, long cols);
+  // y[slots[r] / top_k] += x[r], where rows of y lie `stride` apart.
+  void (*scatter_add_rows)(const void *x, const int32_t *slots, long top_k, long stride, void *y,
+                           long rows, long cols);
+  // hidden = weights[slots[r]] * silu(gate) * up
+  void (*expert_swiglu_forward)(const void *gate, const void *up, const void *weights,
+                                const int32_t *slots, void *hidden, long rows, long cols);
+  // In: gate, up, and the gradient of silu(gate) * up before weighting in `pulled`.
+  // Out: gradients of gate and up in their place, the weighted hidden values in `pulled`, and
+  // dweights[slots[r]] (+)= <pulled, silu(gate) * up> (NULL skips).
+  void (*expert_swiglu_backward)(void *gate, void *up, void *pulled, const void *weights,
+                                 void *dweights, const int32_t *slots, long rows, long cols,
+                                 int accumulate_dweights);
+
+  // training.h --------------------------------------------------------------------------------
+  // y = alpha * (a - b) (+ y)
+  void (*scaled_difference)(double alpha, const void *a, const void *b, void *y, long n,
+                            int accumulate);
+  // Decoupled weight decay, then Adam's step; value and moments change in place.
+  void (*adamw)(void *value, const void *gradient, void *moment1, void *moment2, long n,
+                const hk_adamw *settings);
 } hk_kernels;
 
 // The best instruction set this machine runs.

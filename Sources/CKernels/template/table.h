@@ -24,8 +24,17 @@
 #include "rms_norm.h"
 #include "sigmoid_gate.h"
 
+#include "block_product.h"
+
+#include "attention.h"
+#include "attention_backward.h"
+#include "attention_decode.h"
 #include "rope.h"
 #include "swiglu.h"
+#include "softmax_loss.h"
+#include "routing.h"
+#include "experts.h"
+#include "training.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -53,4 +62,23 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .rope = FN(rope),
     .swiglu_forward = FN(swiglu_forward),
     .swiglu_backward = FN(swiglu_backward),
+    .attention_pack = FN(attention_pack),
+    .attention_forward = FN(attention_forward),
+    .attention_decode = FN(attention_decode),
+    .attention_merge = FN(attention_merge),
+    .attention_gather = FN(attention_gather),
+    .attention_backward = FN(attention_backward),
+    .attention_scatter = FN(attention_scatter),
+    .arg_max = FN(arg_max),
+    .cross_entropy_rows = FN(cross_entropy_rows),
+    .log_sum_exp = FN(log_sum_exp),
+    .z_loss_backward = FN(z_loss_backward),
+    .route_forward = FN(route_forward),
+    .route_backward = FN(route_backward),
+    .gather_rows = FN(gather_rows),
+    .scatter_add_rows = FN(scatter_add_rows),
+    .expert_swiglu_forward = FN(expert_swiglu_forward),
+    .expert_swiglu_backward = FN(expert_swiglu_backward),
+    .scaled_difference = FN(scaled_difference),
+    .adamw = FN(adamw),
 };

@@ -4,7 +4,11 @@ package protocol Backend:
   SigmoidGateKernels,
   EmbeddingKernels,
   RoPEKernels,
-  SwiGLUKernels
+  SwiGLUKernels,
+  AttentionKernels,
+  CrossEntropyKernels, AlignmentLossKernels,
+  RoutingKernels, ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
+  AdamWKernels
 {
   var description: DeviceDescription { get }
 }
@@ -20,4 +24,8 @@ package protocol MemoryKernels: AnyObject, Sendable {
   func download(_ tensor: Tensor, into destination: UnsafeMutableRawBufferPointer)
   func downloadFloats(_ tensor: Tensor) -> [Float]
   func downloadDoubles(_ tensor: Tensor) -> [Double]
+  /// What the allocator holds.
+  var memory: MemoryStatistics { get }
+  /// Gives cached memory back to the system.
+  func trim()
 }

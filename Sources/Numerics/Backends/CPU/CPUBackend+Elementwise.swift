@@ -25,7 +25,9 @@ extension CPUBackend {
   package func scale(
     _ x: Tensor, by alpha: Double, times scalar: Tensor, into y: Tensor, accumulate: Bool
   ) {
-    scale(x, by: alpha * downloadDoubles(scalar)[0], into: y, accumulate: accumulate)
+    let factor = alpha * downloadDoubles(scalar)[0]
+    if factor == 1, !accumulate, x.address == y.address { return }
+    scale(x, by: factor, into: y, accumulate: accumulate)
   }
 
   package func cast(_ x: Tensor, into y: Tensor) {

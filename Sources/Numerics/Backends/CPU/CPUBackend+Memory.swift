@@ -4,6 +4,10 @@ import Glibc
 extension CPUBackend {
   package func allocate(byteCount: Int) -> Storage { allocator.allocate(byteCount: byteCount) }
 
+  package var memory: MemoryStatistics { allocator.statistics }
+
+  package func trim() { allocator.trim() }
+
   package func fillZero(_ tensor: Tensor) { memset(tensor.pointer, 0, tensor.byteCount) }
 
   package func copy(_ source: Tensor, into destination: Tensor) {
