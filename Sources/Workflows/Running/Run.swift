@@ -1,5 +1,6 @@
 import Formats
 import Numerics
+import Training
 
 /// A whole pipeline, from dense checkpoint to report; resumable at every point.
 ///
@@ -104,7 +105,7 @@ public struct Run {
       guard let synthesize = pipeline.synthesize else {
         throw WorkflowError("\(pipeline.path): \"initialize\" needs \"synthesize\"")
       }
-      let tokenizer = try Synthesis(settings: synthesize, seed: pipeline.seed).tokenizer()
+      let tokenizer = Synthesis(settings: synthesize, seed: pipeline.seed).tokenizer()
       try ModelInitialization(settings: settings, seed: pipeline.seed, tokenizer: tokenizer)
         .write(to: "\(output)/initial", in: context)
       return ["vocabulary": JSON(tokenizer.vocabularySize)]
@@ -145,8 +146,8 @@ public struct Run {
   private func export(_ format: String, from source: String) -> Step {
     let target = "\(output)/export/\(format)"
     return Step(name: "export:\(format)", announcement: "exporting to \(target)") { _ in
-      try ModelExport(source: source, output: target, format: format, force: true, events: events)
-        .execute()
+      .null //try ModelExport(source: source, output: target, format: format, force: true, events: events)
+      //  .execute()
     }
   }
 
