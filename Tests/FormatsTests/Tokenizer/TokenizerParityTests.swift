@@ -72,7 +72,7 @@ import Testing
     #expect(tokenizer.prefixTokens == [tokenizer.id(of: "<|begin_of_text|>")])
   }
 
-  /// A piece of a million letters takes time in proportion, not to its square.
+  /// A piece of 131,072 letters takes time in proportion, not to its square.
   @Test(.timeLimit(.minutes(1)), arguments: ["llama3", "llama2"])
   func longPiece(name: String) throws {
     let tokenizer = try TokenizerFixtures.tokenizer(name)
