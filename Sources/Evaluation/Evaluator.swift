@@ -61,7 +61,7 @@ public struct Evaluator {
   }
 
   /// Scores every stream as one domain.
-  /// - Parameter progress: Told after each pass how many windows of a domain are done.
+  /// - Parameter progress: Told at the start and after each pass how many windows of a domain are done.
   public func evaluate(
     _ streams: [TokenStream], progress: (Progress) -> Void = { _ in }
   ) throws(EvaluationError) -> EvaluationResult {
@@ -84,6 +84,7 @@ public struct Evaluator {
     var totals = ScoreTotals()
     let perPass = max(1, settings.tokensPerPass / settings.window)
     var done = 0
+    progress(Progress(domain: stream.domain, done: 0, total: windows.count))
     for first in stride(from: 0, to: windows.count, by: perPass) {
       let batch = windows.batch(first..<min(first + perPass, windows.count))
       scorer.add(TokenBatch(batch), to: &totals)
@@ -107,5 +108,12 @@ public struct Evaluator {
     public let done: Int
     /// Windows in all.
     public let total: Int
+
+    /// `done` of `total` for `domain`.
+    public init(domain: String, done: Int, total: Int) {
+      self.domain = domain
+      self.done = done
+      self.total = total
+    }
   }
 }

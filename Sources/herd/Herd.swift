@@ -30,7 +30,7 @@ struct Herd: ParsableCommand {
       var command = try parseAsRoot()
       try command.run()
     } catch {
-      exit(Failure(error, of: Herd.self).report())
+      Glibc.exit(Failure(error, of: Herd.self).report())
     }
   }
 }

@@ -53,8 +53,10 @@ public struct CheckpointEvaluation: Sendable {
   }
 
   /// Checks data and folders, then loads and scores.
-  /// - Parameter progress: Told what is being worked on and how far it is.
-  public func run(progress: (Evaluator.Progress) -> Void = { _ in }) throws -> Result {
+  public func run(events: WorkflowEvents = WorkflowEvents()) throws -> Result {
+    let progress: (Evaluator.Progress) -> Void = {
+      events.progress(WorkflowProgress($0.domain, done: $0.done, total: $0.total))
+    }
     let folder = try ModelFolder(checkpoint)
     let referenceFolder = try reference.map { try ModelFolder($0) }
     let tokenizer = try folder.tokenizer()
