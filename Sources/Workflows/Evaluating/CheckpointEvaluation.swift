@@ -53,10 +53,8 @@ public struct CheckpointEvaluation: Sendable {
   }
 
   /// Checks data and folders, then loads and scores.
-  public func run(events: WorkflowEvents = WorkflowEvents()) throws -> Result {
-    let progress: (Evaluator.Progress) -> Void = {
-      events.progress(WorkflowProgress($0.domain, done: $0.done, total: $0.total))
-    }
+  /// - Parameter progress: Told what is being worked on and how far it is.
+  public func run(progress: (Evaluator.Progress) -> Void = { _ in }) throws -> Result {
     let folder = try ModelFolder(checkpoint)
     let referenceFolder = try reference.map { try ModelFolder($0) }
     let tokenizer = try folder.tokenizer()

@@ -58,7 +58,9 @@ struct EvaluateCommand: HerdCommand {
     evaluation.exactMatchPrompts = exactMatch
     evaluation.chatFormat = chat.chatFormat
     evaluation.threads = common.threads
-    let result = try evaluation.run(events: console.events)
+    let result = try evaluation.run {
+      console.events.progress(WorkflowProgress($0.domain, done: $0.done, total: $0.total))
+    }
     try console.result(result.json) { result.text }
   }
 }
