@@ -38,14 +38,8 @@ public struct Evaluator {
     _ model: LanguageModel, against reference: LanguageModel? = nil,
     settings: Settings = Settings(), in context: Context
   ) throws(EvaluationError) {
-    let positions = model.configuration.maximumPositions
     guard settings.window > 0, settings.windows > 0 else {
       throw EvaluationError("window and windows must be at least 1")
-    }
-    guard settings.window <= positions else {
-      throw EvaluationError(
-        "a window of \(settings.window) tokens exceeds the model's \(positions) positions; use a smaller --window"
-      )
     }
     if let reference,
       reference.configuration.vocabularySize != model.configuration.vocabularySize
@@ -75,6 +69,12 @@ public struct Evaluator {
   public func evaluate(
     _ stream: TokenStream, progress: (Progress) -> Void = { _ in }
   ) throws(EvaluationError) -> DomainScore {
+    let positions = model.configuration.maximumPositions
+    guard settings.window <= positions else {
+      throw EvaluationError(
+        "a window of \(settings.window) tokens exceeds the model's \(positions) positions; use a smaller --window"
+      )
+    }
     let windows = EvaluationWindows(stream, length: settings.window, limit: settings.windows)
     guard windows.count > 0 else {
       throw EvaluationError(

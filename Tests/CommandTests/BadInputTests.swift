@@ -28,7 +28,8 @@ import Testing
   @Test func folders() throws {
     expectError("no such folder", try HerdRun("inspect", "/nowhere/at-all"))
     expectError("not a folder", try HerdRun("inspect", "\(checkpoint.path)/config.json"))
-    expectError("config.json", try HerdRun("inspect", TemporaryFolder().path))
+    let empty = TemporaryFolder()
+    expectError("config.json", try HerdRun("inspect", empty.path))
     expectError("no such folder", try HerdRun("tokenize", "/nowhere/at-all"))
   }
 

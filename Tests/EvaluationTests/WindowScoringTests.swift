@@ -78,6 +78,7 @@ import Testing
     }
     #expect(throws: EvaluationError.self) {
       try Evaluator(model, settings: .init(window: 65, windows: 1), in: context)
+        .evaluate(RandomModel.stream(100))
     }
     #expect(throws: EvaluationError.self) {
       try Evaluator(model, against: RandomModel.make(in: context), in: context)
