@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct GenerationTests {
   private func model(_ example: Example, in context: Context) throws -> LanguageModel {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     try example.write(to: folder.path)
     return try ModelLoader(
       layout: example.layout(), checkpoint: Checkpoint(folder: folder.path)

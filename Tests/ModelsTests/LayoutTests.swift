@@ -82,7 +82,7 @@ enum Example: String, CaseIterable, Sendable {
   @Test(arguments: Example.allCases)
   func whatIsWrittenLoadsAsTheSameModel(example: Example) throws {
     let context = try Context(device: .cpu(threads: 1))
-    let (first, second) = (try TemporaryFolder(), try TemporaryFolder())
+    let (first, second) = (TemporaryFolder(), TemporaryFolder())
     try example.write(to: first.path)
     let layout = try example.layout()
     let loader = try ModelLoader(layout: layout, checkpoint: Checkpoint(folder: first.path))
@@ -102,7 +102,7 @@ enum Example: String, CaseIterable, Sendable {
     #expect(throws: ModelError.self) {
       try CheckpointLayouts.layout(for: ConfigurationFile(path: "c", object: config))
     }
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     let layout = try Example.llama.layout()
     var tensors = layout.bindings.map { ($0.tensor, $0.shape) }
     tensors.append(("model.layers.0.mlp.extra.weight", [2, 2]))

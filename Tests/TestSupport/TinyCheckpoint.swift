@@ -1,23 +1,5 @@
 import Formats
-import Glibc
 import Numerics
-
-/// A temporary folder, removed with its last reference.
-public final class TemporaryFolder {
-  /// Its path.
-  public let path: String
-
-  /// Makes a fresh folder.
-  public init() throws {
-    var template = Array("/tmp/herd-test-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw FolderError() }
-    path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-  }
-
-  private struct FolderError: Error {}
-
-  deinit { try? Files.remove(path) }
-}
 
 /// Writes checkpoints small enough for tests.
 public enum TinyCheckpoint {

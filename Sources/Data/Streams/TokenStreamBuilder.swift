@@ -55,7 +55,7 @@ public struct TokenStreamBuilder: Sendable {
   }
 
   /// The ids of a record and what of them is learnt: the assistant's turns, or all of a plain text
-  /// but the tokens that frame it.
+  /// but the tokens that the tokenizer puts before it.
   private func tokens(
     of record: Record, file: String, line: Int
   ) throws(RecordError) -> (ids: [Int32], mask: [UInt8]) {

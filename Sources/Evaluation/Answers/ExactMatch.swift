@@ -63,7 +63,8 @@ extension ExactMatch {
       let generator = TextGenerator(model, capacity: prompt.count + min(limit, room), in: context)
       var sampler = Sampler()
       let reply = generator.reply(
-        to: prompt, sampler: &sampler, stops: stops, limit: min(limit, room), in: context)
+        to: prompt, sampler: &sampler, stops: stops, limit: min(limit, room), in: context
+      ) { _ in }
       let given = renderer.tokenizer.decode(reply.tokens, skipSpecial: true)
       answers.append(
         Answer(

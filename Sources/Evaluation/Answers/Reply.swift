@@ -27,7 +27,7 @@ extension TextGenerator {
   ///   - onToken: Called with each new token.
   public func reply(
     to prompt: [Int32], sampler: inout Sampler, stops: Set<Int32>, limit: Int, in context: Context,
-    onToken: (Int32) throws -> Void = { _ in }
+    onToken: (Int32) throws -> Void
   ) rethrows -> Reply {
     var tokens: [Int32] = []
     var unread = prompt

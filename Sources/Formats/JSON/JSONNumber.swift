@@ -14,7 +14,7 @@ public struct JSONNumber: Equatable, Sendable {
     let matched = text.utf8.withContiguousStorageIfAvailable { bytes in
       numberLength(UnsafeRawBufferPointer(bytes), from: 0) == bytes.count
     }
-    guard matched == true else { return nil }
+    guard matched == true, !lexeme.isEmpty else { return nil }
     self.lexeme = lexeme
   }
 
