@@ -107,5 +107,12 @@ public struct Evaluator {
     public let done: Int
     /// Windows in all.
     public let total: Int
+
+    /// Progress within one domain.
+    public init(domain: String, done: Int, total: Int) {
+      self.domain = domain
+      self.done = done
+      self.total = total
+    }
   }
 }

@@ -1,12 +1,21 @@
 // Attention of a few new tokens over a long cache: the cost is reading keys and values, so they are
 // read once, where they are, and the cache is cut into chunks whose results are merged in order.
 
-// Scores of one query row against `count` keys.
-INLINE void FN(score_keys)(const REAL *query, const REAL *key, long stride, long count, long dim,
-                           REAL *score) {
+enum { FN(KEYS_AHEAD) = 16 };
+
+// Scores of one query row against `count` keys. A head's slice of the cache jumps from row to row,
+// which no hardware prefetcher follows: with `value` given, keys are fetched some rows ahead and the
+// values, needed next, on the way.
+INLINE void FN(score_keys)(const REAL *query, const REAL *key, const REAL *value, long stride,
+                           long count, long dim, REAL *score) {
   KERNEL_FP
   for (long j = 0; j < count; j++) {
     const REAL *k = key + j * stride;
+    if (value)
+      for (long c = 0; c < dim; c += 64 / (long)sizeof(REAL)) {
+        __builtin_prefetch(k + FN(KEYS_AHEAD) * stride + c);
+        __builtin_prefetch(value + j * stride + c, 0, 2);
+      }
     VEC even = (VEC)((REAL)0), odd = (VEC)((REAL)0);
     long c = 0;
     for (; c + 2 * LANES <= dim; c += 2 * LANES) {
@@ -36,7 +45,7 @@ static void FN(attention_decode)(const hk_attention *s, long key_head, long key_
     FN(pack_rows)((const REAL *)s->query + token * s->heads * dim + head * dim, 0, 1, 1, dim,
                   (REAL)s->scale, query);
     REAL *score = scores + r * pitch, sum[LANES] = {0};
-    FN(score_keys)(query, key, stride, count, dim, score);
+    FN(score_keys)(query, key, r == 0 ? value : 0, stride, count, dim, score);
     for (long j = count; j < pitch; j++) score[j] = (REAL)-INFINITY;
     FN(mask)(s, token, key_start, pitch, score);
     maxima[r] = LOWEST;

@@ -2,7 +2,7 @@ import Formats
 
 /// The files of a checkpoint folder that are neither weights nor rewritten: tokenizer, generation
 /// settings, licence.
-enum CompanionFiles {
+public enum CompanionFiles {
   private static let rewritten: Set<String> = [
     "config.json", "README.md", ByteLedger.fileName, "model.safetensors.index.json",
   ]
@@ -19,7 +19,8 @@ enum CompanionFiles {
     }
   }
 
-  static func isCompanion(_ name: String) -> Bool {
+  /// Whether a file of a checkpoint folder is copied as it is.
+  public static func isCompanion(_ name: String) -> Bool {
     !name.hasPrefix(".") && !rewritten.contains(name)
       && !weightEndings.contains { name.hasSuffix($0) }
   }
