@@ -31,7 +31,10 @@ import Testing
     let exported = "\(folder.path)/exported"
     try export.run(to: exported)
     for name in try Files.names(inFolder: direct) where name != "README.md" {
-      #expect(try Files.read("\(exported)/\(name)") == Files.read("\(direct)/\(name)"), "\(name)")
+      let (given, expected) = try (
+        Files.read("\(exported)/\(name)"), Files.read("\(direct)/\(name)")
+      )
+      #expect(given == expected, "\(name)")
     }
     let verification = try LedgerVerification(
       try Checkpoint(folder: exported),
@@ -67,8 +70,10 @@ import Testing
       } catch { return "\(error)" }
     }
     #expect(try refusal(.random, gain: 0) == nil)
-    #expect(try refusal(.random, gain: 0.25)?.contains("trained u") == true)
-    #expect(try refusal(.regressed, gain: 0)?.contains("no router bias") == true)
+    let gain = try refusal(.random, gain: 0.25)
+    #expect(gain?.contains("trained u") == true)
+    let bias = try refusal(.regressed, gain: 0)
+    #expect(bias?.contains("no router bias") == true)
   }
 
   /// Models reads what was written, and with all experts the whole model equals the dense one.
@@ -102,7 +107,7 @@ import Testing
     let largest = expected.map(abs).max() ?? 0
     #expect(zip(expected, given).allSatisfy { abs($0 - $1) <= 1e-4 * max(1, largest) })
     let routed = context.read(model.logits(tokens, in: context))
-    #expect(routed.allSatisfy(\.isFinite))
+    #expect(routed.allSatisfy { $0.isFinite })
     #expect(zip(expected, routed).contains { abs($0 - $1) > 1e-3 })
   }
 
@@ -130,7 +135,7 @@ import Testing
       #expect(given == context.read(expected))
     }
     let error = #expect(throws: ConstructionError.self) {
-      try DenseCalibration(loader, documents: [[16]], context: context)
+      _ = try DenseCalibration(loader, documents: [[16]], context: context)
     }
     #expect(error?.description.contains("vocabulary of 16") == true)
   }
