@@ -54,7 +54,7 @@ public struct Conversion {
     let source = SourceReader(checkpoint)
     let (splits, findings) = try layers(source, writer, calibration, progress)
     for declaration in format.additionalZeros(in: plan.model) {
-      try writeZeros(declaration, to: writer)
+      try writer.writeZeros(declaration)
     }
     try writer.finish()
     let ledger = ByteLedger(
@@ -115,7 +115,7 @@ public struct Conversion {
       try write(router, layout, to: writer)
       for name in layout.zeros {
         if let zeros = layout.declarations.first(where: { $0.name == name }) {
-          try writeZeros(zeros, to: writer)
+          try writer.writeZeros(zeros)
         }
       }
       findings.append(try prove(proof, dense, mixture, layout, layer))
@@ -219,11 +219,6 @@ public struct Conversion {
     }
   }
 
-  private func writeZeros(_ tensor: TensorDeclaration, to writer: CheckpointWriter) throws {
-    let count = tensor.shape.reduce(1, *) * tensor.elementType.bitWidth / 8
-    try [UInt8](repeating: 0, count: count).withUnsafeBytes { try writer.write(tensor.name, $0) }
-  }
-
   private func prove(
     _ proof: LayerProof, _ dense: DenseLayerBytes, _ mixture: MixtureLayerBytes,
     _ layout: LayerLayout, _ layer: Int
@@ -256,5 +251,13 @@ public struct Conversion {
           + "\(finding.error) on outputs up to \(finding.magnitude); nothing was kept")
     }
     return finding
+  }
+}
+
+extension CheckpointWriter {
+  /// Writes a whole tensor of zeros.
+  func writeZeros(_ tensor: TensorDeclaration) throws {
+    let count = tensor.shape.reduce(1, *) * tensor.elementType.bitWidth / 8
+    try [UInt8](repeating: 0, count: count).withUnsafeBytes { try write(tensor.name, $0) }
   }
 }

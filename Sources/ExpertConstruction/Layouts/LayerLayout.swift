@@ -19,6 +19,15 @@ public struct LayerLayout: Sendable {
   /// Declared tensors that hold nothing but zeros.
   public private(set) var zeros: [String] = []
 
+  /// One line on what the scales do to weights of type `type`; `nil` when nothing is rounded.
+  func rounding(of type: ElementType) -> String? {
+    let scales = Set(places.filter { !$0.key.isRouter }.map(\.value.scale))
+      .filter { StoredElements.rounding(of: type, by: $0) > 0 }
+    guard !scales.isEmpty else { return nil }
+    let list = scales.sorted().map { "\($0)" }.joined(separator: ", ")
+    return "down projections times \(list) are rounded to \(type.rawValue)"
+  }
+
   private let model: MixtureShape
   private var block: MixtureBlock { model.block }
 

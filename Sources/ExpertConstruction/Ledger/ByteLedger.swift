@@ -31,13 +31,7 @@ public struct ByteLedger: Equatable, Sendable {
 
   /// One line on what the stored scales did to the weights; `nil` when nothing was rounded.
   public var rounding: String? {
-    let scales = Set(
-      format.make().layer(0, of: shape).places.filter { !$0.key.isRouter }
-        .map(\.value.scale))
-    let rounded = scales.filter { StoredElements.rounding(of: shape.elementType, by: $0) > 0 }
-    guard !rounded.isEmpty else { return nil }
-    let list = rounded.sorted().map { "\($0)" }.joined(separator: ", ")
-    return "down projections times \(list) are rounded to \(shape.elementType.rawValue)"
+    format.make().layer(0, of: shape).rounding(of: shape.elementType)
   }
 
   /// One digest for the whole source: SHA-256 over the tensors' names and digests.

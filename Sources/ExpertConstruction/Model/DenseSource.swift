@@ -56,12 +56,7 @@ public struct DenseSource: Sendable {
     }
     self.configuration = configuration
     tensors = checkpoint.tensors
-    var biased: Set<String> = []
-    for projection in ["q", "k", "v", "o"]
-    where checkpoint["model.layers.0.self_attn.\(projection)_proj.bias"] != nil {
-      biased.insert(projection)
-    }
-    biasedProjections = biased
+    biasedProjections = Self.biasedProjections(in: checkpoint)
     var found: ElementType?
     for layer in 0..<layers {
       for projection in Projection.allCases {
@@ -98,6 +93,14 @@ public struct DenseSource: Sendable {
             + "num_hidden_layers or the weights")
       }
     }
+  }
+
+  /// The attention projections that have biases.
+  static func biasedProjections(in checkpoint: Checkpoint) -> Set<String> {
+    Set(
+      ["q", "k", "v", "o"].filter {
+        checkpoint["model.layers.0.self_attn.\($0)_proj.bias"] != nil
+      })
   }
 
   /// The name of one MLP matrix in a LLaMA checkpoint.
