@@ -76,3 +76,20 @@ let package = Package(
     tests("CommandTests", ["herd"]),
   ]
 )
+
+// FUZZ=1 adds a libFuzzer program over the parsers, built with the address sanitizer; see
+// Scripts/fuzz.sh.
+if Context.environment["FUZZ"] != nil {
+  let sanitizers = ["-sanitize=fuzzer,address"]
+  for target in package.targets where target.name == "Formats" {
+    target.swiftSettings = strict + [.unsafeFlags(sanitizers)]
+  }
+  package.targets += [
+    .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+    .executableTarget(
+      name: "FuzzFormats", dependencies: ["CFuzzer", "Formats"], path: "Tests/Fuzz/FuzzFormats",
+      swiftSettings: strict + [.unsafeFlags(sanitizers)],
+      // The gold linker cannot link the fuzzing runtime.
+      linkerSettings: [.unsafeFlags(sanitizers + ["-use-ld=lld"])]),
+  ]
+}

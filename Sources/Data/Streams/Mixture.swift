@@ -1,0 +1,81 @@
+/// Deals sample indices out to domains in fixed shares.
+///
+/// Every block of 1024 samples holds each domain in exact proportion to its weight (largest
+/// remainder), spread evenly with a random phase per block, so any batch is close to the shares and
+/// the number of earlier samples of a domain has a closed form.
+struct Mixture: Sendable {
+  static let blockSize = 1024
+
+  /// Samples per block of each domain; they sum to `blockSize`.
+  let quotas: [Int]
+  private let generator: CounterGenerator
+
+  /// - Parameter weights: positive and finite, at most `blockSize` of them.
+  init(weights: [Double], generator: CounterGenerator) {
+    let largest = weights.max() ?? 1
+    // Scaled first, so that the sum of huge weights stays finite.
+    let scaled = weights.map { $0 / largest }
+    let total = scaled.reduce(0, +)
+    // One sample each, so that no domain is left out; the rest by weight.
+    let shared = Double(Self.blockSize - weights.count)
+    let exact = scaled.map { max(0, $0 / total * Double(Self.blockSize) - 1) }
+    let exactTotal = max(exact.reduce(0, +), 1e-300)
+    let shares = exact.map { $0 / exactTotal * shared }
+    var quotas = shares.map { 1 + Int($0) }
+    let byRemainder = shares.indices.sorted {
+      let (a, b) = (shares[$0] - Double(Int(shares[$0])), shares[$1] - Double(Int(shares[$1])))
+      return a != b ? a > b : $0 < $1
+    }
+    for index in 0..<max(0, Self.blockSize - quotas.reduce(0, +)) {
+      quotas[byRemainder[index % quotas.count]] += 1
+    }
+    self.quotas = quotas
+    self.generator = generator
+  }
+
+  /// The domain of a sample, and how many samples of that domain come before it.
+  typealias Assignment = (domain: Int, ordinal: Int)
+
+  /// The assignments of a range of sample indices.
+  func assignments(_ samples: Range<Int>) -> [Assignment] {
+    var result: [Assignment] = []
+    result.reserveCapacity(samples.count)
+    var next = samples.lowerBound
+    while next < samples.upperBound {
+      let block = next / Self.blockSize
+      let start = block * Self.blockSize
+      let order = order(ofBlock: block)
+      let upper = min(samples.upperBound, start + Self.blockSize)
+      result += order[(next - start)..<(upper - start)]
+      next = upper
+    }
+    return result
+  }
+
+  private func order(ofBlock block: Int) -> [Assignment] {
+    var places: [(place: Double, domain: Int, count: Int)] = []
+    places.reserveCapacity(Self.blockSize)
+    for (domain, quota) in quotas.enumerated() {
+      let phase = generator.unit(
+        stream: RandomUse.mixture.stream(domain), index: UInt64(block))
+      for count in 0..<quota {
+        places.append(((Double(count) + phase) / Double(quota), domain, count))
+      }
+    }
+    places.sort { $0.place != $1.place ? $0.place < $1.place : $0.domain < $1.domain }
+    return places.map { ($0.domain, block * quotas[$0.domain] + $0.count) }
+  }
+}
+
+/// What random numbers are drawn for; each use has its own streams of the generator.
+enum RandomUse: UInt64 {
+  case mixture = 1
+  case windowStart
+  case packingOrder
+  case epochOrder
+
+  /// The stream of this use for one domain (and part).
+  func stream(_ domain: Int, part: Int = 0) -> UInt64 {
+    rawValue << 56 | UInt64(domain) << 40 | UInt64(part) & 0xFF_FFFF_FFFF
+  }
+}

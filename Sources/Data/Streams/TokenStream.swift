@@ -1,0 +1,39 @@
+import Formats
+
+/// The records of one domain as one row of tokens.
+public struct TokenStream: Equatable, Sendable {
+  /// The tokens of all records, in the order of the files and of the records within them.
+  public private(set) var ids: [Int32] = []
+  /// For each token 1 where it is learnt or scored as a target, else 0.
+  public private(set) var lossMask: [UInt8] = []
+  /// The index of each record's first token, ascending.
+  public private(set) var documentStarts: [Int] = []
+  /// What the records have in common; see `domain(of:)`.
+  public var domain: String
+
+  /// A stream without records.
+  public init(domain: String) { self.domain = domain }
+
+  /// Appends a record. One without tokens is left out.
+  ///
+  /// - Precondition: as many mask entries as ids.
+  public mutating func append(ids: [Int32], lossMask: [UInt8]) {
+    precondition(ids.count == lossMask.count, "ids and mask differ in number")
+    guard !ids.isEmpty else { return }
+    documentStarts.append(self.ids.count)
+    self.ids += ids
+    self.lossMask += lossMask
+  }
+
+  /// The tokens of record `index`.
+  public func document(_ index: Int) -> Range<Int> {
+    let end = index + 1 < documentStarts.count ? documentStarts[index + 1] : ids.count
+    return documentStarts[index]..<end
+  }
+
+  /// The domain a file belongs to: its name up to the first dot.
+  public static func domain(of path: String) -> String {
+    let name = path.utf8.split(separator: UInt8(ascii: "/")).last ?? path.utf8[...]
+    return String(Substring(name.prefix { $0 != UInt8(ascii: ".") }))
+  }
+}

@@ -1,0 +1,1 @@
+// The functions declared in the header come with the fuzzing runtime.

@@ -1,0 +1,4 @@
+import CFuzzer
+import Glibc
+
+exit(runFuzzer())
