@@ -63,7 +63,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["Numerics", "Formats"], path: "Tests/TestSupport",
+      swiftSettings: strict),
     tests("FormatsTests", ["Formats"]),
     tests("DataTests", ["Data", "Formats"]),
     tests("NumericsTests", ["Numerics", "CKernels"]),

@@ -69,6 +69,14 @@ public enum Files {
     try synchronizeFolder(ofPath: target)
   }
 
+  /// Makes a folder and its parents; one that is there is fine.
+  public static func createFolder(_ path: String) throws(FileError) {
+    if isFolder(path) { return }
+    let parent = folderAndName(of: path).folder
+    if parent != path { try createFolder(parent) }
+    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw FileError("create", path) }
+  }
+
   /// Whether there is anything at `path`; a link counts by what it points to.
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 

@@ -24,7 +24,7 @@ public final class OutputFolder {
     self.path = folder == "/" ? "/\(name)" : "\(folder)/\(name)"
     self.force = force
     try Self.checkReplaceable(self.path, force: force)
-    try Self.createFolders(folder)
+    try Files.createFolder(folder)
     var staging = "\(folder)/.\(name).partial-\(getpid())"
     var attempt = 1
     while mkdir(staging, 0o755) != 0 {
@@ -84,13 +84,6 @@ public final class OutputFolder {
     guard let real = realpath(path, nil) else { return nil }
     defer { free(real) }
     return String(cString: real)
-  }
-
-  private static func createFolders(_ path: String) throws(FileError) {
-    if Files.isFolder(path) { return }
-    let parent = Files.folderAndName(of: path).folder
-    if parent != path { try createFolders(parent) }
-    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw FileError("create", path) }
   }
 
   private static func synchronizeTree(_ folder: String) throws(FileError) {

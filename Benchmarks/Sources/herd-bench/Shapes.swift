@@ -1,0 +1,58 @@
+import Models
+import Numerics
+
+/// Models with random weights, for timing only.
+enum Shapes {
+  /// The training benchmark: 29.4 M parameters, dense or split into 8 experts of 192, top-2.
+  static func training(mixture: Bool) -> ModelConfiguration {
+    llama(
+      vocabulary: 8192, hidden: 512, layers: 8, heads: 8, keyHeads: 8, headDimension: 64,
+      width: 1536, mixture: mixture)
+  }
+
+  /// The decoding benchmark: Llama-3.2-1B's shape, 1.24 B parameters, dense or 8 × 1024, top-2.
+  static func decoding(mixture: Bool) -> ModelConfiguration {
+    llama(
+      vocabulary: 128_256, hidden: 2048, layers: 16, heads: 32, keyHeads: 8, headDimension: 64,
+      width: 8192, mixture: mixture)
+  }
+
+  private static func llama(
+    vocabulary: Int, hidden: Int, layers: Int, heads: Int, keyHeads: Int, headDimension: Int,
+    width: Int, mixture: Bool
+  ) -> ModelConfiguration {
+    let attention = AttentionConfiguration(
+      heads: heads, keyHeads: keyHeads, headDimension: headDimension,
+      rope: RoPEConfiguration(theta: 10_000))
+    let mlp: MLPConfiguration =
+      mixture
+      ? .mixture(
+        MixtureConfiguration(
+          experts: 8, topK: 2, expertWidth: width / 8,
+          combination: .renormalizedSoftmax(scale: 1)))
+      : .dense(DenseConfiguration(width: width))
+    return ModelConfiguration(
+      vocabularySize: vocabulary, hiddenSize: hidden, normEpsilon: 1e-5, tiedEmbeddings: true,
+      maximumPositions: 2048,
+      blocks: (0..<layers).map { _ in
+        BlockConfiguration(mixer: .attention(attention), mlp: mlp)
+      })
+  }
+
+  /// The model with seeded weights of type `dtype`.
+  static func model(_ configuration: ModelConfiguration, _ dtype: DType, in context: Context)
+    throws -> LanguageModel
+  {
+    var random = RandomStream(seed: 1)
+    let parameters = configuration.parameterShapes.map { shape in
+      let count = shape.shape.reduce(1, *)
+      // A repeated block of values is as good for timing as fresh ones, and quick to make.
+      let block = random.uniform(min(count, 4096), in: -0.04...0.04)
+      let values = (0..<count).map { block[$0 & (block.count - 1)] }
+      let ones = [Float](repeating: 1, count: count)
+      let isNorm = shape.name.hasSuffix("norm.weight")
+      return Parameter(shape.name, context.tensor(isNorm ? ones : values, shape.shape, dtype))
+    }
+    return try LanguageModel(configuration, parameters: parameters, in: context)
+  }
+}

@@ -1,0 +1,16 @@
+#if defined(__x86_64__)
+#include <math.h>
+#include <stdint.h>
+
+#include "herd_kernels.h"
+
+#define REAL float
+#define IS_DOUBLE 0
+#define VARIANT f32_avx2
+#define FAST 1
+#define VECTOR_BYTES 32
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi2"))), apply_to = function)
+#include "../template/table.h"
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,8 @@
+/// Data or settings on which a model cannot be scored.
+public struct EvaluationError: Error, CustomStringConvertible, Sendable, Equatable {
+  /// What is wrong, where, and how to fix it, in one line.
+  public let description: String
+
+  /// An error with its whole message.
+  public init(_ description: String) { self.description = description }
+}

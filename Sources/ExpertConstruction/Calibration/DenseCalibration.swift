@@ -1,0 +1,95 @@
+import Formats
+import Models
+import Numerics
+
+/// Calibration text run through the dense model one block at a time.
+///
+/// Only the residual stream of the text and the weights of one block are in memory.
+public final class DenseCalibration: CalibrationSource {
+  /// One batch of documents.
+  private struct Batch {
+    let layout: SequenceLayout
+    /// Before a block's mixer, or after it while that block's inputs are being read.
+    var residual_TD: Tensor
+  }
+
+  /// Tokens in all batches together.
+  public let tokens: Int
+  private let loader: ModelLoader
+  private let context: Context
+  private var batches: [Batch] = []
+  private var current: (index: Int, block: Block)?
+
+  /// - Parameters:
+  ///   - loader: The dense checkpoint.
+  ///   - documents: Token ids; texts do not see each other.
+  ///   - batchTokens: Tokens run through a block at a time, at least one document.
+  /// - Throws: ``ConstructionError`` when there is no text or a token is not in the vocabulary.
+  public init(
+    _ loader: ModelLoader, documents: [[Int32]], batchTokens: Int = 2048, context: Context
+  ) throws {
+    self.loader = loader
+    self.context = context
+    let texts = documents.filter { !$0.isEmpty }
+    tokens = texts.reduce(0) { $0 + $1.count }
+    guard tokens > 0 else {
+      throw ConstructionError(.refused, "the calibration data holds no text; give --data FILE")
+    }
+    let vocabulary = loader.layout.configuration.vocabularySize
+    for token in texts.joined() where token < 0 || token >= vocabulary {
+      throw ConstructionError(
+        .refused,
+        "calibration token \(token) is beyond the model's vocabulary of \(vocabulary); the "
+          + "tokenizer belongs to another model")
+    }
+    let embedding = try loader.parameter(named: ParameterName.embedding, in: context)
+    var pending: [[Int32]] = []
+    var count = 0
+    for (index, text) in texts.enumerated() {
+      pending.append(text)
+      count += text.count
+      if count >= batchTokens || index == texts.count - 1 {
+        batches.append(
+          Batch(
+            layout: SequenceLayout(documentLengths: pending.map(\.count), in: context),
+            residual_TD: context.embedding(
+              context.tensor(pending.flatMap { $0 }, [count]), weight: embedding.value)))
+        (pending, count) = ([], 0)
+      }
+    }
+  }
+
+  public func inputs(ofLayer index: Int) throws -> any LayerInputs {
+    let next = (current?.index ?? -1) + 1
+    precondition(index == next, "layer \(index) was asked for where \(next) comes next")
+    if let previous = current?.block {
+      for position in batches.indices {
+        let mixed = batches[position].residual_TD
+        let update = previous.mlp(previous.mlpInput(mixed, in: context), in: context).output
+        batches[position].residual_TD = context.add(mixed, update)
+      }
+    }
+    // The previous block's weights go before the next one's come.
+    current = nil
+    let block = try loader.block(index, in: context)
+    for position in batches.indices {
+      batches[position].residual_TD = block.mix(
+        batches[position].residual_TD, layout: batches[position].layout, in: context)
+    }
+    current = (index, block)
+    return BlockInputs(
+      block: block, mixed: batches.map(\.residual_TD), tokens: tokens, context: context)
+  }
+}
+
+/// What one block's MLP sees of a residual stream that has passed its mixer.
+private struct BlockInputs: LayerInputs {
+  let block: Block
+  let mixed: [Tensor]
+  let tokens: Int
+  let context: Context
+
+  func forEachBatch(_ body: (_ x_TD: Tensor) throws -> Void) throws {
+    for mixed_TD in mixed { try body(block.mlpInput(mixed_TD, in: context)) }
+  }
+}

@@ -1,0 +1,260 @@
+import Formats
+import Numerics
+
+/// Carries out a plan: reads, divides, proves and writes layer after layer.
+///
+/// While one layer is divided and proved, the next is read and hashed and the previous is written;
+/// at most three layers' MLPs are in memory. The output folder appears complete or not at all.
+public struct Conversion {
+  /// How far a conversion is.
+  public struct Progress: Equatable, Sendable {
+    /// Layers that are divided and proved.
+    public var layersDone: Int
+    /// All layers.
+    public var layers: Int
+  }
+
+  private let plan: ConversionPlan
+  private let checkpoint: Checkpoint
+  private let context: Context
+  private let pool: ThreadPool
+  private let format: any OutputLayout
+  private let shape: MixtureShape
+
+  /// - Parameters:
+  ///   - plan: What to do.
+  ///   - checkpoint: The dense weights; open it with `pread` to keep memory small.
+  ///   - threads: Threads that move bytes; 0 for one per core.
+  public init(
+    _ plan: ConversionPlan, checkpoint: Checkpoint, threads: Int = 0, context: Context
+  ) throws {
+    self.plan = plan
+    self.checkpoint = checkpoint
+    self.context = context
+    pool = try ThreadPool(threads: threads > 0 ? threads : context.deviceDescription.threads)
+    format = plan.settings.format.make()
+    shape = MixtureShape(
+      block: plan.block, hidden: plan.source.hidden, elementType: plan.source.elementType)
+  }
+
+  /// Writes the converted model to `path`.
+  ///
+  /// - Parameters:
+  ///   - path: The folder to make.
+  ///   - force: Whether a folder of that name is replaced.
+  ///   - calibration: Needed when the settings' `needsCalibration` says so.
+  ///   - progress: Called after each layer.
+  public func run(
+    to path: String, force: Bool = false, calibration: (any CalibrationSource)? = nil,
+    progress: (Progress) -> Void = { _ in }
+  ) throws -> ConversionReport {
+    let folder = try OutputFolder(path, force: force)
+    let writer = try CheckpointWriter(
+      folder: folder.stagingPath, tensors: plan.outputs, shardLimit: plan.settings.shardLimit)
+    let source = SourceReader(checkpoint)
+    let (splits, findings) = try layers(source, writer, calibration, progress)
+    for declaration in format.additionalZeros(in: plan.model) {
+      try writeZeros(declaration, to: writer)
+    }
+    try writer.finish()
+    let ledger = ByteLedger(
+      format: plan.settings.format, shape: shape, source: try source.entries(plan.source.tensors),
+      splits: splits)
+    let report = ConversionReport(
+      path: folder.path, ledger: ledger, findings: findings, plan: plan)
+    try CompanionFiles.copy(from: checkpoint.folder, to: folder)
+    try format.configuration(of: plan.model).write(to: folder.path(of: "config.json"))
+    try Files.write(
+      ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))
+    try Files.write(report.modelCard, to: folder.path(of: "README.md"))
+    try folder.commit()
+    return report
+  }
+
+  private func layers(
+    _ source: SourceReader, _ writer: CheckpointWriter, _ calibration: (any CalibrationSource)?,
+    _ progress: (Progress) -> Void
+  ) throws -> ([NeuronSplit], [LayerProof.Finding]) {
+    let reading = try BackgroundWorker()
+    defer { reading.stop() }
+    let writing = try BackgroundWorker()
+    defer { writing.stop() }
+    let bytesPerMatrix = shape.hidden * plan.source.width * shape.elementType.bitWidth / 8
+    let slots = (0..<2).map { _ in DenseLayerBytes(bytesPerMatrix: bytesPerMatrix) }
+    let mixture = MixtureLayerBytes(shape)
+    let proof = LayerProof(hidden: shape.hidden, seed: plan.settings.seed, context: context)
+    let copies = copiedTensors()
+    func read(_ layer: Int) {
+      let slot = slots[layer % 2]
+      let names = copies[layer] ?? []
+      reading.submit {
+        for projection in Projection.allCases {
+          try source.read(DenseSource.name(layer, projection), into: slot[projection])
+        }
+        for name in names { try source.copy(name, to: writer) }
+      }
+    }
+    let others = copies[-1] ?? []
+    var splits: [NeuronSplit] = []
+    var findings: [LayerProof.Finding] = []
+    read(0)
+    for layer in 0..<plan.source.layers {
+      try reading.drain()
+      if layer + 1 < plan.source.layers {
+        read(layer + 1)
+      } else {
+        reading.submit { for name in others { try source.copy(name, to: writer) } }
+      }
+      let dense = slots[layer % 2]
+      let (split, router) = try construct(layer, dense, calibration)
+      // The buffer is written from in the background: wait until it may be overwritten.
+      try writing.drain()
+      try gather(split, dense, into: mixture, layer)
+      let layout = format.layer(layer, of: shape)
+      writing.submit { try Self.write(mixture, layout, to: writer) }
+      try write(router, layout, to: writer)
+      for name in layout.zeros {
+        if let zeros = layout.declarations.first(where: { $0.name == name }) {
+          try writeZeros(zeros, to: writer)
+        }
+      }
+      findings.append(try prove(proof, dense, mixture, layout, layer))
+      splits.append(split)
+      progress(Progress(layersDone: layer + 1, layers: plan.source.layers))
+    }
+    try reading.drain()
+    try writing.drain()
+    return (splits, findings)
+  }
+
+  /// The names of tensors that are copied, by layer; under -1 those of no layer.
+  private func copiedTensors() -> [Int: [String]] {
+    var names: [Int: [String]] = [:]
+    for (tensor, fate) in plan.fates where fate == .copied {
+      let parts = tensor.name.split(separator: ".", maxSplits: 3)
+      let layer = tensor.name.hasPrefix("model.layers.") && parts.count > 2 ? Int(parts[2]) : nil
+      names[layer ?? -1, default: []].append(tensor.name)
+    }
+    return names
+  }
+
+  private func construct(
+    _ index: Int, _ dense: DenseLayerBytes, _ calibration: (any CalibrationSource)?
+  ) throws -> (NeuronSplit, Router) {
+    let settings = plan.settings
+    let inputs =
+      settings.needsCalibration ? try calibration?.inputs(ofLayer: index) : nil
+    return try context.withMLP(
+      width: plan.source.width, hidden: shape.hidden, shape.elementType, bytes: { dense[$0] }
+    ) { weights in
+      let layer = LayerUnderConstruction(
+        index: index, geometry: plan.block.geometry, weights: weights, inputs: inputs,
+        seed: settings.seed, context: context)
+      let split = try settings.strategy.make().split(layer)
+      let router = try settings.router.make().router(
+        for: layer, split, allowsBias: plan.block.hasRouterBias)
+      guard router.weight_ED.allSatisfy(\.isFinite), router.bias_E?.allSatisfy(\.isFinite) ?? true
+      else {
+        throw ConstructionError(
+          .proofFailed, "layer \(index): the router came out not finite; use more calibration data")
+      }
+      return (split, router)
+    }
+  }
+
+  private func gather(
+    _ split: NeuronSplit, _ dense: DenseLayerBytes, into mixture: MixtureLayerBytes, _ layer: Int
+  ) throws {
+    let layout = format.layer(layer, of: shape)
+    let elementSize = shape.elementType.bitWidth / 8
+    let (width, hidden, type) = (plan.source.width, shape.hidden, shape.elementType)
+    let overflowed = UnsafeMutableBufferPointer<Bool>.allocate(capacity: mixture.tensors.count)
+    defer { overflowed.deallocate() }
+    overflowed.initialize(repeating: false)
+    pool.run(mixture.tensors.count) { index in
+      let tensor = mixture.tensors[index]
+      guard let (neurons, projection) = tensor.neurons(in: split) else { return }
+      let source = UnsafeRawBufferPointer(dense[projection])
+      let target = mixture[tensor]
+      if projection == .down {
+        NeuronGather.columns(
+          neurons, width: width, elementSize: elementSize, from: source, into: target)
+      } else {
+        NeuronGather.rows(neurons, rowBytes: hidden * elementSize, from: source, into: target)
+      }
+      if let scale = layout.places[tensor]?.scale, scale != 1 {
+        overflowed[index] = !StoredElements.multiply(target, type, by: Float(scale))
+      }
+    }
+    if let index = overflowed.firstIndex(of: true) {
+      throw ConstructionError(
+        .refused,
+        "layer \(layer): \(mixture.tensors[index]) times its scale is beyond \(type.rawValue); "
+          + "use --format herd, which does not fold scales")
+    }
+  }
+
+  private static func write(
+    _ mixture: MixtureLayerBytes, _ layout: LayerLayout, to writer: CheckpointWriter
+  ) throws {
+    for tensor in mixture.tensors {
+      guard let place = layout.places[tensor] else { continue }
+      try writer.write(
+        place.name, at: place.byteOffset, UnsafeRawBufferPointer(mixture[tensor]))
+    }
+  }
+
+  private func write(_ router: Router, _ layout: LayerLayout, to writer: CheckpointWriter) throws {
+    let gains = [Float](repeating: 0, count: plan.block.geometry.experts)
+    let values: [(MixtureTensor, [Float]?)] = [
+      (.router, router.weight_ED), (.routerBias, router.bias_E), (.routerGain, gains),
+    ]
+    for (tensor, values) in values {
+      guard let place = layout.places[tensor] else { continue }
+      guard let values else {
+        throw ConstructionError(.proofFailed, "\(place.name) was planned but the router has none")
+      }
+      let scaled = place.scale == 1 ? values : values.map { $0 * Float(place.scale) }
+      try scaled.withUnsafeBytes { try writer.write(place.name, at: place.byteOffset, $0) }
+    }
+  }
+
+  private func writeZeros(_ tensor: TensorDeclaration, to writer: CheckpointWriter) throws {
+    let count = tensor.shape.reduce(1, *) * tensor.elementType.bitWidth / 8
+    try [UInt8](repeating: 0, count: count).withUnsafeBytes { try writer.write(tensor.name, $0) }
+  }
+
+  private func prove(
+    _ proof: LayerProof, _ dense: DenseLayerBytes, _ mixture: MixtureLayerBytes,
+    _ layout: LayerLayout, _ layer: Int
+  ) throws -> LayerProof.Finding {
+    let (type, hidden, block) = (shape.elementType, shape.hidden, plan.block)
+    var units = (0..<block.geometry.experts).map { expert in
+      (width: block.geometry.expertWidth, tensor: { MixtureTensor.expert(expert, $0) })
+    }
+    if block.geometry.shared > 0 {
+      units.append((block.geometry.sharedWidth, { MixtureTensor.shared($0) }))
+    }
+    var rounding = 0.0
+    let finding = context.withMLP(
+      width: plan.source.width, hidden: hidden, type, bytes: { dense[$0] }
+    ) { weights in
+      proof.compare(weights, count: units.count) { index, body in
+        let unit = units[index]
+        let scale = layout.places[unit.tensor(.down)]?.scale ?? 1
+        rounding = max(rounding, StoredElements.rounding(of: type, by: scale))
+        context.withMLP(
+          width: unit.width, hidden: hidden, type, bytes: { mixture[unit.tensor($0)] }
+        ) { body($0, scale) }
+      }
+    }
+    guard finding.error <= LayerProof.tolerance(magnitude: finding.magnitude, rounding: rounding)
+    else {
+      throw ConstructionError(
+        .proofFailed,
+        "layer \(layer): the written experts together differ from the dense MLP by "
+          + "\(finding.error) on outputs up to \(finding.magnitude); nothing was kept")
+    }
+    return finding
+  }
+}

@@ -1,0 +1,83 @@
+import Formats
+
+/// What a conversion did and how it was proved.
+public struct ConversionReport: Sendable {
+  /// The folder written.
+  public let path: String
+  /// The account of every byte.
+  public let ledger: ByteLedger
+  /// Per layer, the largest difference between the written layer with all experts and the dense one.
+  public let layerErrors: [Double]
+  /// Per layer, the largest dense output on the same inputs.
+  public let layerMagnitudes: [Double]
+  /// The stock formats that can still hold the model after training.
+  public let formatsAfterTraining: [OutputFormat]
+  private let settings: ConversionSettings
+  private let notes: [String]
+
+  init(path: String, ledger: ByteLedger, findings: [LayerProof.Finding], plan: ConversionPlan) {
+    self.path = path
+    self.ledger = ledger
+    layerErrors = findings.map(\.error)
+    layerMagnitudes = findings.map(\.magnitude)
+    formatsAfterTraining = plan.formatsAfterTraining
+    settings = plan.settings
+    notes = plan.notes
+  }
+
+  /// One line on where the model can go once it is trained.
+  public var afterTraining: String {
+    formatsAfterTraining.isEmpty
+      ? "after training no stock format fits; herd does (weights 1 + p·u or router biases are its "
+        + "own)"
+      : "after training these stock formats still fit: "
+        + formatsAfterTraining.map(\.rawValue).joined(separator: ", ")
+  }
+
+  /// The report as a machine-readable object.
+  public var json: JSON {
+    [
+      "path": .string(path), "format": .string(ledger.format.rawValue),
+      "construction": .object(settings.provenance),
+      "source_digest": .string(ledger.sourceDigest),
+      "source_tensors": JSON(ledger.source.count),
+      "largest_layer_error": JSON(layerErrors.max() ?? 0),
+      "layer_errors": .array(layerErrors.map { JSON($0) }),
+      "rounding": ledger.rounding.map { .string($0) } ?? .null,
+      "formats_after_training": .array(formatsAfterTraining.map { .string($0.rawValue) }),
+      "notes": .array(notes.map { .string($0) }),
+    ]
+  }
+
+  /// The `README.md` of the written folder.
+  var modelCard: String {
+    let geometry = ledger.shape.block.geometry
+    let elements = ledger.source.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    return """
+      ---
+      library_name: \(ledger.format == .herd ? "herd" : "transformers")
+      tags: [mixture-of-experts, llama]
+      ---
+      # Mixture of experts from a dense checkpoint
+
+      Converted by herd without training. Every element of the dense checkpoint is used exactly \
+      once.
+
+      | | |
+      |---|---|
+      | routed experts | \(geometry.experts) of \(geometry.expertWidth) neurons, top-\(geometry.topK) |
+      | shared units | \(geometry.shared) |
+      | strategy, router | \(settings.strategy.rawValue), \(settings.router.rawValue) |
+      | combination | \(ledger.shape.block.rule.rawValue), scale \(ledger.shape.block.scale) |
+      | seed | \(settings.seed) |
+      | source tensors, elements | \(ledger.source.count), \(elements) |
+      | source digest (SHA-256) | `\(ledger.sourceDigest)` |
+      | largest error of a layer, all experts | \(layerErrors.max() ?? 0) |
+      | rounding | \(ledger.rounding ?? "none") |
+
+      The digests of all source tensors and the places of all neurons are in \
+      `\(ByteLedger.fileName)`.
+
+      """
+  }
+}

@@ -1,0 +1,55 @@
+import Numerics
+
+/// What a strategy and a router see of the model: one layer.
+public final class LayerUnderConstruction {
+  /// The layer's position in the model.
+  public let index: Int
+  /// How the layer is to be cut.
+  public let geometry: SplitGeometry
+  /// The dense MLP.
+  public let weights: MLPWeights
+  /// What enters the MLP on calibration data; `nil` without such data.
+  public let inputs: (any LayerInputs)?
+  /// The conversion's seed.
+  public let seed: UInt64
+  /// Where numerical work runs.
+  public let context: Context
+  private var record: ActivationRecord?
+
+  public init(
+    index: Int, geometry: SplitGeometry, weights: MLPWeights, inputs: (any LayerInputs)?,
+    seed: UInt64, context: Context
+  ) {
+    self.index = index
+    self.geometry = geometry
+    self.weights = weights
+    self.inputs = inputs
+    self.seed = seed
+    self.context = context
+  }
+
+  /// Random numbers for one `purpose` in this layer, independent of all others.
+  func random(_ purpose: RandomPurpose) -> RandomStream {
+    RandomStream(seed: seed, purpose: UInt64(index) << 8 | purpose.rawValue)
+  }
+
+  /// The neurons' activations on the calibration tokens, recorded in one pass at first use.
+  func activations() throws -> ActivationRecord {
+    if let record { return record }
+    guard let inputs, inputs.tokens > 0 else {
+      throw ConstructionError(
+        .refused, "layer \(index): this construction needs calibration text; give --data FILE")
+    }
+    let made = try ActivationRecord(inputs, weights, context)
+    record = made
+    return made
+  }
+}
+
+/// What random numbers are drawn for.
+enum RandomPurpose: UInt64 {
+  case split = 1
+  case clustering
+  case router
+  case proof
+}

@@ -1,0 +1,59 @@
+import Formats
+
+/// This toolkit's own format: lossless, with router biases, gains and unfolded scales.
+public struct HerdOutput: OutputLayout {
+  public let name = OutputFormat.herd
+  public let holdsRouterBias = true
+
+  public init() {}
+
+  public func refusal(of model: MixtureModel) -> String? { nil }
+
+  public func layer(_ index: Int, of model: MixtureShape) -> LayerLayout {
+    let block = model.block
+    var layout = LayerLayout(model)
+    for tensor in MixtureTensor.all(of: block) {
+      layout.place(tensor, Self.name(of: tensor, layer: index))
+    }
+    return layout
+  }
+
+  /// A tensor's name.
+  public static func name(of tensor: MixtureTensor, layer: Int) -> String {
+    let prefix = "model.layers.\(layer).mlp."
+    return switch tensor {
+    case .router: prefix + "router.weight"
+    case .routerBias: prefix + "router.bias"
+    case .routerGain: prefix + "router.gain"
+    case .expert(let expert, let projection):
+      prefix + "experts.\(expert).\(projection.rawValue)_proj.weight"
+    case .shared(let projection): prefix + "shared_expert.\(projection.rawValue)_proj.weight"
+    }
+  }
+
+  public func configuration(of model: MixtureModel) throws -> ConfigurationFile {
+    var configuration = model.configuration
+    configuration["architectures"] = ["HerdForCausalLM"]
+    configuration["model_type"] = "herd"
+    let width = try configuration.positive("intermediate_size")
+    let blocks = model.blocks.map { block -> JSON in
+      ["mixer": ["type": "attention"], "mlp": Self.describe(block, denseWidth: width)]
+    }
+    configuration["herd"] = [
+      "format_version": 1, "base_model_type": .string(model.modelType), "blocks": .array(blocks),
+      "construction": .object(model.construction),
+    ]
+    return configuration
+  }
+
+  private static func describe(_ block: MixtureBlock?, denseWidth: Int) -> JSON {
+    guard let block else { return ["type": "dense", "width": JSON(denseWidth)] }
+    let geometry = block.geometry
+    return [
+      "type": "mixture", "experts": JSON(geometry.experts), "top_k": JSON(geometry.topK),
+      "shared": JSON(geometry.shared), "expert_width": JSON(geometry.expertWidth),
+      "combination": ["rule": .string(block.rule.rawValue), "scale": JSON(block.scale)],
+      "router_bias": .bool(block.hasRouterBias),
+    ]
+  }
+}

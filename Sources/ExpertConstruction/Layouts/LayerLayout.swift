@@ -1,0 +1,60 @@
+import Formats
+
+/// Where the tensors of one mixture layer are in a checkpoint.
+public struct LayerLayout: Sendable {
+  /// A tensor's place: a contiguous run of bytes of one file tensor.
+  public struct Place: Equatable, Sendable {
+    /// The name in the file.
+    public var name: String
+    /// Where the bytes begin in that tensor.
+    public var byteOffset: Int
+    /// The factor on the stored values.
+    public var scale: Double
+  }
+
+  /// The tensors in the file.
+  public private(set) var declarations: [TensorDeclaration] = []
+  /// Where each tensor of the layer is.
+  public private(set) var places: [MixtureTensor: Place] = [:]
+  /// Declared tensors that hold nothing but zeros.
+  public private(set) var zeros: [String] = []
+
+  private let model: MixtureShape
+  private var block: MixtureBlock { model.block }
+
+  init(_ model: MixtureShape) { self.model = model }
+
+  /// Puts `tensor` into a file tensor of its own.
+  mutating func place(_ tensor: MixtureTensor, _ name: String, scale: Double = 1) {
+    place([tensor], name, shape: tensor.shape(in: block, hidden: model.hidden), scale: scale)
+  }
+
+  /// Puts `tensors` one after another into one file tensor.
+  mutating func place(_ tensors: [MixtureTensor], _ name: String, shape: [Int], scale: Double = 1) {
+    let elementType = tensors.contains(where: \.isRouter) ? ElementType.f32 : model.elementType
+    declarations.append(TensorDeclaration(name: name, elementType: elementType, shape: shape))
+    var offset = 0
+    for tensor in tensors {
+      places[tensor] = Place(name: name, byteOffset: offset, scale: scale)
+      offset +=
+        tensor.shape(in: block, hidden: model.hidden).reduce(1, *) * elementType.bitWidth / 8
+    }
+  }
+
+  /// Adds a tensor of zeros.
+  mutating func placeZeros(_ name: String, shape: [Int]) {
+    declarations.append(
+      TensorDeclaration(name: name, elementType: model.elementType, shape: shape))
+    zeros.append(name)
+  }
+}
+
+extension MixtureTensor {
+  /// Whether this is one of the router's tensors, which are always `f32`.
+  var isRouter: Bool {
+    switch self {
+    case .router, .routerBias, .routerGain: true
+    case .expert, .shared: false
+    }
+  }
+}

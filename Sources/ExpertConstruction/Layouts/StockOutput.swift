@@ -1,0 +1,74 @@
+import Formats
+
+/// What the formats of stock transformers have in common.
+enum StockOutput {
+  /// Why no stock format can hold `model`.
+  static func refusal(of model: MixtureModel) -> String? {
+    guard let block = model.uniformBlock else {
+      return "its layers differ, and the format has one setting for all; use --format herd"
+    }
+    if block.rule == .gained, !model.gainsAreZero {
+      return "weights 1 + p·u with trained u exist in no stock format; use --format herd"
+    }
+    return nil
+  }
+
+  /// Why a format without router biases cannot hold `block`.
+  static func biasRefusal(_ block: MixtureBlock) -> String? {
+    block.hasRouterBias
+      ? "it has no router bias; use --format herd, or make the router without a bias (convert does "
+        + "so by itself when given this format)"
+      : nil
+  }
+
+  /// A LLaMA configuration under version 4 names, without the fields of the dense MLP.
+  static func configuration(of model: MixtureModel, architecture: String, modelType: String)
+    -> ConfigurationFile
+  {
+    var configuration = model.configuration
+    configuration["architectures"] = [.string(architecture)]
+    configuration["model_type"] = .string(modelType)
+    for key in ["herd", "mlp_bias", "pretraining_tp", "auto_map", "quantization_config"] {
+      configuration[key] = nil
+    }
+    if let dtype = configuration["dtype"] {
+      configuration["dtype"] = nil
+      configuration["torch_dtype"] = configuration["torch_dtype"] ?? dtype
+    }
+    spellRotaryFields(&configuration)
+    return configuration
+  }
+
+  /// `rope_parameters` as the `rope_theta` and `rope_scaling` that every version reads.
+  private static func spellRotaryFields(_ configuration: inout ConfigurationFile) {
+    guard var parameters = configuration["rope_parameters"]?.object else { return }
+    configuration["rope_parameters"] = nil
+    if let theta = parameters["rope_theta"] { configuration["rope_theta"] = theta }
+    parameters["rope_theta"] = nil
+    let type = parameters["rope_type"]?.string ?? "default"
+    configuration["rope_scaling"] = type == "default" ? .null : .object(parameters)
+  }
+
+  /// Whether attention looks back without limit.
+  static func hasFullAttention(_ model: MixtureModel) -> Bool {
+    let configuration = model.configuration
+    guard let window = configuration["sliding_window"], !window.isNull else { return true }
+    return configuration["use_sliding_window"]?.bool == false
+  }
+
+  /// Why formats that derive the head dimension cannot hold this model.
+  static func headRefusal(_ model: MixtureModel) -> String? {
+    model.headDimension * model.heads == model.hidden
+      ? nil
+      : "its readers take head_dim as hidden_size / num_attention_heads, here it is "
+        + "\(model.headDimension); use --format herd or mixtral"
+  }
+
+  /// Adds the fields every mixture configuration has, and what the routed down projections were
+  /// multiplied by.
+  static func addRouterFields(_ configuration: inout ConfigurationFile, foldedScale: Double) {
+    configuration["router_aux_loss_coef"] = 0.001
+    configuration["output_router_logits"] = false
+    configuration["herd_export"] = ["folded_scale": JSON(foldedScale)]
+  }
+}

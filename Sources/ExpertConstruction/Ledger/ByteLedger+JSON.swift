@@ -1,0 +1,91 @@
+import Formats
+
+extension ByteLedger {
+  /// The ledger as it is stored.
+  public var json: JSON {
+    let (block, geometry) = (shape.block, shape.block.geometry)
+    var json: JSONObject = [
+      "format_version": 1, "format": .string(format.rawValue),
+      "dtype": .string(shape.elementType.rawValue), "hidden_size": JSON(shape.hidden),
+      "mlp": [
+        "width": JSON(geometry.width), "experts": JSON(geometry.experts),
+        "top_k": JSON(geometry.topK), "shared": JSON(geometry.shared),
+        "rule": .string(block.rule.rawValue), "scale": JSON(block.scale),
+        "router_bias": .bool(block.hasRouterBias),
+      ],
+      "source_digest": .string(sourceDigest),
+    ]
+    json["rounding"] = rounding.map { .string($0) } ?? .null
+    json["source"] = .array(
+      source.map {
+        [
+          "name": .string($0.name), "dtype": .string($0.elementType.rawValue),
+          "shape": .array($0.shape.map { JSON($0) }), "sha256": .string($0.sha256),
+        ]
+      })
+    json["layers"] = .array(
+      splits.map { split in
+        [
+          "shared": .array(split.shared.map { JSON(Int($0)) }),
+          "experts": .array(split.experts.map { .array($0.map { JSON(Int($0)) }) }),
+        ]
+      })
+    return .object(json)
+  }
+
+  /// Reads `herd_ledger.json`; `path` is named in errors.
+  /// - Throws: When the file is not a ledger, or some neuron is missing from it or in it twice.
+  public init(contentsOf path: String) throws {
+    try self.init(ConfigurationFile(contentsOf: path))
+  }
+
+  init(_ file: ConfigurationFile) throws {
+    guard try file.integer("format_version") == 1 else {
+      throw ConstructionError(
+        .damagedSource, "\(file.path): unknown format_version; use a newer herd")
+    }
+    let mlp = try file.section("mlp")
+    let geometry = try SplitGeometry(
+      width: mlp.positive("width"), experts: mlp.positive("experts"), topK: mlp.positive("top_k"),
+      shared: mlp.integer("shared"))
+    let block = MixtureBlock(
+      geometry: geometry, rule: try Self.named("rule", mlp), scale: try mlp.double("scale"),
+      hasRouterBias: try mlp.bool("router_bias", default: false))
+    format = try Self.named("format", file)
+    shape = MixtureShape(
+      block: block, hidden: try file.positive("hidden_size"),
+      elementType: try Self.named("dtype", file))
+    source = try file.sections("source").map { entry in
+      Entry(
+        name: try entry.string("name"), elementType: try Self.named("dtype", entry),
+        shape: try entry.integers("shape", default: []), sha256: try entry.string("sha256"))
+    }
+    splits = try file.sections("layers").map { layer in
+      let shared = try layer.integers("shared", default: []).map(Self.neuron)
+      guard let lists = layer["experts"]?.array else {
+        throw ConstructionError(.damagedSource, "\(layer.path): \"experts\" is missing")
+      }
+      let experts = try lists.map { list in
+        try (list.array ?? []).map { try Self.neuron($0.int ?? -1) }
+      }
+      return try NeuronSplit(shared: shared, experts: experts, geometry: geometry)
+    }
+  }
+
+  private static func neuron(_ value: Int) throws -> Int32 {
+    guard let id = Int32(exactly: value) else {
+      throw ConstructionError(.damagedSource, "neuron \(value) does not exist")
+    }
+    return id
+  }
+
+  private static func named<Value: RawRepresentable<String>>(
+    _ key: String, _ file: ConfigurationFile
+  ) throws -> Value {
+    let name = try file.string(key)
+    guard let value = Value(rawValue: name) else {
+      throw ConstructionError(.damagedSource, "\(file.path): unknown \(key) \"\(name)\"")
+    }
+    return value
+  }
+}

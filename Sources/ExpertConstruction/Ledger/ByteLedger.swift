@@ -1,0 +1,51 @@
+import Formats
+
+/// The account of a conversion: what every source tensor held, and where its elements went.
+///
+/// It is stored next to the weights as `herd_ledger.json`. With it the dense checkpoint can be
+/// restored from the mixture and compared, byte by byte, without having the dense one.
+public struct ByteLedger: Equatable, Sendable {
+  /// A source tensor.
+  public struct Entry: Equatable, Sendable {
+    /// The name in the dense checkpoint.
+    public var name: String
+    /// The element type.
+    public var elementType: ElementType
+    /// The shape.
+    public var shape: [Int]
+    /// SHA-256 of the bytes, in hexadecimal.
+    public var sha256: String
+  }
+
+  /// The file's name inside a checkpoint folder.
+  public static let fileName = "herd_ledger.json"
+
+  /// The format of the checkpoint the ledger belongs to.
+  public var format: OutputFormat
+  /// What decides each layer's tensors.
+  public var shape: MixtureShape
+  /// Every source tensor, in file order.
+  public var source: [Entry]
+  /// The neurons of each layer.
+  public var splits: [NeuronSplit]
+
+  /// One line on what the stored scales did to the weights; `nil` when nothing was rounded.
+  public var rounding: String? {
+    let scales = Set(
+      format.make().layer(0, of: shape).places.filter { !$0.key.isRouter }
+        .map(\.value.scale))
+    let rounded = scales.filter { StoredElements.rounding(of: shape.elementType, by: $0) > 0 }
+    guard !rounded.isEmpty else { return nil }
+    let list = rounded.sorted().map { "\($0)" }.joined(separator: ", ")
+    return "down projections times \(list) are rounded to \(shape.elementType.rawValue)"
+  }
+
+  /// One digest for the whole source: SHA-256 over the tensors' names and digests.
+  public var sourceDigest: String {
+    var hasher = TensorHasher()
+    for entry in source.sorted(by: { $0.name < $1.name }) {
+      Array("\(entry.name) \(entry.sha256)\n".utf8).withUnsafeBytes { hasher.update($0) }
+    }
+    return hasher.hexadecimal()
+  }
+}

@@ -1,0 +1,74 @@
+/// The MLP of one converted layer: its sizes, and how its experts are chosen and combined.
+public struct MixtureBlock: Equatable, Sendable {
+  /// How the neurons are divided.
+  public var geometry: SplitGeometry
+  /// How chosen experts are combined; shared units always enter with weight one.
+  public var rule: CombinationRule
+  /// The factor on the routed experts' softmax weights; 1 for `gained`.
+  public var scale: Double
+  /// Whether the router has a bias.
+  public var hasRouterBias: Bool
+
+  public init(
+    geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool
+  ) {
+    self.geometry = geometry
+    self.rule = rule
+    self.scale = scale
+    self.hasRouterBias = hasRouterBias
+  }
+}
+
+/// One matrix of a SwiGLU MLP.
+public enum Projection: String, CaseIterable, Sendable {
+  case gate, up, down
+}
+
+/// One tensor of a mixture layer, whatever a file format calls it.
+public enum MixtureTensor: Hashable, Sendable {
+  /// `[E, D]`
+  case router
+  /// `[E]`
+  case routerBias
+  /// `u` of the weight `1 + p·u`, `[E]`.
+  case routerGain
+  /// `[w, D]`, or `[D, w]` for the down projection.
+  case expert(Int, Projection)
+  /// `[S·w, D]`, or `[D, S·w]` for the down projection.
+  case shared(Projection)
+
+  /// The tensors `block` has, experts in order.
+  static func all(of block: MixtureBlock) -> [MixtureTensor] {
+    var tensors: [MixtureTensor] = [.router]
+    if block.hasRouterBias { tensors.append(.routerBias) }
+    if block.rule == .gained { tensors.append(.routerGain) }
+    for expert in 0..<block.geometry.experts {
+      tensors += Projection.allCases.map { .expert(expert, $0) }
+    }
+    if block.geometry.shared > 0 { tensors += Projection.allCases.map { .shared($0) } }
+    return tensors
+  }
+
+  /// The tensor's shape.
+  func shape(in block: MixtureBlock, hidden: Int) -> [Int] {
+    let geometry = block.geometry
+    func matrix(_ projection: Projection, _ width: Int) -> [Int] {
+      projection == .down ? [hidden, width] : [width, hidden]
+    }
+    switch self {
+    case .router: return [geometry.experts, hidden]
+    case .routerBias, .routerGain: return [geometry.experts]
+    case .expert(_, let projection): return matrix(projection, geometry.expertWidth)
+    case .shared(let projection): return matrix(projection, geometry.sharedWidth)
+    }
+  }
+
+  /// The dense neurons this tensor holds, and of which matrix; `nil` for the router's tensors.
+  func neurons(in split: NeuronSplit) -> (neurons: [Int32], projection: Projection)? {
+    switch self {
+    case .expert(let expert, let projection): (split.experts[expert], projection)
+    case .shared(let projection): (split.shared, projection)
+    case .router, .routerBias, .routerGain: nil
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import Formats
+
+/// What decides a mixture layer's tensors.
+public struct MixtureShape: Equatable, Sendable {
+  /// Sizes and rules.
+  public var block: MixtureBlock
+  /// Hidden size.
+  public var hidden: Int
+  /// The element type of the experts.
+  public var elementType: ElementType
+
+  public init(block: MixtureBlock, hidden: Int, elementType: ElementType) {
+    self.block = block
+    self.hidden = hidden
+    self.elementType = elementType
+  }
+}
+
+/// What a layout needs to know of a model.
+public struct MixtureModel: Sendable {
+  /// The configuration it came with, a dense model's or a herd model's.
+  public var configuration: ConfigurationFile
+  /// The dense model type the blocks descend from: `llama`, `mistral` or `qwen2`.
+  public var modelType: String
+  /// Hidden size.
+  public var hidden: Int
+  /// Query heads.
+  public var heads: Int
+  /// The dimension of a head.
+  public var headDimension: Int
+  /// The attention projections (`q`, `k`, `v`, `o`) that have biases.
+  public var biasedProjections: Set<String>
+  /// The MLP of each layer; `nil` where it is dense.
+  public var blocks: [MixtureBlock?]
+  /// The element type of the MLPs.
+  public var elementType: ElementType
+  /// Whether every `u` of the rule `gained` is zero, so that chosen experts have weight one.
+  public var gainsAreZero: Bool
+  /// How the model was made, for the configuration.
+  public var construction: JSONObject
+
+  /// What decides the tensors of layer `index`; `nil` when it is dense.
+  func shape(ofLayer index: Int) -> MixtureShape? {
+    blocks[index].map { MixtureShape(block: $0, hidden: hidden, elementType: elementType) }
+  }
+
+  /// The one block all layers have, or `nil` when they differ or some are dense.
+  var uniformBlock: MixtureBlock? {
+    guard let first = blocks.first, let block = first, blocks.allSatisfy({ $0 == block }) else {
+      return nil
+    }
+    return block
+  }
+}

@@ -1,0 +1,58 @@
+import Formats
+
+extension ConversionPlan: CustomStringConvertible {
+  /// The plan as text: settings, sizes, what becomes of every kind of tensor.
+  public var description: String {
+    let geometry = block.geometry
+    let active = Int((geometry.activeShare * 1000).rounded())
+    var lines = [
+      "\(source.modelType), \(source.layers) layers, hidden \(source.hidden), "
+        + "MLP width \(source.width), \(source.elementType.rawValue)",
+      "each MLP: \(geometry.experts) routed experts of \(geometry.expertWidth), "
+        + "top-\(geometry.topK), \(geometry.shared) shared; "
+        + "\(active / 10).\(active % 10) % active",
+      "strategy \(settings.strategy.rawValue), router \(settings.router.rawValue)"
+        + (block.hasRouterBias ? " with bias" : " without bias") + ", seed \(settings.seed)",
+      "combination \(block.rule.rawValue)"
+        + (block.rule == .gained ? "" : ", scale \(block.scale)"),
+      "format \(settings.format.rawValue): \(outputs.count) tensors, \(outputBytes) bytes",
+    ]
+    let divided = fates.filter { $0.fate != .copied }.count
+    lines.append("\(divided) source tensors are divided, \(fates.count - divided) are copied:")
+    for (tensor, fate) in fates {
+      switch fate {
+      case .copied: lines.append("  \(tensor.name) \(tensor.shape): copied")
+      case .divided(let layer, let projection):
+        let axis = projection == .down ? "columns" : "rows"
+        lines.append(
+          "  \(tensor.name) \(tensor.shape): \(axis) to the experts of layer \(layer)")
+      }
+    }
+    lines.append("written:")
+    for output in outputs {
+      lines.append("  \(output.name) \(output.shape) \(output.elementType.rawValue)")
+    }
+    return (lines + notes.map { "note: \($0)" }).joined(separator: "\n")
+  }
+
+  /// The plan as a machine-readable object.
+  public var json: JSON {
+    let geometry = block.geometry
+    return [
+      "model_type": .string(source.modelType), "layers": JSON(source.layers),
+      "experts": JSON(geometry.experts), "top_k": JSON(geometry.topK),
+      "shared": JSON(geometry.shared), "expert_width": JSON(geometry.expertWidth),
+      "active_share": JSON(geometry.activeShare), "construction": .object(settings.provenance),
+      "combination": ["rule": .string(block.rule.rawValue), "scale": JSON(block.scale)],
+      "router_bias": .bool(block.hasRouterBias), "format": .string(settings.format.rawValue),
+      "bytes": JSON(outputBytes), "notes": .array(notes.map { .string($0) }),
+      "tensors": .array(
+        outputs.map {
+          [
+            "name": .string($0.name), "dtype": .string($0.elementType.rawValue),
+            "shape": .array($0.shape.map { JSON($0) }),
+          ]
+        }),
+    ]
+  }
+}

@@ -1,0 +1,136 @@
+import Formats
+
+/// A conversion decided in every detail before anything is read or written but headers.
+public struct ConversionPlan: Sendable {
+  /// What becomes of a source tensor.
+  public enum Fate: Equatable, Sendable {
+    /// Written under its own name.
+    case copied
+    /// Its neurons are divided among the experts of a layer.
+    case divided(layer: Int, Projection)
+  }
+
+  /// The dense checkpoint.
+  public let source: DenseSource
+  /// What was asked for.
+  public let settings: ConversionSettings
+  /// The model to be written.
+  public let model: MixtureModel
+  /// The one kind of mixture block all layers get.
+  public let block: MixtureBlock
+  /// What becomes of each source tensor, in file order.
+  public let fates: [(tensor: TensorDescription, fate: Fate)]
+  /// Every tensor to be written.
+  public let outputs: [TensorDeclaration]
+  /// Decisions the user did not make, one line each.
+  public let notes: [String]
+
+  /// Plans the conversion of a dense checkpoint.
+  /// - Throws: ``ConstructionError`` with the reason and the nearest setting that works.
+  public init(_ source: DenseSource, _ settings: ConversionSettings) throws {
+    let geometry = try SplitGeometry(
+      width: source.width, experts: settings.experts, topK: settings.topK, shared: settings.shared)
+    let format = settings.format.make()
+    var notes: [String] = []
+    let (rule, scale) = Self.combination(settings, geometry, &notes)
+    let wantsBias = settings.router.make().usesBias(withInputs: settings.needsCalibration)
+    if wantsBias, !format.holdsRouterBias {
+      notes.append("\(settings.format.rawValue) has no router bias; the router is made without")
+    }
+    block = MixtureBlock(
+      geometry: geometry, rule: rule, scale: scale,
+      hasRouterBias: wantsBias && format.holdsRouterBias)
+    model = MixtureModel(
+      configuration: source.configuration, modelType: source.modelType, hidden: source.hidden,
+      heads: source.heads, headDimension: source.headDimension,
+      biasedProjections: source.biasedProjections,
+      blocks: Array(repeating: block, count: source.layers), elementType: source.elementType,
+      gainsAreZero: true, construction: settings.provenance)
+    if let refusal = format.refusal(of: model) {
+      throw ConstructionError(
+        .refused, "--format \(settings.format.rawValue) cannot hold this model: \(refusal)")
+    }
+    fates = source.tensors.map { ($0, Self.fate(of: $0.name)) }
+    outputs = Self.outputs(source, model, format)
+    if settings.needsCalibration, !settings.hasCalibrationData {
+      notes.append(
+        "no --data: \(settings.calibrationTokens) calibration tokens are sampled from the dense "
+          + "model, seed \(settings.seed)")
+    }
+    if settings.router == .centroid, !settings.needsCalibration {
+      notes.append("no --data: centroids are means of gate rows")
+    }
+    self.settings = settings
+    self.source = source
+    self.notes = notes
+  }
+
+  /// The stock formats that can still hold the model when its router and gains are trained.
+  public var formatsAfterTraining: [OutputFormat] {
+    var trained = model
+    trained.gainsAreZero = false
+    return OutputFormat.allCases.filter {
+      $0 != .herd && $0.make().refusal(of: trained) == nil
+    }
+  }
+
+  /// Bytes of all tensors to be written.
+  public var outputBytes: Int {
+    outputs.reduce(0) { $0 + $1.shape.reduce(1, *) * $1.elementType.bitWidth / 8 }
+  }
+
+  private static func combination(
+    _ settings: ConversionSettings, _ geometry: SplitGeometry, _ notes: inout [String]
+  ) -> (CombinationRule, Double) {
+    let sumsToOne = settings.format == .mixtral || settings.format == .qwen2_moe
+    var rule = settings.rule ?? (settings.router == .random ? .renormalizedSoftmax : .gained)
+    if settings.rule == nil, rule == .gained, sumsToOne, geometry.topK > 1 {
+      rule = .renormalizedSoftmax
+      notes.append(
+        "\(settings.format.rawValue) cannot give each of \(geometry.topK) experts weight one; "
+          + "their softmax weights are scaled to average one")
+    }
+    if rule == .gained { return (rule, 1) }
+    // A split without meaning wants the dense MLP's expected size; one with meaning wants each
+    // chosen expert whole.
+    let standard =
+      settings.router == .random
+      ? Double(geometry.experts) / Double(geometry.topK) : Double(geometry.topK)
+    return (rule, settings.scale ?? (rule == .softmax ? Double(geometry.experts) : standard))
+  }
+
+  private static func fate(of name: String) -> Fate {
+    guard let place = DenseSource.place(of: name) else { return .copied }
+    return .divided(layer: place.layer, place.projection)
+  }
+
+  private static func outputs(
+    _ source: DenseSource, _ model: MixtureModel, _ format: any OutputLayout
+  ) -> [TensorDeclaration] {
+    var outputs: [TensorDeclaration] = []
+    for tensor in source.tensors where fate(of: tensor.name) == .copied {
+      outputs.append(
+        TensorDeclaration(
+          name: tensor.name, elementType: tensor.elementType, shape: tensor.shape))
+    }
+    for index in model.blocks.indices {
+      if let shape = model.shape(ofLayer: index) {
+        outputs += format.layer(index, of: shape).declarations
+      }
+    }
+    return outputs + format.additionalZeros(in: model)
+  }
+}
+
+extension ConversionSettings {
+  /// The settings as the output's configuration records them.
+  var provenance: JSONObject {
+    [
+      "strategy": .string(strategy.rawValue), "router": .string(router.rawValue),
+      "seed": JSON(Int(clamping: seed)),
+      "calibration_tokens": needsCalibration ? JSON(calibrationTokens) : .null,
+      "calibration": needsCalibration
+        ? .string(hasCalibrationData ? "data" : "sampled from the dense model") : .null,
+    ]
+  }
+}

@@ -1,0 +1,54 @@
+/// What a user asks of a conversion.
+public struct ConversionSettings: Equatable, Sendable {
+  /// Routed experts.
+  public var experts: Int
+  /// Routed experts per token.
+  public var topK: Int
+  /// Shared units of the same width.
+  public var shared: Int
+  /// How neurons are divided.
+  public var strategy: StrategyName
+  /// How routers are made.
+  public var router: RouterName
+  /// How chosen experts are combined; `nil` takes what suits the router and the format.
+  public var rule: CombinationRule?
+  /// The factor on softmax weights; `nil` takes what suits the router.
+  public var scale: Double?
+  /// The format to write.
+  public var format: OutputFormat
+  /// Seed of everything random.
+  public var seed: UInt64
+  /// Calibration tokens, where calibration is needed.
+  public var calibrationTokens: Int
+  /// The largest file, in bytes.
+  public var shardLimit: Int
+  /// Whether calibration data is at hand; without it `centroid` uses weights.
+  public var hasCalibrationData: Bool
+
+  public init(
+    experts: Int = 7, topK: Int = 1, shared: Int = 1, strategy: StrategyName = .activation,
+    router: RouterName = .regressed, rule: CombinationRule? = nil, scale: Double? = nil,
+    format: OutputFormat = .herd, seed: UInt64 = 0, calibrationTokens: Int = 8192,
+    shardLimit: Int = 5_000_000_000, hasCalibrationData: Bool = false
+  ) {
+    self.experts = experts
+    self.topK = topK
+    self.shared = shared
+    self.strategy = strategy
+    self.router = router
+    self.rule = rule
+    self.scale = scale
+    self.format = format
+    self.seed = seed
+    self.calibrationTokens = calibrationTokens
+    self.shardLimit = shardLimit
+    self.hasCalibrationData = hasCalibrationData
+  }
+
+  /// Whether the layers' inputs on calibration text are needed: given data or text sampled from the
+  /// dense model.
+  public var needsCalibration: Bool {
+    strategy.make().inputPasses > 0 || router.make().inputPasses > 0
+      || (router == .centroid && hasCalibrationData)
+  }
+}

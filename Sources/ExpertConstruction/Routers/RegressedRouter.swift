@@ -1,0 +1,36 @@
+import Numerics
+
+/// A ridge regression from the MLP's input to each expert's weighted activation norm,
+/// `√(Σ_{n∈e} (|h_n|·‖down_n‖)²)` (after D2DMoE's regressed expert norms, but linear).
+///
+/// Targets are shifted and scaled by one mean and one deviation per layer, not per expert, so that
+/// the predictions of different experts stay comparable.
+public struct RegressedRouter: RouterConstruction {
+  /// The ridge as a fraction of the mean diagonal entry of the inputs' Gram matrix.
+  static let relativeRidge = 0.01
+
+  public let inputPasses = 1
+
+  public init() {}
+
+  public func usesBias(withInputs: Bool) -> Bool { true }
+
+  public func router(for layer: LayerUnderConstruction, _ split: NeuronSplit, allowsBias: Bool)
+    throws -> Router
+  {
+    let record = try layer.activations()
+    let context = layer.context
+    let energy_TE = record.expertEnergy(split, context)
+    let norms = context.read(energy_TE).map { max(0, $0).squareRoot() }
+    let mean = norms.reduce(0.0) { $0 + Double($1) } / Double(max(1, norms.count))
+    let variance = norms.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) }
+    let deviation = (variance / Double(max(1, norms.count))).squareRoot()
+    let scale = deviation > 0 ? 1 / deviation : 0
+    let targets = norms.map { Float((Double($0) - mean) * scale) }
+    let regression = try RidgeRegression(
+      inputs_TD: record.x_TD, relativeRidge: Self.relativeRidge, intercept: allowsBias,
+      context: context)
+    let fit = regression.solve(targets_TE: context.tensor(targets, energy_TE.shape))
+    return Router(weight_ED: fit.weight_ED, bias_E: allowsBias ? fit.bias_E : nil)
+  }
+}

@@ -1,0 +1,60 @@
+/// Into how many experts of which width an MLP is cut, and how many of them a token uses.
+public struct SplitGeometry: Equatable, Sendable {
+  /// Neurons of the dense MLP (its intermediate size).
+  public let width: Int
+  /// Routed experts.
+  public let experts: Int
+  /// Routed experts a token is sent to.
+  public let topK: Int
+  /// Shared units of the same width, always active.
+  public let shared: Int
+
+  /// Neurons of one expert, and of one shared unit.
+  public var expertWidth: Int { width / (experts + shared) }
+  /// Neurons that are always active.
+  public var sharedWidth: Int { shared * expertWidth }
+  /// The share of the MLP a token uses: `(k + S) / (E + S)`.
+  public var activeShare: Double { Double(topK + shared) / Double(experts + shared) }
+
+  /// - Throws: ``ConstructionError`` naming the nearest settings that work.
+  public init(width: Int, experts: Int, topK: Int, shared: Int) throws(ConstructionError) {
+    guard experts >= 1 else {
+      throw ConstructionError(.refused, "\(experts) experts: ask for at least 1 with --experts")
+    }
+    guard shared >= 0 else {
+      throw ConstructionError(.refused, "\(shared) shared units: --shared cannot be negative")
+    }
+    guard topK >= 1, topK <= experts else {
+      throw ConstructionError(
+        .refused,
+        "top-\(topK) of \(experts) routed experts: --top-k must be between 1 and \(experts)")
+    }
+    let units = experts + shared
+    guard width > 0, width % units == 0 else {
+      let offers = Self.nearestUnits(to: units, dividing: width)
+        .filter { $0 > shared }
+        .map { "--experts \($0 - shared)" }
+      let offer =
+        offers.isEmpty
+        ? "; try another --shared"
+        : "; nearest with \(shared) shared: \(offers.joined(separator: " or "))"
+      throw ConstructionError(
+        .refused,
+        "\(experts) routed + \(shared) shared = \(units) units do not divide the MLP width \(width)"
+          + offer)
+    }
+    self.width = width
+    self.experts = experts
+    self.topK = topK
+    self.shared = shared
+  }
+
+  /// The divisors of `width` next below and above `units`.
+  static func nearestUnits(to units: Int, dividing width: Int) -> [Int] {
+    guard width > 0 else { return [] }
+    let below = stride(from: min(units - 1, width), to: 1, by: -1).first { width % $0 == 0 }
+    let above =
+      units < width ? (units + 1...width).first { width % $0 == 0 } : nil
+    return [below, above].compactMap { $0 }
+  }
+}

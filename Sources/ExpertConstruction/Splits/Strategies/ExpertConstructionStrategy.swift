@@ -1,0 +1,32 @@
+import Numerics
+
+/// A way of dividing an MLP's neurons among experts.
+///
+/// A strategy sees one layer's tensors and a stream of that layer's inputs, says beforehand how
+/// often it reads that stream, and gives that layer's split. It knows nothing of other layers.
+public protocol ExpertConstructionStrategy: Sendable {
+  /// How often the layer's inputs are streamed to it; 0 when it works without calibration data.
+  var inputPasses: Int { get }
+  /// Whether it looks at the layer's weights.
+  var readsWeights: Bool { get }
+  /// Divides the layer.
+  func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit
+}
+
+/// The strategies by the names users give them.
+public enum StrategyName: String, CaseIterable, Sendable {
+  case sequential
+  case random
+  case clusterWeights = "cluster-weights"
+  case activation
+
+  /// The strategy of this name with its standard settings.
+  public func make() -> any ExpertConstructionStrategy {
+    switch self {
+    case .sequential: SequentialStrategy()
+    case .random: RandomStrategy()
+    case .clusterWeights: ClusterWeightsStrategy()
+    case .activation: ActivationStrategy()
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import Numerics
+
+/// A dense SwiGLU MLP (Shazeer 2020).
+public struct DenseConfiguration: Sendable, Equatable {
+  /// Neurons.
+  public var width: Int
+  /// Whether the three projections have biases.
+  public var bias: Bool
+
+  /// A dense MLP of `width` neurons.
+  public init(width: Int, bias: Bool = false) {
+    self.width = width
+    self.bias = bias
+  }
+}
+
+/// A mixture of routed SwiGLU experts with optional always-on shared neurons.
+public struct MixtureConfiguration: Sendable, Equatable {
+  /// Routed experts.
+  public var experts: Int
+  /// Routed experts each token uses.
+  public var topK: Int
+  /// Neurons of one routed expert.
+  public var expertWidth: Int
+  /// Neurons of the shared part; 0 for none.
+  public var sharedWidth: Int
+  /// How the chosen experts' outputs are weighted.
+  public var combination: Combination
+  /// Whether the router's scores have a bias.
+  public var routerBias: Bool
+  /// Whether a bias used for selection only is kept (auxiliary-loss-free balancing, DeepSeek-V3).
+  public var selectionBias: Bool
+  /// Whether the shared part passes a sigmoid gate (Qwen2-MoE).
+  public var sharedGate: Bool
+  /// Factor by which a stock format's conversion multiplied the routed down projections.
+  public var foldedScale: Double
+
+  /// A mixture from its parts.
+  public init(
+    experts: Int, topK: Int, expertWidth: Int, sharedWidth: Int = 0, combination: Combination,
+    routerBias: Bool = false, selectionBias: Bool = false, sharedGate: Bool = false,
+    foldedScale: Double = 1
+  ) {
+    self.experts = experts
+    self.topK = topK
+    self.expertWidth = expertWidth
+    self.sharedWidth = sharedWidth
+    self.combination = combination
+    self.routerBias = routerBias
+    self.selectionBias = selectionBias
+    self.sharedGate = sharedGate
+    self.foldedScale = foldedScale
+  }
+
+  /// Neurons a token uses over all neurons: the active share of the MLP.
+  public var activeShare: Double {
+    Double(topK * expertWidth + sharedWidth) / Double(experts * expertWidth + sharedWidth)
+  }
+}

@@ -1,0 +1,50 @@
+/// The name and shape of a parameter.
+public struct ParameterShape: Sendable, Equatable {
+  /// Path inside the model.
+  public let name: String
+  /// Extents.
+  public let shape: [Int]
+}
+
+extension ModelConfiguration {
+  /// Every parameter of the model, in a fixed order.
+  public var parameterShapes: [ParameterShape] {
+    bindings { layer, mlp in
+      switch mlp {
+      case .dense(let dense): denseBindings(layer: layer, dense)
+      case .mixture(let mixture): mixtureParameters(layer: layer, mixture)
+      }
+    }
+    .map { ParameterShape(name: $0.tensor, shape: $0.shape) }
+  }
+
+  /// The parameters of a mixture; experts are stacked.
+  private func mixtureParameters(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
+    let prefix = ParameterName.mlp(layer)
+    let perExpert = [
+      ("bias", mixture.routerBias), ("selection_bias", mixture.selectionBias),
+      ("gain", mixture.combination == .gained),
+    ]
+    return [TensorBinding("\(prefix).router.weight", [mixture.experts, hiddenSize])]
+      + perExpert.filter(\.1).map {
+        TensorBinding("\(prefix).router.\($0.0)", [mixture.experts])
+      }
+      + ExpertMatrix.allCases.map { matrix in
+        TensorBinding(
+          "\(prefix).experts.\(matrix.rawValue)",
+          [mixture.experts] + matrix.shape(width: mixture.expertWidth, hidden: hiddenSize))
+      } + sharedBindings(layer: layer, mixture)
+      + (mixture.sharedGate
+        ? [TensorBinding("\(prefix).shared_expert_gate.weight", [1, hiddenSize])] : [])
+  }
+
+  /// Parameters in all, and those one token uses.
+  public var parameterCounts: (total: Int, active: Int) {
+    let total = parameterShapes.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    let idle = blocks.reduce(0) { sum, block in
+      guard case .mixture(let mixture) = block.mlp else { return sum }
+      return sum + (mixture.experts - mixture.topK) * mixture.expertWidth * hiddenSize * 3
+    }
+    return (total, total - idle)
+  }
+}

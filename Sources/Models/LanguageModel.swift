@@ -1,0 +1,117 @@
+import Numerics
+
+/// A causal language model: embedding, blocks, final norm and output head.
+public final class LanguageModel {
+  /// The model as a list of blocks.
+  public let configuration: ModelConfiguration
+  /// The embedding table, `[V, D]`.
+  public let embedding: Parameter
+  /// The blocks, first to last.
+  public let blocks: [Block]
+  /// Gain of the final norm, `[D]`.
+  public let finalNorm: Parameter
+  /// The output head, `[V, D]`; the embedding table itself when tied.
+  public let head: Parameter
+
+  /// Puts a model together; every parameter must be used.
+  public init(_ configuration: ModelConfiguration, parameters: [Parameter], in context: Context)
+    throws(ModelError)
+  {
+    self.configuration = configuration
+    let computeType: DType = parameters.contains { $0.value.dtype == .f64 } ? .f64 : .f32
+    let store = ParameterStore(parameters, computeType: computeType)
+    embedding = try store.take(ParameterName.embedding)
+    finalNorm = try store.take(ParameterName.finalNorm)
+    head = configuration.tiedEmbeddings ? embedding : try store.take(ParameterName.head)
+    var blocks: [Block] = []
+    for (index, block) in configuration.blocks.enumerated() {
+      blocks.append(
+        try Block(
+          block, prefix: ParameterName.block(index), epsilon: configuration.normEpsilon,
+          store: store, in: context))
+    }
+    self.blocks = blocks
+    try store.checkEmpty()
+  }
+
+  /// Every parameter once, in a fixed order.
+  public var parameters: [Parameter] {
+    [embedding] + blocks.flatMap(\.parameters) + [finalNorm]
+      + (configuration.tiedEmbeddings ? [] : [head])
+  }
+
+  /// The mixture layers with their block index.
+  public var mixtures: [(layer: Int, mixture: MixtureMLP)] {
+    blocks.enumerated().compactMap { layer, block in
+      (block.mlp as? MixtureMLP).map { (layer, $0) }
+    }
+  }
+
+  /// What a forward pass gives.
+  public struct Output {
+    /// The final normalised hidden state, `[T, D]`: what the head multiplies.
+    public var hidden_TD: Tensor
+    /// The residual stream after each block, if asked for.
+    public var boundaries: [Tensor]
+    /// How each mixture layer routed.
+    public var routings: [(layer: Int, routing: Routing)]
+  }
+
+  /// Runs the blocks over packed documents.
+  ///
+  /// - Parameters:
+  ///   - tokens_T: Token ids, `i32`.
+  ///   - layout: Documents and positions.
+  ///   - checkpointing: Recompute each block in backward instead of keeping its activations.
+  ///   - keepBoundaries: Also return the residual stream after every block.
+  public func callAsFunction(
+    _ tokens_T: Tensor, layout: SequenceLayout, checkpointing: Bool = false,
+    keepBoundaries: Bool = false, in context: Context
+  ) -> Output {
+    var x_TD = context.embedding(tokens_T, weight: embedding.tensor)
+    var boundaries: [Tensor] = []
+    var routings: [(layer: Int, routing: Routing)] = []
+    for (layer, block) in blocks.enumerated() {
+      let routing: Routing?
+      if checkpointing {
+        (x_TD, routing) = block.checkpointed(x_TD, layout: layout, in: context)
+      } else {
+        (x_TD, routing) = block(x_TD, layout: layout, in: context)
+      }
+      if keepBoundaries { boundaries.append(x_TD) }
+      if let routing { routings.append((layer, routing)) }
+    }
+    let hidden = context.rmsNorm(
+      x_TD, weight: finalNorm.tensor, epsilon: configuration.normEpsilon)
+    return Output(hidden_TD: hidden, boundaries: boundaries, routings: routings)
+  }
+
+  /// All logits of a short text, `[T, V]`: for parity checks, not for training.
+  public func logits(_ tokens: [Int32], in context: Context) -> Tensor {
+    let output = self(
+      context.tensor(tokens, [tokens.count]), layout: SequenceLayout(count: tokens.count, in: context),
+      in: context)
+    return context.linear(output.hidden_TD, weight: head.tensor)
+  }
+
+  /// Runs `body` with every mixture layer using all its experts at weight one, so that a converted
+  /// model computes what the dense model did.
+  public func choosingAllExperts<Result>(_ body: () throws -> Result) rethrows -> Result {
+    for (_, mixture) in mixtures { mixture.choosesAllExperts = true }
+    defer { for (_, mixture) in mixtures { mixture.choosesAllExperts = false } }
+    return try body()
+  }
+}
+
+extension Block {
+  /// The block with its activations recomputed in backward.
+  func checkpointed(_ x_TD: Tensor, layout: SequenceLayout, in context: Context) -> (
+    output: Tensor, routing: Routing?
+  ) {
+    let outputs = context.checkpoint([x_TD]) { [self] context, inputs in
+      let (output, routing) = self(inputs[0], layout: layout, in: context)
+      return [output] + (routing?.tensors ?? [])
+    }
+    return (outputs[0], Routing(tensors: Array(outputs.dropFirst())))
+  }
+}

@@ -1,0 +1,22 @@
+import Numerics
+
+/// `down · (silu(gate · x) ⊙ (up · x))` (Shazeer 2020).
+final class DenseMLP: FeedForward {
+  private let gate: Projection
+  private let up: Projection
+  private let down: Projection
+
+  /// - Parameter prefix: The MLP's place, such as `model.layers.0.mlp`.
+  init(prefix: String, bias: Bool, store: ParameterStore) throws(ModelError) {
+    gate = try Projection("\(prefix).gate_proj", bias: bias, store)
+    up = try Projection("\(prefix).up_proj", bias: bias, store)
+    down = try Projection("\(prefix).down_proj", bias: bias, store)
+  }
+
+  var parameters: [Parameter] { [gate, up, down].flatMap(\.parameters) }
+
+  func callAsFunction(_ x_TD: Tensor, in context: Context) -> (output: Tensor, routing: Routing?) {
+    let hidden_TI = context.swiglu(gate: gate(x_TD, in: context), up: up(x_TD, in: context))
+    return (down(hidden_TI, in: context), nil)
+  }
+}

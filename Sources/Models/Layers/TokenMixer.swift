@@ -1,0 +1,31 @@
+import Numerics
+
+/// The part of a block through which tokens exchange information.
+public protocol TokenMixer: AnyObject {
+  /// Mixes the rows of `x_TD` within their documents.
+  ///
+  /// - Parameters:
+  ///   - x_TD: Normalised activations, `[T, D]`.
+  ///   - layout: Documents and positions of the rows.
+  ///   - state: What earlier tokens of the one document being decoded left behind; updated.
+  /// - Returns: `[T, D]`.
+  func callAsFunction(
+    _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)?, in context: Context
+  ) -> Tensor
+
+  /// An empty state with room for `capacity` tokens at first.
+  func makeState(capacity: Int, in context: Context) -> any MixerState
+
+  /// Every parameter, in a fixed order.
+  var parameters: [Parameter] { get }
+}
+
+/// What a mixer remembers of a document while it is being decoded. Opaque to everything else.
+public protocol MixerState: AnyObject {
+  /// An independent copy: several continuations can start from one prefix.
+  func fork(in context: Context) -> any MixerState
+  /// The state as named tensors, to save it.
+  func tensors(in context: Context) -> [(name: String, tensor: Tensor)]
+  /// Sets the state from what ``tensors(in:)`` returned.
+  func restore(_ tensors: [(name: String, tensor: Tensor)], in context: Context)
+}

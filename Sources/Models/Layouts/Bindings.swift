@@ -1,0 +1,93 @@
+/// Tensors every LLaMA-shaped checkpoint has, in file order.
+extension ModelConfiguration {
+  /// All bindings, with the MLP's given per layer.
+  func bindings(mlp: (Int, MLPConfiguration) -> [TensorBinding]) -> [TensorBinding] {
+    var result = [TensorBinding(ParameterName.embedding, [vocabularySize, hiddenSize])]
+    for (layer, block) in blocks.enumerated() {
+      let prefix = ParameterName.block(layer)
+      result.append(TensorBinding("\(prefix).input_layernorm.weight", [hiddenSize]))
+      switch block.mixer {
+      case .attention(let attention):
+        result += attentionBindings(attention, prefix: "\(prefix).self_attn")
+      }
+      result.append(TensorBinding("\(prefix).post_attention_layernorm.weight", [hiddenSize]))
+      result += mlp(layer, block.mlp)
+    }
+    result.append(TensorBinding(ParameterName.finalNorm, [hiddenSize]))
+    if !tiedEmbeddings {
+      result.append(TensorBinding(ParameterName.head, [vocabularySize, hiddenSize]))
+    }
+    return result
+  }
+
+  private func attentionBindings(_ attention: AttentionConfiguration, prefix: String)
+    -> [TensorBinding]
+  {
+    let queries = attention.heads * attention.headDimension
+    let keys = attention.keyHeads * attention.headDimension
+    var result: [TensorBinding] = []
+    for (name, rows) in [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)] {
+      result.append(TensorBinding("\(prefix).\(name).weight", [rows, hiddenSize]))
+      if attention.inputBias { result.append(TensorBinding("\(prefix).\(name).bias", [rows])) }
+    }
+    result.append(TensorBinding("\(prefix).o_proj.weight", [hiddenSize, queries]))
+    if attention.outputBias { result.append(TensorBinding("\(prefix).o_proj.bias", [hiddenSize])) }
+    return result
+  }
+
+  /// The three matrices of a dense MLP under their LLaMA names.
+  func denseBindings(layer: Int, _ dense: DenseConfiguration) -> [TensorBinding] {
+    let prefix = ParameterName.mlp(layer)
+    let sizes = [
+      ("gate_proj", dense.width, hiddenSize), ("up_proj", dense.width, hiddenSize),
+      ("down_proj", hiddenSize, dense.width),
+    ]
+    return sizes.flatMap { name, rows, columns in
+      [TensorBinding("\(prefix).\(name).weight", [rows, columns])]
+        + (dense.bias ? [TensorBinding("\(prefix).\(name).bias", [rows])] : [])
+    }
+  }
+
+  /// One tensor per expert and matrix: expert `e` of `gate`, `up`, `down` under the given names.
+  func expertBindings(
+    layer: Int, _ mixture: MixtureConfiguration,
+    name: (_ expert: Int, _ matrix: ExpertMatrix) -> String
+  ) -> [TensorBinding] {
+    (0..<mixture.experts).flatMap { expert in
+      ExpertMatrix.allCases.map { matrix in
+        let count = mixture.expertWidth * hiddenSize
+        return TensorBinding(
+          name(expert, matrix), matrix.shape(width: mixture.expertWidth, hidden: hiddenSize),
+          parts: [
+            .init(
+              parameter: "\(ParameterName.mlp(layer)).experts.\(matrix.rawValue)",
+              offset: expert * count, count: count)
+          ])
+      }
+    }
+  }
+
+  /// The shared neurons of a mixture, under the names of their parameters.
+  func sharedBindings(
+    layer: Int, _ mixture: MixtureConfiguration
+  ) -> [TensorBinding] {
+    guard mixture.sharedWidth > 0 else { return [] }
+    return ExpertMatrix.allCases.map { matrix in
+      TensorBinding(
+        "\(ParameterName.mlp(layer)).shared_expert.\(matrix.rawValue).weight",
+        matrix.shape(width: mixture.sharedWidth, hidden: hiddenSize))
+    }
+  }
+}
+
+/// The three matrices of a SwiGLU expert; raw values are their parameter names.
+enum ExpertMatrix: String, CaseIterable {
+  case gate = "gate_proj"
+  case up = "up_proj"
+  case down = "down_proj"
+
+  /// `[width, hidden]`, transposed for `down`.
+  func shape(width: Int, hidden: Int) -> [Int] {
+    self == .down ? [hidden, width] : [width, hidden]
+  }
+}

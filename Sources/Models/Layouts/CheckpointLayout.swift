@@ -1,0 +1,76 @@
+import Formats
+
+/// How one checkpoint format spells a model: which config fields, which tensors.
+public protocol CheckpointLayout: Sendable {
+  /// The `model_type` values it reads.
+  static var modelTypes: [String] { get }
+  /// Decodes `config.json`.
+  init(_ config: ConfigurationFile) throws
+  /// The model as a list of blocks.
+  var configuration: ModelConfiguration { get }
+  /// Every tensor of the checkpoint and the parameters its elements belong to.
+  var bindings: [TensorBinding] { get }
+  /// Whether a tensor that `bindings` does not name is known to carry nothing.
+  func mayIgnore(_ tensor: String) -> Bool
+}
+
+extension CheckpointLayout {
+  public func mayIgnore(_ tensor: String) -> Bool {
+    // Old LLaMA checkpoints store the rotary frequencies, which the config determines.
+    tensor.hasSuffix(".rotary_emb.inv_freq")
+      || (tensor == ParameterName.head && configuration.tiedEmbeddings)
+  }
+}
+
+/// One tensor of a checkpoint as a concatenation of pieces of parameters, in file order.
+public struct TensorBinding: Sendable, Equatable {
+  /// A run of consecutive elements of a parameter.
+  public struct Part: Sendable, Equatable {
+    /// The parameter's name.
+    public var parameter: String
+    /// First element within the parameter.
+    public var offset: Int
+    /// Number of elements.
+    public var count: Int
+  }
+
+  /// The tensor's name in the file.
+  public var tensor: String
+  /// Its shape in the file.
+  public var shape: [Int]
+  /// The pieces; their counts add up to the tensor's elements.
+  public var parts: [Part]
+
+  /// A tensor that is one whole parameter.
+  public init(_ tensor: String, _ shape: [Int], parameter: String? = nil) {
+    self.tensor = tensor
+    self.shape = shape
+    parts = [Part(parameter: parameter ?? tensor, offset: 0, count: shape.reduce(1, *))]
+  }
+
+  /// A tensor from explicit pieces.
+  public init(_ tensor: String, _ shape: [Int], parts: [Part]) {
+    self.tensor = tensor
+    self.shape = shape
+    self.parts = parts
+  }
+}
+
+/// The layouts this library reads.
+public enum CheckpointLayouts {
+  /// Every layout, in the order they are offered.
+  public static let all: [any CheckpointLayout.Type] = [
+    LlamaLayout.self, HerdLayout.self, MixtralLayout.self, GraniteMoESharedLayout.self,
+    Qwen2MoELayout.self,
+  ]
+
+  /// The layout for a `config.json`.
+  /// - Throws: ``ModelError`` when the architecture is not one of ``all``.
+  public static func layout(for config: ConfigurationFile) throws -> any CheckpointLayout {
+    let type = try config.string("model_type")
+    for layout in all where layout.modelTypes.contains(type) { return try layout.init(config) }
+    let known = all.flatMap { $0.modelTypes }.joined(separator: ", ")
+    throw ModelError(
+      "\(config.path): model_type \"\(type)\" is not supported; herd reads \(known)")
+  }
+}

@@ -1,0 +1,123 @@
+import Formats
+import Numerics
+
+/// Herd's own lossless format: LLaMA's fields and names, plus a `herd` object that lists each block.
+public struct HerdLayout: CheckpointLayout {
+  public static let modelTypes = ["herd"]
+  public let configuration: ModelConfiguration
+
+  public init(_ config: ConfigurationFile) throws {
+    let base = try LlamaFields(config)
+    let herd = try config.section("herd")
+    let version = try herd.integer("format_version")
+    guard version == 1 else {
+      throw ModelError(
+        "\(config.path): herd format version \(version) is newer than this program reads (1); update herd"
+      )
+    }
+    let blocks = try herd.sections("blocks")
+    guard blocks.count == base.layers else {
+      throw ModelError(
+        "\(config.path): herd.blocks lists \(blocks.count) blocks, num_hidden_layers says \(base.layers)"
+      )
+    }
+    configuration = base.model(
+      blocks: try blocks.map { block in
+        let mixer = try block.section("mixer").string("type")
+        guard mixer == "attention" else {
+          throw ModelError("\(config.path): mixer \"\(mixer)\" is not known; update herd")
+        }
+        return BlockConfiguration(
+          mixer: .attention(base.attention), mlp: try MLPConfiguration(block.section("mlp")))
+      })
+  }
+
+  public var bindings: [TensorBinding] {
+    configuration.bindings { layer, mlp in
+      switch mlp {
+      case .dense(let dense): configuration.denseBindings(layer: layer, dense)
+      case .mixture(let mixture): configuration.mixtureBindings(layer: layer, mixture)
+      }
+    }
+  }
+}
+
+extension ModelConfiguration {
+  fileprivate func mixtureBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
+    let prefix = ParameterName.mlp(layer)
+    let perExpert = [
+      ("bias", mixture.routerBias), ("selection_bias", mixture.selectionBias),
+      ("gain", mixture.combination == .gained),
+    ]
+    return [TensorBinding("\(prefix).router.weight", [mixture.experts, hiddenSize])]
+      + perExpert.filter(\.1).map {
+        TensorBinding("\(prefix).router.\($0.0)", [mixture.experts])
+      }
+      + expertBindings(layer: layer, mixture) { expert, matrix in
+        "\(prefix).experts.\(expert).\(matrix.rawValue).weight"
+      } + sharedBindings(layer: layer, mixture)
+  }
+}
+
+extension MLPConfiguration {
+  /// Reads one entry of `herd.blocks[].mlp`.
+  init(_ section: ConfigurationFile) throws {
+    switch try section.string("type") {
+    case "dense":
+      self = .dense(
+        DenseConfiguration(
+          width: try section.positive("width"), bias: try section.bool("bias", default: false)))
+    case "mixture":
+      let width = try section.positive("expert_width")
+      let mixture = MixtureConfiguration(
+        experts: try section.positive("experts"), topK: try section.positive("top_k"),
+        expertWidth: width, sharedWidth: width * (try section.integer("shared", default: 0)),
+        combination: try Combination(section.section("combination")),
+        routerBias: try section.bool("router_bias", default: false),
+        selectionBias: try section.bool("selection_bias", default: false))
+      try mixture.validate(section)
+      self = .mixture(mixture)
+    case let type:
+      throw ModelError("\(section.path): MLP type \"\(type)\" is not known; update herd")
+    }
+  }
+
+  /// The entry of `herd.blocks[].mlp` that ``init(_:)`` reads back.
+  public var json: JSON {
+    switch self {
+    case .dense(let dense):
+      return ["type": "dense", "width": JSON(dense.width), "bias": JSON(dense.bias)]
+    case .mixture(let mixture):
+      return [
+        "type": "mixture", "experts": JSON(mixture.experts), "top_k": JSON(mixture.topK),
+        "shared": JSON(mixture.sharedWidth / mixture.expertWidth),
+        "expert_width": JSON(mixture.expertWidth), "combination": mixture.combination.json,
+        "router_bias": JSON(mixture.routerBias), "selection_bias": JSON(mixture.selectionBias),
+      ]
+    }
+  }
+}
+
+extension Combination {
+  fileprivate init(_ section: ConfigurationFile) throws {
+    let scale = try section.double("scale", default: 1)
+    switch try section.string("rule") {
+    case "gained": self = .gained
+    case "renormalized_softmax": self = .renormalizedSoftmax(scale: scale)
+    case "softmax": self = .softmax(scale: scale)
+    case let rule:
+      throw ModelError("\(section.path): combination rule \"\(rule)\" is not known; update herd")
+    }
+  }
+
+  /// The rule as the `herd` format writes it.
+  public var json: JSON {
+    switch self {
+    case .gained: ["rule": "gained"]
+    case .renormalizedSoftmax(let scale):
+      ["rule": "renormalized_softmax", "scale": JSON(scale)]
+    case .softmax(let scale): ["rule": "softmax", "scale": JSON(scale)]
+    case .uniform(let weight): ["rule": "uniform", "scale": JSON(weight)]
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import Formats
+import Numerics
+
+/// Mixtral: softmax over all experts, top-k, renormalised; no shared experts.
+public struct MixtralLayout: CheckpointLayout {
+  public static let modelTypes = ["mixtral"]
+  public let configuration: ModelConfiguration
+
+  public init(_ config: ConfigurationFile) throws {
+    let base = try LlamaFields(config)
+    let mixture = MixtureConfiguration(
+      experts: try config.positive("num_local_experts"),
+      topK: try config.positive("num_experts_per_tok"),
+      expertWidth: try config.positive("intermediate_size"),
+      combination: .renormalizedSoftmax(scale: 1), foldedScale: try config.foldedScale())
+    try mixture.validate(config)
+    configuration = base.model(
+      blocks: (0..<base.layers).map { _ in
+        BlockConfiguration(mixer: .attention(base.attention), mlp: .mixture(mixture))
+      })
+  }
+
+  public var bindings: [TensorBinding] {
+    configuration.bindings { layer, mlp in
+      guard case .mixture(let mixture) = mlp else { return [] }
+      let prefix = "\(ParameterName.block(layer)).block_sparse_moe"
+      let names: [ExpertMatrix: String] = [.gate: "w1", .up: "w3", .down: "w2"]
+      return [
+        TensorBinding(
+          "\(prefix).gate.weight", [mixture.experts, configuration.hiddenSize],
+          parameter: "\(ParameterName.mlp(layer)).router.weight")
+      ]
+        + configuration.expertBindings(layer: layer, mixture) { expert, matrix in
+          "\(prefix).experts.\(expert).\(names[matrix] ?? "").weight"
+        }
+    }
+  }
+}
+
+extension MixtureConfiguration {
+  /// Refuses impossible sizes.
+  func validate(_ config: ConfigurationFile) throws(ModelError) {
+    guard topK >= 1, topK <= experts else {
+      throw ModelError(
+        "\(config.path): top-k \(topK) with \(experts) experts; top-k must lie in 1...\(experts)")
+    }
+  }
+}
+
+extension ConfigurationFile {
+  /// The factor an export multiplied the routed down projections by; 1 where it says nothing.
+  func foldedScale() throws -> Double {
+    try optionalSection("herd_export")?.double("folded_scale", default: 1) ?? 1
+  }
+}

@@ -1,0 +1,158 @@
+import Formats
+import Numerics
+
+/// Reads a model's parameters from a checkpoint.
+public struct ModelLoader {
+  /// The format and block list.
+  public let layout: any CheckpointLayout
+  /// The files.
+  public let checkpoint: Checkpoint
+  private let parts: [String: [Piece]]
+
+  /// A run of a parameter's elements and where the files hold it.
+  private struct Piece {
+    let tensor: String
+    let fileOffset: Int
+    let offset: Int
+    let count: Int
+  }
+
+  /// Checks that the layout and the files agree on every tensor, without reading weights.
+  /// - Throws: ``ModelError`` naming a missing, misshapen, unsupported or unknown tensor.
+  public init(layout: any CheckpointLayout, checkpoint: Checkpoint) throws {
+    self.layout = layout
+    self.checkpoint = checkpoint
+    var parts: [String: [Piece]] = [:]
+    var named: Set<String> = []
+    for binding in layout.bindings {
+      named.insert(binding.tensor)
+      guard let tensor = checkpoint[binding.tensor] else {
+        throw ModelError(
+          "\(checkpoint.folder): tensor \(binding.tensor) \(binding.shape) is missing; config.json asks for it"
+        )
+      }
+      guard tensor.shape == binding.shape else {
+        throw ModelError(
+          "\(checkpoint.folder): tensor \(binding.tensor) has shape \(tensor.shape), config.json asks for \(binding.shape)"
+        )
+      }
+      guard DType(tensor.elementType) != nil else {
+        throw ModelError(
+          "\(checkpoint.folder): tensor \(binding.tensor) is \(tensor.elementType.rawValue); herd computes with F32, BF16, F16 and F64 weights, so dequantise the checkpoint first"
+        )
+      }
+      var fileOffset = 0
+      for part in binding.parts {
+        parts[part.parameter, default: []].append(
+          Piece(
+            tensor: binding.tensor, fileOffset: fileOffset, offset: part.offset, count: part.count))
+        fileOffset += part.count
+      }
+    }
+    for tensor in checkpoint.tensors
+    where !named.contains(tensor.name) && !layout.mayIgnore(tensor.name) {
+      throw ModelError(
+        "\(checkpoint.folder): tensor \(tensor.name) is not used by model_type of this config.json; it would be lost silently"
+      )
+    }
+    self.parts = parts
+  }
+
+  /// The names of the tensors that the layout knows to carry nothing.
+  public var ignoredTensors: [String] {
+    let named = Set(layout.bindings.map(\.tensor))
+    return checkpoint.tensors.map(\.name).filter { !named.contains($0) }
+  }
+
+  /// Loads the whole model.
+  /// - Parameter dtype: Element type to keep weights in; `nil` keeps each tensor's own.
+  public func model(dtype: DType? = .f32, in context: Context) throws -> LanguageModel {
+    var parameters: [Parameter] = []
+    for shape in layout.configuration.parameterShapes {
+      parameters.append(try parameter(shape, dtype: dtype, in: context))
+    }
+    return try LanguageModel(layout.configuration, parameters: parameters, in: context)
+  }
+
+  /// Loads one block on its own, for work that streams through a model layer by layer.
+  public func block(_ index: Int, dtype: DType? = .f32, in context: Context) throws -> Block {
+    let prefix = ParameterName.block(index) + "."
+    var parameters: [Parameter] = []
+    for shape in layout.configuration.parameterShapes where shape.name.hasPrefix(prefix) {
+      parameters.append(try parameter(shape, dtype: dtype, in: context))
+    }
+    return try Block(
+      layout.configuration.blocks[index], prefix: ParameterName.block(index),
+      epsilon: layout.configuration.normEpsilon,
+      store: ParameterStore(parameters, computeType: dtype == .f64 ? .f64 : .f32), in: context)
+  }
+
+  /// Loads one parameter by name.
+  public func parameter(named name: String, dtype: DType? = .f32, in context: Context) throws
+    -> Parameter
+  {
+    guard let shape = layout.configuration.parameterShapes.first(where: { $0.name == name }) else {
+      throw ModelError("parameter \(name) does not exist in this model")
+    }
+    return try parameter(shape, dtype: dtype, in: context)
+  }
+
+  private func parameter(_ shape: ParameterShape, dtype: DType?, in context: Context) throws
+    -> Parameter
+  {
+    let pieces = parts[shape.name] ?? []
+    let total = shape.shape.reduce(1, *)
+    guard pieces.reduce(0, { $0 + $1.count }) == total, let first = pieces.first,
+      let stored = checkpoint[first.tensor].flatMap({ DType($0.elementType) })
+    else {
+      throw ModelError("parameter \(shape.name) \(shape.shape) is not covered by the checkpoint")
+    }
+    let bytes = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: total * stored.byteCount, alignment: 64)
+    defer { bytes.deallocate() }
+    for piece in pieces {
+      guard checkpoint[piece.tensor].flatMap({ DType($0.elementType) }) == stored else {
+        throw ModelError(
+          "\(checkpoint.folder): the tensors of \(shape.name) have different dtypes; write them in one"
+        )
+      }
+      let size = stored.byteCount
+      try checkpoint.read(
+        piece.tensor, bytes: piece.fileOffset * size..<(piece.fileOffset + piece.count) * size,
+        into: UnsafeMutableRawBufferPointer(
+          rebasing: bytes[piece.offset * size..<(piece.offset + piece.count) * size]))
+    }
+    if let index = firstNonFinite(UnsafeRawBufferPointer(bytes), stored) {
+      let piece = pieces.first { $0.offset <= index && index < $0.offset + $0.count } ?? first
+      throw ModelError(
+        "\(checkpoint.folder): tensor \(piece.tensor) holds NaN or infinity at element \(index - piece.offset + piece.fileOffset); the checkpoint is damaged"
+      )
+    }
+    let raw = context.tensor(bytes: UnsafeRawBufferPointer(bytes), shape.shape, stored)
+    return Parameter(shape.name, context.cast(raw, to: dtype ?? stored))
+  }
+}
+
+extension DType {
+  /// The compute type of a stored element type, where there is one.
+  public init?(_ elementType: ElementType) {
+    switch elementType {
+    case .f32: self = .f32
+    case .bf16: self = .bf16
+    case .f16: self = .f16
+    case .f64: self = .f64
+    default: return nil
+    }
+  }
+
+  /// The stored element type of real values of this type.
+  public var elementType: ElementType {
+    switch self {
+    case .f32: .f32
+    case .bf16: .bf16
+    case .f16: .f16
+    case .f64: .f64
+    case .i32: .i32
+    }
+  }
+}

@@ -1,0 +1,14 @@
+/// Names of parameters inside a model. Everything LLaMA has keeps its Hugging Face name.
+public enum ParameterName {
+  /// The embedding table, `[V, D]`.
+  public static let embedding = "model.embed_tokens.weight"
+  /// Gain of the final norm, `[D]`.
+  public static let finalNorm = "model.norm.weight"
+  /// The output head, `[V, D]`; absent when tied.
+  public static let head = "lm_head.weight"
+
+  /// Prefix of block `index`.
+  public static func block(_ index: Int) -> String { "model.layers.\(index)" }
+  /// Prefix of the MLP of block `index`.
+  public static func mlp(_ index: Int) -> String { "model.layers.\(index).mlp" }
+}

@@ -1,0 +1,29 @@
+import Numerics
+
+/// The parameters of a model being put together; each is taken once.
+final class ParameterStore {
+  /// The type activations are computed in.
+  let computeType: DType
+  private var waiting: [String: Parameter]
+
+  init(_ parameters: [Parameter], computeType: DType) {
+    self.computeType = computeType
+    waiting = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0) })
+  }
+
+  /// Removes and returns the parameter called `name`.
+  func take(_ name: String) throws(ModelError) -> Parameter {
+    guard let parameter = waiting.removeValue(forKey: name) else {
+      throw ModelError("parameter \(name) is missing; the checkpoint's layout does not provide it")
+    }
+    return parameter
+  }
+
+  /// Throws when a parameter was not used by the model.
+  func checkEmpty() throws(ModelError) {
+    if let name = waiting.keys.min() {
+      throw ModelError(
+        "parameter \(name) belongs to no layer; the layout and the block list disagree")
+    }
+  }
+}

@@ -1,0 +1,31 @@
+/// Everything a device implements: memory, and the kernels each operation's file declares.
+package protocol Backend:
+  MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
+  SigmoidGateKernels,
+  EmbeddingKernels,
+  RoPEKernels,
+  SwiGLUKernels,
+  AttentionKernels,
+  CrossEntropyKernels, AlignmentLossKernels,
+  RoutingKernels, ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
+  AdamWKernels
+{
+  var description: DeviceDescription { get }
+}
+
+/// Memory of a device and transfers. Uploads and kernels are enqueued; downloads wait.
+package protocol MemoryKernels: AnyObject, Sendable {
+  func allocate(byteCount: Int) -> Storage
+  func fillZero(_ tensor: Tensor)
+  func copy(_ source: Tensor, into destination: Tensor)
+  func upload(_ bytes: UnsafeRawBufferPointer, into tensor: Tensor)
+  func upload(_ values: [Float], into tensor: Tensor)
+  func upload(_ values: [Double], into tensor: Tensor)
+  func download(_ tensor: Tensor, into destination: UnsafeMutableRawBufferPointer)
+  func downloadFloats(_ tensor: Tensor) -> [Float]
+  func downloadDoubles(_ tensor: Tensor) -> [Double]
+  /// What the allocator holds.
+  var memory: MemoryStatistics { get }
+  /// Gives cached memory back to the system.
+  func trim()
+}

@@ -1,0 +1,38 @@
+/// Which device computes, and how.
+public enum Device: Sendable, Equatable {
+  /// The CPU, with `threads` threads (0: one per available core) and the best instruction set up to
+  /// `instructionSet`.
+  case cpu(threads: Int = 0, instructionSet: InstructionSet = .avx512)
+
+  package func makeBackend() throws(DeviceError) -> any Backend {
+    switch self {
+    case .cpu(let threads, let instructionSet):
+      try CPUBackend(threads: threads, instructionSet: instructionSet)
+    }
+  }
+}
+
+/// SIMD instruction sets the CPU kernels are built for, in rising order.
+public enum InstructionSet: String, Sendable, CaseIterable {
+  case scalar, avx2, avx512
+}
+
+/// A device as reports name it.
+public struct DeviceDescription: Sendable, Equatable {
+  /// `cpu` or `cuda`.
+  public var kind: String
+  /// The instruction set or GPU architecture in use.
+  public var architecture: String
+  /// Threads that compute; 1 on a GPU.
+  public var threads: Int
+  /// The BLAS library and its chosen core.
+  public var blas: String
+}
+
+/// A device that cannot be used.
+public struct DeviceError: Error, CustomStringConvertible, Sendable {
+  /// What is wrong and how to fix it.
+  public let description: String
+
+  package init(_ description: String) { self.description = description }
+}

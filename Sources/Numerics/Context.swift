@@ -1,0 +1,193 @@
+/// Where operations run and whether they are recorded.
+///
+/// Operations are methods of a context, one file each under `Ops/`. Without recording
+/// (``recording(_:)``) they only compute; inside it they also note what backward needs.
+public final class Context {
+  package let backend: any Backend
+  package var tape: Tape?
+  /// While a checkpointed block runs forward: the parameter slots it touched.
+  package var touchedSlots: [ObjectIdentifier: GradientSlot]?
+  /// Called during backward as soon as a parameter's gradient is complete.
+  public var onGradientReady: ((Parameter) -> Void)?
+
+  /// A context on `device`.
+  /// - Throws: ``DeviceError`` when the device cannot be used.
+  public init(device: Device = .cpu()) throws(DeviceError) {
+    backend = try device.makeBackend()
+  }
+
+  package init(backend: any Backend) { self.backend = backend }
+
+  /// What the device is, for logs and reports.
+  public var deviceDescription: DeviceDescription { backend.description }
+
+  // MARK: - Making tensors
+
+  /// A tensor with undefined contents.
+  public func empty(_ shape: [Int], _ dtype: DType = .f32) -> Tensor {
+    let bytes = shape.reduce(1, *) * dtype.byteCount
+    return Tensor(shape: shape, dtype: dtype, storage: backend.allocate(byteCount: bytes))
+  }
+
+  /// A tensor of zeros.
+  public func zeros(_ shape: [Int], _ dtype: DType = .f32) -> Tensor {
+    let tensor = empty(shape, dtype)
+    backend.fillZero(tensor)
+    return tensor
+  }
+
+  /// A tensor with the given values, converted to `dtype`.
+  public func tensor(_ values: [Float], _ shape: [Int], _ dtype: DType = .f32) -> Tensor {
+    precondition(values.count == shape.reduce(1, *), "\(values.count) values for \(shape)")
+    let tensor = empty(shape, dtype)
+    backend.upload(values, into: tensor)
+    return tensor
+  }
+
+  /// A tensor with the given values, converted to `dtype`.
+  public func tensor(_ values: [Double], _ shape: [Int], _ dtype: DType = .f64) -> Tensor {
+    precondition(values.count == shape.reduce(1, *), "\(values.count) values for \(shape)")
+    let tensor = empty(shape, dtype)
+    backend.upload(values, into: tensor)
+    return tensor
+  }
+
+  /// A tensor of 32-bit integers.
+  public func tensor(_ values: [Int32], _ shape: [Int]) -> Tensor {
+    precondition(values.count == shape.reduce(1, *), "\(values.count) values for \(shape)")
+    let tensor = empty(shape, .i32)
+    values.withUnsafeBytes { backend.upload($0, into: tensor) }
+    return tensor
+  }
+
+  /// A tensor over raw little-endian bytes of its element type.
+  public func tensor(bytes: UnsafeRawBufferPointer, _ shape: [Int], _ dtype: DType) -> Tensor {
+    let tensor = empty(shape, dtype)
+    precondition(bytes.count == tensor.byteCount, "\(bytes.count) bytes for \(shape) \(dtype)")
+    backend.upload(bytes, into: tensor)
+    return tensor
+  }
+
+  // MARK: - Reading (waits)
+
+  /// The values as `Float`, whatever the element type. Waits for pending work.
+  public func read(_ tensor: Tensor) -> [Float] { backend.downloadFloats(tensor) }
+
+  /// The values as `Double`. Waits for pending work.
+  public func readDoubles(_ tensor: Tensor) -> [Double] { backend.downloadDoubles(tensor) }
+
+  /// The values of an `i32` tensor. Waits for pending work.
+  public func readIntegers(_ tensor: Tensor) -> [Int32] {
+    precondition(tensor.dtype == .i32)
+    return [Int32](unsafeUninitializedCapacity: tensor.count) { buffer, count in
+      backend.download(tensor, into: UnsafeMutableRawBufferPointer(buffer))
+      count = tensor.count
+    }
+  }
+
+  /// The raw bytes of a tensor. Waits for pending work.
+  public func readBytes(_ tensor: Tensor, into destination: UnsafeMutableRawBufferPointer) {
+    backend.download(tensor, into: destination)
+  }
+
+  /// The single value of a one-element tensor. Waits for pending work.
+  public func readScalar(_ tensor: Tensor) -> Double {
+    precondition(tensor.count == 1)
+    return backend.downloadDoubles(tensor)[0]
+  }
+
+  // MARK: - Recording
+
+  /// Runs `body` with a fresh tape, then backward from the scalar it returns, so that the
+  /// parameters' gradients grow by that scalar's gradient. Returns the scalar.
+  @discardableResult
+  public func recording(_ body: () throws -> Tensor) rethrows -> Tensor {
+    let outer = tape
+    tape = Tape()
+    defer { tape = outer }
+    let loss = try body()
+    precondition(loss.count == 1, "backward starts from a scalar, not \(loss.shape)")
+    backward(from: [(loss, ones(like: loss))])
+    return loss.detached()
+  }
+
+  /// Propagates the given output gradients through the current tape and empties it.
+  package func backward(from seeds: [(output: Tensor, gradient: Tensor)]) {
+    guard let tape else { return }
+    self.tape = nil
+    for (output, gradient) in seeds {
+      if let slot = output.slot { accumulate(gradient, into: slot) }
+    }
+    tape.runBackward(in: self)
+  }
+
+  /// Notes an operation with one output; returns that output with its gradient slot.
+  package func record(_ output: Tensor, from inputs: [Tensor?], _ node: @autoclosure () -> any TapeNode)
+    -> Tensor
+  {
+    record([output], from: inputs, node())[0]
+  }
+
+  /// Notes an operation; the outputs returned have gradient slots when any input has one.
+  package func record(
+    _ outputs: [Tensor], from inputs: [Tensor?], _ node: @autoclosure () -> any TapeNode
+  ) -> [Tensor] {
+    let slots = inputs.compactMap { $0?.slot }
+    if touchedSlots != nil {
+      for slot in slots where slot.parameter != nil {
+        touchedSlots?[ObjectIdentifier(slot)] = slot
+      }
+    }
+    guard let tape, !slots.isEmpty else { return outputs }
+    let outputSlots = outputs.map { _ in GradientSlot() }
+    tape.append(node(), outputs: outputSlots, inputs: slots)
+    return zip(outputs, outputSlots).map { output, slot in
+      var output = output
+      output.slot = slot
+      return output
+    }
+  }
+
+  // MARK: - Gradients
+
+  /// Adds `gradient` to what `slot` holds. In place when nobody else holds that memory.
+  package func accumulate(_ gradient: Tensor, into slot: GradientSlot?) {
+    guard let slot else { return }
+    guard slot.gradient != nil else {
+      slot.gradient = gradient.detached()
+      return
+    }
+    if let held = exclusiveGradient(of: slot) {
+      backend.add(held, gradient, into: held)
+    } else if let held = slot.gradient {
+      let sum = empty(held.shape, held.dtype)
+      backend.add(held, gradient, into: sum)
+      slot.gradient = sum
+    }
+  }
+
+  /// A buffer a kernel may write a gradient into, and whether it must add to what is there.
+  /// After the kernel nothing else is to be done for this slot.
+  package func gradientBuffer(for slot: GradientSlot, like tensor: Tensor) -> (Tensor, Bool) {
+    if let held = exclusiveGradient(of: slot) { return (held, true) }
+    let buffer = empty(tensor.shape, tensor.dtype)
+    if let held = slot.gradient {
+      backend.copy(held, into: buffer)
+      slot.gradient = buffer
+      return (buffer, true)
+    }
+    slot.gradient = buffer
+    return (buffer, false)
+  }
+
+  private func exclusiveGradient(of slot: GradientSlot) -> Tensor? {
+    guard slot.gradient != nil, isKnownUniquelyReferenced(&slot.gradient!.storage) else {
+      return nil
+    }
+    return slot.gradient
+  }
+
+  private func ones(like tensor: Tensor) -> Tensor {
+    self.tensor([Double](repeating: 1, count: tensor.count), tensor.shape, tensor.dtype)
+  }
+}

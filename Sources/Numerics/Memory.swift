@@ -1,0 +1,18 @@
+/// Device memory in bytes, as the allocator sees it.
+public struct MemoryStatistics: Sendable, Equatable {
+  /// Held by live tensors.
+  public var inUse = 0
+  /// The most that live tensors held at one time.
+  public var peak = 0
+  /// Freed and kept for reuse.
+  public var cached = 0
+}
+
+extension Context {
+  /// What the device's allocator holds now. Block sizes are rounded up, so tensors count a little
+  /// more than their bytes.
+  public var memory: MemoryStatistics { backend.memory }
+
+  /// Gives cached memory back to the system, as after a phase whose sizes will not recur.
+  public func trim() { backend.trim() }
+}

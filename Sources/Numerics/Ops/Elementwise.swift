@@ -1,0 +1,70 @@
+/// Kernels for sums of tensors.
+package protocol ElementwiseKernels {
+  /// `sum = a + b`; `sum` may be `a`.
+  func add(_ a: Tensor, _ b: Tensor, into sum: Tensor)
+  /// `y = alpha · x (+ y)`.
+  func scale(_ x: Tensor, by alpha: Double, into y: Tensor, accumulate: Bool)
+  /// `y = alpha · scalar · x (+ y)` with `scalar` a one-element tensor.
+  func scale(_ x: Tensor, by alpha: Double, times scalar: Tensor, into y: Tensor, accumulate: Bool)
+  /// Conversion between element types.
+  func cast(_ x: Tensor, into y: Tensor)
+}
+
+extension Context {
+  /// `a + b`, the residual connection.
+  public func add(_ a: Tensor, _ b: Tensor) -> Tensor {
+    precondition(a.count == b.count && a.dtype == b.dtype)
+    let sum = empty(a.shape, a.dtype)
+    backend.add(a, b, into: sum)
+    return record(sum, from: [a, b], AddNode(a: a.slot, b: b.slot))
+  }
+
+  /// `Σ weight · scalar` over one-element tensors: the total of several losses.
+  public func weightedSum(_ terms: [(weight: Double, scalar: Tensor)]) -> Tensor {
+    precondition(!terms.isEmpty)
+    let total = empty([], terms[0].scalar.dtype)
+    for (index, term) in terms.enumerated() {
+      backend.scale(term.scalar, by: term.weight, into: total, accumulate: index > 0)
+    }
+    return record(
+      total, from: terms.map(\.scalar),
+      WeightedSumNode(terms: terms.map { ($0.weight, $0.scalar.slot) }))
+  }
+
+  /// Copies the values of `source` into the memory of `destination`; no gradient flows.
+  public func copy(_ source: Tensor, into destination: Tensor) {
+    backend.copy(source, into: destination)
+  }
+
+  /// The values in another element type; no gradient flows.
+  public func cast(_ x: Tensor, to dtype: DType) -> Tensor {
+    if x.dtype == dtype { return x.detached() }
+    let y = empty(x.shape, dtype)
+    backend.cast(x, into: y)
+    return y
+  }
+}
+
+private struct AddNode: TapeNode {
+  let a: GradientSlot?
+  let b: GradientSlot?
+
+  func backward(_ gradients: [Tensor?], in context: Context) {
+    guard let dy = gradients[0] else { return }
+    context.accumulate(dy, into: a)
+    context.accumulate(dy, into: b)
+  }
+}
+
+private struct WeightedSumNode: TapeNode {
+  let terms: [(weight: Double, slot: GradientSlot?)]
+
+  func backward(_ gradients: [Tensor?], in context: Context) {
+    guard let dy = gradients[0] else { return }
+    for (weight, slot) in terms where slot != nil {
+      let scaled = context.empty(dy.shape, dy.dtype)
+      context.backend.scale(dy, by: weight, into: scaled, accumulate: false)
+      context.accumulate(scaled, into: slot)
+    }
+  }
+}

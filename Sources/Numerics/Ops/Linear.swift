@@ -1,0 +1,64 @@
+/// Kernels of matrix products.
+package protocol LinearKernels {
+  /// `c = alpha · op(a) · op(b) (+ c)` for row-major matrices, `op` transposing where asked.
+  /// `b` may hold 16-bit weights while `a` and `c` are `f32`.
+  func matmul(
+    _ a: Tensor, transposeA: Bool, _ b: Tensor, transposeB: Bool, alpha: Double, into c: Tensor,
+    accumulate: Bool)
+  /// Adds `bias[cols]` to every row of `x`.
+  func addBias(_ bias: Tensor, to x: Tensor)
+  /// Adds the column sums of `x` to `bias`.
+  func addColumnSums(of x: Tensor, to bias: Tensor)
+}
+
+extension Context {
+  /// `x · weightᵀ (+ bias)`.
+  ///
+  /// - Parameters:
+  ///   - x_TI: Input rows, `[T, I]`.
+  ///   - weight_OI: Weights as checkpoints store them, `[O, I]`; `f32`, `f64`, or 16-bit for
+  ///     inference.
+  ///   - bias_O: Optional bias, `[O]`.
+  /// - Returns: `[T, O]`.
+  public func linear(_ x_TI: Tensor, weight weight_OI: Tensor, bias bias_O: Tensor? = nil) -> Tensor
+  {
+    let outputs = weight_OI.shape[0]
+    precondition(
+      weight_OI.count == outputs * x_TI.columns, "linear: \(x_TI.shape) with \(weight_OI.shape)")
+    let y_TO = empty([x_TI.rows, outputs], x_TI.dtype)
+    backend.matmul(
+      x_TI, transposeA: false, weight_OI, transposeB: true, alpha: 1, into: y_TO, accumulate: false)
+    if let bias_O { backend.addBias(bias_O, to: y_TO) }
+    return record(
+      y_TO, from: [x_TI, weight_OI, bias_O], LinearNode(x: x_TI, weight: weight_OI, bias: bias_O))
+  }
+}
+
+private struct LinearNode: TapeNode {
+  let x: Tensor
+  let weight: Tensor
+  let bias: Tensor?
+
+  func backward(_ gradients: [Tensor?], in context: Context) {
+    guard let gradient = gradients[0] else { return }
+    let dy = gradient.reshaped([x.rows, weight.shape[0]])
+    let x2 = x.reshaped([x.rows, x.columns])
+    if let slot = x.slot {
+      let (dx, accumulate) = context.gradientBuffer(for: slot, like: x2)
+      context.backend.matmul(
+        dy, transposeA: false, weight, transposeB: false, alpha: 1,
+        into: dx.reshaped([x.rows, x.columns]), accumulate: accumulate)
+    }
+    if let slot = weight.slot {
+      let (dWeight, accumulate) = context.gradientBuffer(for: slot, like: weight)
+      context.backend.matmul(
+        dy, transposeA: true, x2, transposeB: false, alpha: 1, into: dWeight,
+        accumulate: accumulate)
+    }
+    if let slot = bias?.slot, let bias {
+      let (dBias, accumulate) = context.gradientBuffer(for: slot, like: bias)
+      if !accumulate { context.backend.fillZero(dBias) }
+      context.backend.addColumnSums(of: dy, to: dBias)
+    }
+  }
+}

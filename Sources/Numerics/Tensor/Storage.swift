@@ -1,0 +1,27 @@
+/// A block of device memory; given back to its allocator when the last tensor over it goes.
+///
+/// `@unchecked Sendable`: the block is only touched by kernels, and those are enqueued from one
+/// thread at a time.
+public final class Storage: @unchecked Sendable {
+  /// The device address. On the CPU it is a pointer's bit pattern.
+  package let address: UInt
+  /// The usable size in bytes.
+  package let byteCount: Int
+  private let owner: any StorageAllocator
+
+  package init(address: UInt, byteCount: Int, owner: any StorageAllocator) {
+    self.address = address
+    self.byteCount = byteCount
+    self.owner = owner
+  }
+
+  deinit { owner.release(address: address, byteCount: byteCount) }
+}
+
+/// Hands out and takes back device memory.
+package protocol StorageAllocator: AnyObject, Sendable {
+  /// A block of at least `byteCount` bytes, contents undefined.
+  func allocate(byteCount: Int) -> Storage
+  /// Called once, by a block's deinitialiser.
+  func release(address: UInt, byteCount: Int)
+}

@@ -1,0 +1,23 @@
+import Formats
+
+/// The paths of the values in which two settings differ, such as `losses.distillation`.
+func differingKeys(_ old: JSONObject, _ new: JSONObject) -> [String] {
+  var paths: [String] = []
+  collect(.object(old), .object(new), at: "", into: &paths)
+  return paths
+}
+
+private func collect(_ old: JSON?, _ new: JSON?, at path: String, into paths: inout [String]) {
+  if let old = old?.object, let new = new?.object {
+    let keys = old.keys + new.keys.filter { !old.contains($0) }
+    for key in keys {
+      collect(old[key], new[key], at: path.isEmpty ? key : "\(path).\(key)", into: &paths)
+    }
+  } else if let old = old?.array, let new = new?.array, old.count == new.count {
+    for (index, pair) in zip(old, new).enumerated() {
+      collect(pair.0, pair.1, at: "\(path)[\(index)]", into: &paths)
+    }
+  } else if old != new {
+    paths.append(path)
+  }
+}

@@ -1,0 +1,57 @@
+import Numerics
+
+/// Everything a stage needs to go on after a step, as named tensors.
+///
+/// Batches depend only on the seed and the step, so the step stands for the position in the data and
+/// for every random number still to be drawn.
+public struct TrainingState {
+  /// What a tensor is of its parameter.
+  public enum Role: Sendable, Equatable {
+    /// The parameter's value.
+    case weight
+    /// A state tensor of the optimizer, by its name.
+    case optimizer(String)
+
+    func tensorName(_ parameter: String) -> String {
+      switch self {
+      case .weight: "weight.\(parameter)"
+      case .optimizer(let name): "optimizer.\(name).\(parameter)"
+      }
+    }
+  }
+
+  /// Steps done.
+  public let step: Int
+  /// All tensors, by name.
+  public private(set) var tensors: [(name: String, tensor: Tensor)] = []
+  private var places: [String: Int] = [:]
+
+  /// A state without tensors.
+  public init(step: Int) { self.step = step }
+
+  /// Adds a tensor of a parameter.
+  public mutating func add(_ tensor: Tensor, _ role: Role, of parameter: Parameter) {
+    add(tensor, role.tensorName(parameter.name))
+  }
+
+  mutating func add(_ tensor: Tensor, _ name: String) {
+    places[name] = tensors.count
+    tensors.append((name, tensor.detached()))
+  }
+
+  /// The tensor of a parameter.
+  /// - Throws: ``TrainingError`` when it is missing or does not fit the parameter.
+  public func tensor(_ role: Role, of parameter: Parameter) throws(TrainingError) -> Tensor {
+    let name = role.tensorName(parameter.name)
+    guard let place = places[name] else {
+      throw TrainingError("the checkpoint of step \(step) has no \(name); start the stage anew")
+    }
+    let tensor = tensors[place].tensor
+    guard tensor.shape == parameter.value.shape, tensor.dtype == parameter.value.dtype else {
+      throw TrainingError(
+        "the checkpoint of step \(step) has \(name) as \(tensor.dtype.rawValue) \(tensor.shape), the model wants \(parameter.value.dtype.rawValue) \(parameter.value.shape); start the stage anew"
+      )
+    }
+    return tensor
+  }
+}

@@ -1,0 +1,38 @@
+import Formats
+
+extension StepMetrics {
+  /// One line of the run log.
+  public var json: JSONObject {
+    var losses = JSONObject()
+    for domain in domains { losses[domain.domain] = JSON(domain.loss) }
+    var terms = JSONObject()
+    for term in self.terms { terms[term.name] = JSON(term.value) }
+    return [
+      "event": "step",
+      "stage": JSON(stage),
+      "step": JSON(step),
+      "steps": JSON(steps),
+      "loss": JSON(loss),
+      "domains": .object(losses),
+      "terms": .object(terms),
+      "learning_rate": JSON(learningRate),
+      "gradient_norm": JSON(gradientNorm),
+      "tokens": JSON(tokens),
+      "tokens_per_second": JSON(tokensPerSecond),
+      "experts": .array(expertLoads.map { .object($0.json) }),
+    ]
+  }
+}
+
+extension ExpertLoad {
+  /// The layer's load as an object of the run log.
+  public var json: JSONObject {
+    [
+      "layer": JSON(layer),
+      "load": .array(fractions.map { JSON($0) }),
+      "entropy": JSON(normalisedEntropy),
+      "max_share": JSON(maximumShare),
+      "dead": JSON(deadExperts),
+    ]
+  }
+}

@@ -1,0 +1,16 @@
+import Models
+import Numerics
+
+extension Objective {
+  /// `Σ_t w_t · (a · ce_t + b · KL(teacher ‖ student)_t)`: cross-entropy with the data and
+  /// distillation from the teacher (Hinton et al. 2015), fused with the output head.
+  func languageLoss(
+    _ hidden_TD: Tensor, _ model: LanguageModel, _ batch: MicroBatch,
+    teacher: (hidden: Tensor, weight: Tensor)?, in context: Context
+  ) -> LinearLoss {
+    context.linearCrossEntropy(
+      hidden_TD, weight: model.head.tensor, targets: batch.targets_T,
+      lossWeights: batch.lossWeights_T, teacher: teacher, crossEntropy: losses.crossEntropy,
+      distillation: losses.distillation)
+  }
+}

@@ -1,0 +1,28 @@
+/// Weights of the terms of the training loss.
+public struct Losses: Sendable, Equatable {
+  /// How the balance terms of several layers become one.
+  public enum LayerReduction: String, Sendable, CaseIterable {
+    case mean, sum
+  }
+
+  /// Weight of the cross-entropy with the data.
+  public var crossEntropy = 1.0
+  /// Weight of KL(teacher ‖ student).
+  public var distillation = 0.0
+  /// Weight of the alignment of hidden states with the teacher's.
+  public var hiddenAlignment = 0.0
+  /// α of the load-balancing loss α·E·Σ f_e·P_e.
+  public var loadBalance = 0.01
+  /// Whether the balance terms of the layers are summed or averaged.
+  public var balanceOver = LayerReduction.sum
+  /// Weight of the router z-loss, averaged over layers.
+  public var routerZ = 0.0
+  /// Step of the selection biases in auxiliary-loss-free balancing; 0 leaves them alone.
+  public var selectionBiasRate = 0.0
+
+  /// The defaults: cross-entropy and a light balance loss.
+  public init() {}
+
+  /// Whether a teacher is needed.
+  public var needsTeacher: Bool { distillation > 0 || hiddenAlignment > 0 }
+}

@@ -1,0 +1,60 @@
+import Formats
+import Models
+import Numerics
+
+/// Which of a model's parameters train, each with its peak learning rate.
+public struct ParameterSelection {
+  /// A parameter that trains.
+  public struct Entry {
+    /// The parameter.
+    public let parameter: Parameter
+    /// Its peak learning rate.
+    public let learningRate: Double
+    /// Whether weight decay applies: to matrices, not to norms, biases and gains.
+    public var isDecayed: Bool { parameter.value.shape.count > 1 }
+  }
+
+  /// The parameters that train, in the model's order.
+  public let entries: [Entry]
+
+  /// Matches the stage's patterns against the model.
+  ///
+  /// Selection biases are never matched: balancing moves them, not gradients.
+  /// - Throws: ``SettingsError`` for a pattern that matches nothing.
+  public init(_ settings: StageSettings, model: LanguageModel) throws(SettingsError) {
+    let biases = Set(model.mixtures.compactMap { $0.mixture.selectionBias?.name })
+    let candidates = model.parameters.filter { !biases.contains($0.name) }
+    let train = settings.train.map(NamePattern.init)
+    let chosen = candidates.filter { candidate in train.contains { $0.matches(candidate.name) } }
+    for pattern in settings.train {
+      try Self.check(pattern, key: "train", candidates.map(\.name), settings)
+    }
+    for group in settings.groups {
+      try Self.check(group.pattern, key: "groups", chosen.map(\.name), settings)
+    }
+    let groups = settings.groups.map { (NamePattern($0.pattern), $0.learningRate) }
+    entries = chosen.map { parameter in
+      let own = groups.first { $0.0.matches(parameter.name) }?.1
+      return Entry(parameter: parameter, learningRate: own ?? settings.learningRate)
+    }
+  }
+
+  private static func check(
+    _ pattern: String, key: String, _ names: [String], _ settings: StageSettings
+  ) throws(SettingsError) {
+    let matcher = NamePattern(pattern)
+    guard !names.contains(where: matcher.matches) else { return }
+    let advice =
+      nearestName(to: pattern, in: names).map { "did you mean \($0)?" }
+      ?? "parameters are named like \(names.last ?? "none"), and * stands for any text"
+    let of = key == "train" ? "parameter of the model" : "parameter that trains"
+    throw SettingsError(
+      "stage \(settings.name): \(key): pattern \"\(pattern)\" matches no \(of); \(advice)")
+  }
+
+  /// Makes exactly these parameters trainable.
+  func apply(to model: LanguageModel) {
+    for parameter in model.parameters { parameter.isTrainable = false }
+    for entry in entries { entry.parameter.isTrainable = true }
+  }
+}

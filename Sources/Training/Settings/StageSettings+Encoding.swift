@@ -1,0 +1,56 @@
+import Formats
+
+extension StageSettings {
+  /// Every setting under its key, defaults included: the record of a run. Decodes back to `self`.
+  public var json: JSONObject {
+    [
+      "name": JSON(name),
+      "data": .array(data.map(\.json)),
+      "tokens": JSON(tokens),
+      "sequence_length": JSON(sequenceLength),
+      "batch_sequences": JSON(batchSequences),
+      "micro_batch": JSON(microBatch),
+      "sampling": JSON(sampling.rawValue),
+      "train": .array(train.map(JSON.string)),
+      "learning_rate": JSON(learningRate),
+      "groups": .array(
+        groups.map { ["pattern": JSON($0.pattern), "learning_rate": JSON($0.learningRate)] }),
+      "betas": .array(betas.map { JSON($0) }),
+      "epsilon": JSON(epsilon),
+      "weight_decay": JSON(weightDecay),
+      "clip": JSON(clip),
+      "schedule": [
+        "kind": JSON(schedule.kind.rawValue),
+        "warmup_steps": JSON(schedule.warmupSteps),
+        "final_fraction": JSON(schedule.finalFraction),
+      ],
+      "losses": losses.json,
+      "checkpointing": JSON(checkpointing),
+      "evaluate_every": JSON(evaluateEvery),
+      "checkpoint_every": JSON(checkpointEvery),
+      "save_dtype": JSON(saveType.rawValue),
+    ]
+  }
+}
+
+extension StageSettings.DataSource {
+  fileprivate var json: JSON {
+    var object: JSONObject = ["file": JSON(file), "weight": JSON(weight)]
+    if let format { object["format"] = JSON(format) }
+    return .object(object)
+  }
+}
+
+extension Losses {
+  fileprivate var json: JSON {
+    [
+      "cross_entropy": JSON(crossEntropy),
+      "distillation": JSON(distillation),
+      "hidden_alignment": JSON(hiddenAlignment),
+      "load_balance": JSON(loadBalance),
+      "balance_over": JSON(balanceOver.rawValue),
+      "router_z": JSON(routerZ),
+      "selection_bias_rate": JSON(selectionBiasRate),
+    ]
+  }
+}

@@ -1,0 +1,102 @@
+/// Everything that decides what a training stage does, besides the model and the seed.
+///
+/// The initial values are the defaults of a settings file.
+public struct StageSettings: Sendable, Equatable {
+  /// One data file and its share of the mix.
+  public struct DataSource: Sendable, Equatable {
+    /// Path of the file, relative to the settings file.
+    public var file: String
+    /// Relative weight in the mix; the weights need not add up to one.
+    public var weight: Double
+    /// Chat format; `nil` finds it from the tokenizer.
+    public var format: String?
+
+    /// A file with its weight.
+    public init(file: String, weight: Double = 1, format: String? = nil) {
+      self.file = file
+      self.weight = weight
+      self.format = format
+    }
+  }
+
+  /// How sequences are cut from the data.
+  public enum Sampling: String, Sendable, CaseIterable {
+    /// Whole documents packed together, each with its own attention and positions.
+    case documents
+    /// Windows at random offsets of the concatenated stream; document boundaries are not seen.
+    case windows
+  }
+
+  /// Parameters that learn at their own rate.
+  public struct Group: Sendable, Equatable {
+    /// Glob pattern on parameter names.
+    public var pattern: String
+    /// Peak learning rate.
+    public var learningRate: Double
+
+    /// A pattern and its peak learning rate.
+    public init(pattern: String, learningRate: Double) {
+      self.pattern = pattern
+      self.learningRate = learningRate
+    }
+  }
+
+  /// Element type of the weights a finished stage writes.
+  public enum SaveType: String, Sendable, CaseIterable {
+    case f32, bf16
+  }
+
+  /// Names the stage and its folder.
+  public var name: String
+  /// The weighted mix of data files.
+  public var data: [DataSource]
+  /// Tokens to train on; rounded up to whole steps.
+  public var tokens: Int
+  /// Tokens in a sequence.
+  public var sequenceLength = 1024
+  /// Sequences in an optimizer step.
+  public var batchSequences = 16
+  /// Sequences in a forward and backward pass; gradients accumulate over a step's passes.
+  public var microBatch = 4
+  /// How sequences are cut from the data.
+  public var sampling = Sampling.documents
+  /// Glob patterns of the parameters that train.
+  public var train = ["*"]
+  /// Peak learning rate.
+  public var learningRate = 1e-3
+  /// Parameters with their own learning rate; the first pattern that matches counts.
+  public var groups: [Group] = []
+  /// Decay of the two moments of AdamW.
+  public var betas = [0.9, 0.95]
+  /// ε of AdamW.
+  public var epsilon = 1e-8
+  /// Decoupled weight decay of matrices; vectors (norms, biases, gains) are never decayed.
+  public var weightDecay = 0.0
+  /// Largest global norm of the gradient; 0 leaves it as it is.
+  public var clip = 1.0
+  /// Learning rate over the steps.
+  public var schedule = Schedule()
+  /// What is minimised.
+  public var losses = Losses()
+  /// Recompute each block's activations in backward instead of keeping them.
+  public var checkpointing = false
+  /// Steps between evaluations; 0 for none.
+  public var evaluateEvery = 0
+  /// Steps between checkpoints; 0 for none.
+  public var checkpointEvery = 50
+  /// Element type of the weights written at the end.
+  public var saveType = SaveType.f32
+
+  /// A stage with every other setting at its default.
+  public init(name: String, data: [DataSource], tokens: Int) {
+    self.name = name
+    self.data = data
+    self.tokens = tokens
+  }
+
+  /// Optimizer steps: `tokens` over the tokens of a step, rounded up.
+  public var steps: Int {
+    let perStep = sequenceLength * batchSequences
+    return (tokens + perStep - 1) / perStep
+  }
+}

@@ -1,0 +1,221 @@
+import Data
+import Models
+import Numerics
+
+/// Trains a model through one stage.
+///
+/// A step is a function of the weights, the optimizer's state, the settings, the seed of the batches
+/// and the step's number; a stage killed at any moment and run again from its checkpoints therefore
+/// ends with the same bits as one that was left alone, at the same number of threads.
+public final class Trainer {
+  private let settings: StageSettings
+  private let model: LanguageModel
+  private let teacher: LanguageModel?
+  private let batches: any BatchSource
+  private let group: any ProcessGroup
+  private let store: CheckpointStore?
+  private let hooks: TrainingHooks
+  private let context: Context
+  private let selection: ParameterSelection
+  private let optimizer: any Optimizer
+  private let objective: Objective
+  private let balancing: SelectionBiasBalancing
+
+  /// Prepares a stage; nothing is read or written yet.
+  ///
+  /// - Parameters:
+  ///   - model: The model to train, in `f32`; its weights change in place.
+  ///   - teacher: The dense model to learn from, where the losses need one; may be 16-bit.
+  ///   - store: Where checkpoints go; `nil` for none.
+  ///   - optimizer: AdamW with the stage's settings unless given.
+  /// - Throws: ``SettingsError`` for a pattern that matches nothing, ``TrainingError`` for a model or
+  ///   teacher that does not fit the stage.
+  public init(
+    _ settings: StageSettings, model: LanguageModel, teacher: LanguageModel? = nil,
+    batches: any BatchSource, group: any ProcessGroup = SingleProcess(),
+    store: CheckpointStore? = nil, hooks: TrainingHooks = TrainingHooks(),
+    optimizer: (any Optimizer)? = nil, in context: Context
+  ) throws {
+    self.settings = settings
+    self.model = model
+    self.teacher = teacher
+    self.batches = batches
+    self.group = group
+    self.store = store
+    self.hooks = hooks
+    self.context = context
+    self.optimizer =
+      optimizer
+      ?? AdamW(
+        beta1: settings.betas[0], beta2: settings.betas[1], epsilon: settings.epsilon,
+        weightDecay: settings.weightDecay)
+    objective = Objective(settings.losses)
+    balancing = SelectionBiasBalancing(rate: settings.losses.selectionBiasRate)
+    selection = try ParameterSelection(settings, model: model)
+    try checkModels()
+  }
+
+  /// How a stage ended.
+  public struct Summary: Sendable {
+    /// Steps of the stage.
+    public var steps: Int
+    /// Steps that a checkpoint had already done; `nil` when the stage started afresh.
+    public var resumedAt: Int?
+    /// The metrics of the last step; `nil` when all steps were already done.
+    public var last: StepMetrics?
+  }
+
+  /// Goes on from the newest checkpoint, or starts, and trains to the end of the stage.
+  ///
+  /// - Throws: ``TrainingError`` when settings differ from the checkpoint's, the loss is no longer
+  ///   finite or a checkpoint cannot be written; whatever a hook throws.
+  public func run() throws -> Summary {
+    selection.apply(to: model)
+    for parameter in teacher?.parameters ?? [] { parameter.isTrainable = false }
+    let steps = settings.steps
+    let resumedAt = try resume()
+    var last: StepMetrics?
+    for step in (resumedAt ?? 0)..<max(steps, resumedAt ?? 0) {
+      let metrics = try train(step: step)
+      let done = step + 1
+      last = metrics
+      try hooks.onStep(metrics)
+      if settings.evaluateEvery > 0, done % settings.evaluateEvery == 0 {
+        try hooks.onEvaluation(done, model)
+      }
+      if settings.checkpointEvery > 0, done % settings.checkpointEvery == 0 || done == steps {
+        try save(done)
+      }
+    }
+    return Summary(steps: steps, resumedAt: resumedAt, last: last)
+  }
+
+  /// One optimizer step: draw, forward and backward per micro-batch, clip, update, then read.
+  private func train(step: Int) throws -> StepMetrics {
+    let start = ContinuousClock.now
+    let (passes, lossTokens) = try draw(step: step)
+    let tokens = settings.batchSequences * settings.sequenceLength
+    let dtype = model.embedding.value.dtype == .f64 ? DType.f64 : .f32
+
+    var record = StepRecord()
+    for batch in passes {
+      let share = Double(batch.tokens.count) / Double(tokens)
+      let micro = MicroBatch(
+        batch, lossTokens: lossTokens, share: share, dtype: dtype, in: context)
+      var result: Objective.Result?
+      let total = context.recording {
+        let objective = objective(
+          model, teacher: teacher, micro, checkpointing: settings.checkpointing, in: context)
+        result = objective
+        return objective.total
+      }
+      if let result { record.add(batch, share: share, result: result, total: total) }
+    }
+
+    let gradients = selection.entries.compactMap(\.parameter.gradient)
+    try group.allReduce(gradients, in: context)
+    let norm = context.globalNorm(gradients)
+    let scale = settings.clip > 0 ? context.clipFactor(norm: norm, maximum: settings.clip) : nil
+    let factor = settings.schedule.factor(step: step, of: settings.steps)
+    optimizer.step(
+      step + 1, selection.entries, rateFactor: factor, gradientScale: scale, in: context)
+
+    let sums = try record.read(domains: batches.domains.count, group: group, in: context)
+    let gradientNorm = context.readScalar(norm)
+    try checkFinite(sums.loss, gradientNorm, step: step)
+    balancing.update(model, loads: sums.expertLoads, in: context)
+    return StepMetrics(
+      stage: settings.name, step: step + 1, steps: settings.steps, loss: sums.loss,
+      domains: sums.domainLosses(batches.domains), terms: sums.namedTerms,
+      learningRate: settings.learningRate * factor, gradientNorm: gradientNorm, tokens: tokens,
+      tokensPerSecond: Double(tokens) / max((ContinuousClock.now - start).seconds, 1e-9),
+      expertLoads: sums.expertLoads)
+  }
+
+  /// This process's micro-batches of a step, and the loss tokens of the whole step.
+  private func draw(step: Int) throws -> (passes: [Batch], lossTokens: Double) {
+    let own = group.sequences(of: settings.batchSequences)
+    let passes = try stride(from: own.lowerBound, to: own.upperBound, by: settings.microBatch).map {
+      try batches.batch(
+        step: step, sequences: $0..<min($0 + settings.microBatch, own.upperBound))
+    }
+    var lossTokens = [passes.reduce(0.0) { $0 + $1.lossWeights.reduce(0.0) { $0 + Double($1) } }]
+    try group.allReduce(&lossTokens)
+    return (passes, lossTokens[0])
+  }
+
+  // MARK: - Checkpoints
+
+  /// Takes over the newest checkpoint's state. Returns the steps it had done.
+  private func resume() throws -> Int? {
+    guard let store, let saved = try store.newest(in: context) else { return nil }
+    for parameter in model.parameters {
+      parameter.value = try saved.tensor(.weight, of: parameter)
+    }
+    for entry in selection.entries {
+      let tensors = try optimizer.stateNames.map {
+        try saved.tensor(.optimizer($0), of: entry.parameter)
+      }
+      optimizer.restore(tensors, of: entry.parameter)
+    }
+    try hooks.onResume(saved.step)
+    return saved.step
+  }
+
+  private func save(_ done: Int) throws {
+    guard let store, group.rank == 0 else { return }
+    var state = TrainingState(step: done)
+    for parameter in model.parameters { state.add(parameter.value, .weight, of: parameter) }
+    for entry in selection.entries {
+      let tensors = optimizer.state(of: entry.parameter, in: context)
+      for (name, tensor) in zip(optimizer.stateNames, tensors) {
+        state.add(tensor, .optimizer(name), of: entry.parameter)
+      }
+    }
+    try store.save(state, in: context)
+  }
+
+  // MARK: - Checks
+
+  private func checkModels() throws {
+    for parameter in model.parameters where !parameter.value.dtype.isReal {
+      throw TrainingError(
+        "stage \(settings.name): \(parameter.name) is \(parameter.value.dtype.rawValue); load the model to be trained as f32"
+      )
+    }
+    guard settings.losses.needsTeacher else { return }
+    guard let teacher else {
+      throw TrainingError(
+        "stage \(settings.name): losses.distillation and losses.hidden_alignment need the dense model as teacher"
+      )
+    }
+    let (own, other) = (model.configuration, teacher.configuration)
+    guard own.vocabularySize == other.vocabularySize else {
+      throw TrainingError(
+        "stage \(settings.name): the teacher has a vocabulary of \(other.vocabularySize), the model one of \(own.vocabularySize); use the dense model it was made from"
+      )
+    }
+    guard
+      settings.losses.hiddenAlignment == 0
+        || (own.hiddenSize == other.hiddenSize && own.blocks.count == other.blocks.count)
+    else {
+      throw TrainingError(
+        "stage \(settings.name): losses.hidden_alignment needs a teacher with \(own.blocks.count) blocks of width \(own.hiddenSize), this one has \(other.blocks.count) of \(other.hiddenSize)"
+      )
+    }
+  }
+
+  private func checkFinite(_ loss: Double, _ gradientNorm: Double, step: Int) throws {
+    guard !loss.isFinite || !gradientNorm.isFinite else { return }
+    throw TrainingError(
+      "stage \(settings.name): loss \(loss) and gradient norm \(gradientNorm) at step \(step + 1); lower learning_rate or lengthen the warm-up, then start the stage anew"
+    )
+  }
+}
+
+extension Duration {
+  /// The whole duration in seconds.
+  fileprivate var seconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

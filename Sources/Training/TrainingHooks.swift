@@ -1,0 +1,16 @@
+import Models
+
+/// What a stage calls on its way. Each may throw, which ends the stage at that point.
+public struct TrainingHooks {
+  /// After every step.
+  public var onStep: (StepMetrics) throws -> Void = { _ in }
+  /// After every ``StageSettings/evaluateEvery`` steps, with the number of steps done.
+  public var onEvaluation: (Int, LanguageModel) throws -> Void = { _, _ in }
+  /// Once, when the stage goes on from a checkpoint: the number of steps already done.
+  public var onResume: (Int) throws -> Void = { _ in }
+  /// A line for the user, such as about a checkpoint that was ignored.
+  public var note: (String) -> Void = { _ in }
+
+  /// Hooks that do nothing.
+  public init() {}
+}

@@ -1,0 +1,107 @@
+import ExpertConstruction
+import Formats
+import Models
+import Numerics
+
+/// `herd convert`: a dense checkpoint folder into a mixture folder, proved before it is named done.
+public struct ModelConversion {
+  /// The dense folder.
+  public let source: String
+  /// The folder to write.
+  public let output: String
+  /// What was asked for.
+  public let settings: ConvertSettings
+  private let seed: UInt64
+  private let force: Bool
+  private let events: WorkflowEvents
+
+  /// Checkpoints up to this many bytes of weights are verified on whole-model logits at once.
+  static let verifiedAtOnce = 2_000_000_000
+
+  /// A conversion that has not looked at anything yet.
+  public init(
+    source: String, output: String, settings: ConvertSettings, seed: UInt64 = 0,
+    force: Bool = false, events: WorkflowEvents = .init()
+  ) {
+    self.source = source
+    self.output = output
+    self.settings = settings
+    self.seed = seed
+    self.force = force
+    self.events = events
+  }
+
+  /// Decides everything without writing anything or reading weights.
+  /// - Throws: one-line errors with the nearest setting that works.
+  public func plan() throws -> ConversionPlan {
+    try plan(ModelFolder(source, access: .pread))
+  }
+
+  private func plan(_ folder: ModelFolder) throws -> ConversionPlan {
+    try ConversionPlan(
+      DenseSource(configuration: folder.config, checkpoint: folder.checkpoint),
+      settings.resolved(seed: seed))
+  }
+
+  /// Plans, converts, proves, verifies.
+  /// - Returns: What was done, as `--json` prints it.
+  public func execute(in context: Context) throws -> JSON {
+    let folder = try ModelFolder(source, access: .pread)
+    let plan = try plan(folder)
+    for note in plan.notes { events.note(note) }
+    let calibration =
+      try plan.settings.needsCalibration
+      ? DenseCalibration(
+        folder.loader,
+        documents: CalibrationText(
+          folder, files: settings.data, count: settings.calibrationTokens, seed: seed
+        ).documents(in: context), context: context) : nil
+    let report = try Conversion(plan, checkpoint: folder.checkpoint, context: context).run(
+      to: output, force: force, calibration: calibration
+    ) { progress in
+      events.progress(
+        WorkflowProgress("convert", done: progress.layersDone, total: progress.layers))
+    }
+    events.note(report.afterTraining)
+    var result = report.json.object ?? JSONObject()
+    if folder.checkpoint.totalBytes < Self.verifiedAtOnce {
+      result["verification"] = try verify(in: context).json
+    }
+    return .object(result)
+  }
+
+  /// Whole-model proof; a folder that fails it does not stay.
+  private func verify(in context: Context) throws -> ModelVerification.Result {
+    do {
+      return try ModelVerification(mixture: output, dense: source, events: events)
+        .run(in: context)
+    } catch {
+      try Files.remove(output)
+      throw error
+    }
+  }
+}
+
+extension ConvertSettings {
+  /// The settings in the construction room's terms.
+  func resolved(seed: UInt64) throws -> ConversionSettings {
+    ConversionSettings(
+      experts: experts, topK: topK, shared: shared,
+      strategy: try Self.choice(StrategyName.self, strategy, "strategy"),
+      router: try Self.choice(RouterName.self, router, "router"),
+      rule: try combination.map { try Self.choice(CombinationRule.self, $0, "combination") },
+      format: try Self.choice(OutputFormat.self, format, "format"), seed: seed,
+      calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
+  }
+
+  /// One of an enumeration's names.
+  static func choice<Name: RawRepresentable<String> & CaseIterable>(
+    _ type: Name.Type, _ name: String, _ what: String
+  ) throws(WorkflowError) -> Name {
+    if let found = Name(rawValue: name) { return found }
+    let names = Name.allCases.map(\.rawValue)
+    let hint = nearestName(to: name, in: names).map { "; did you mean \"\($0)\"?" } ?? ""
+    throw WorkflowError(
+      "\(what) \"\(name)\" is not known\(hint) Choose from \(names.joined(separator: ", "))")
+  }
+}

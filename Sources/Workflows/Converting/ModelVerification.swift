@@ -1,0 +1,104 @@
+import ExpertConstruction
+import Formats
+import Models
+import Numerics
+
+/// `herd verify`: proof that a mixture holds the dense model it came from.
+public struct ModelVerification {
+  /// The mixture's folder.
+  public let mixture: String
+  /// The dense folder.
+  public let dense: String
+  private let events: WorkflowEvents
+
+  /// Tokens of the text on which logits are compared.
+  static let tokens = 128
+
+  /// A verification that has not looked at anything yet.
+  public init(mixture: String, dense: String, events: WorkflowEvents = .init()) {
+    self.mixture = mixture
+    self.dense = dense
+    self.events = events
+  }
+
+  /// What was found.
+  public struct Result: Sendable {
+    /// Largest difference of any logit, all experts chosen.
+    public let largestDifference: Double
+    /// Largest dense logit.
+    public let largestLogit: Double
+    /// The byte ledger's account; `nil` for a folder without one, such as a trained one.
+    public let ledger: LedgerVerification?
+
+    /// The difference that is still accepted: 1e-4 · max(1, max |logit|).
+    public var tolerance: Double { 1e-4 * max(1, largestLogit) }
+
+    /// The result for machines.
+    public var json: JSON {
+      var object: JSONObject = [
+        "max_logit_difference": JSON(largestDifference), "max_logit": JSON(largestLogit),
+        "tolerance": JSON(tolerance), "passed": true,
+      ]
+      if let ledger {
+        object["ledger"] = [
+          "restored_tensors": JSON(ledger.restored), "restored_elements": JSON(ledger.elements),
+          "rounded_tensors": .array(ledger.rounded.map { JSON($0) }),
+        ]
+      }
+      return .object(object)
+    }
+  }
+
+  /// Compares logits and bytes.
+  /// - Throws: ``WorkflowError`` when either differs.
+  public func run(in context: Context) throws -> Result {
+    let (folder, source) = (try ModelFolder(mixture), try ModelFolder(dense))
+    let (own, other) = (folder.configuration, source.configuration)
+    guard own.hiddenSize == other.hiddenSize, own.vocabularySize == other.vocabularySize,
+      own.blocks.count == other.blocks.count
+    else {
+      throw WorkflowError("\(mixture) and \(dense) have different shapes; give the dense source")
+    }
+    let ledger = try ledger(folder, source)
+    events.note("comparing logits with every expert chosen")
+    let vocabulary = own.vocabularySize
+    var random = RandomStream(seed: 1, purpose: 0x7e57)
+    let count = min(Self.tokens, own.maximumPositions)
+    let text = (0..<count).map { _ in Int32(random.uniform() * Double(vocabulary)) }
+    let expected = try logits(source, text, in: context)
+    let found = try logits(folder, text, in: context)
+    var (difference, largest) = (0.0, 0.0)
+    for (a, b) in zip(found, expected) {
+      difference = max(difference, abs(Double(a) - Double(b)))
+      largest = max(largest, abs(Double(b)))
+      if !a.isFinite { difference = .infinity }
+    }
+    let result = Result(largestDifference: difference, largestLogit: largest, ledger: ledger)
+    guard difference <= result.tolerance else {
+      throw WorkflowError(
+        "\(mixture): with all experts chosen its logits differ from \(dense) by \(difference), more than \(result.tolerance); it is not a conversion of that model, or was trained since"
+      )
+    }
+    return result
+  }
+
+  private func logits(_ folder: ModelFolder, _ text: [Int32], in context: Context) throws -> [Float]
+  {
+    let model = try folder.loader.model(in: context)
+    return model.choosingAllExperts { context.read(model.logits(text, in: context)) }
+  }
+
+  private func ledger(_ folder: ModelFolder, _ source: ModelFolder) throws -> LedgerVerification? {
+    let path = "\(folder.path)/\(ByteLedger.fileName)"
+    guard Files.exists(path) else { return nil }
+    let ledger = try ByteLedger(contentsOf: path)
+    events.note("restoring every source tensor and comparing its hash")
+    let result = try LedgerVerification(folder.checkpoint, ledger, against: source.checkpoint)
+    guard result.isExact else {
+      throw WorkflowError(
+        "\(mixture): \(result.different.count) source tensors do not come back, first \(result.different[0]); the folder was damaged or trained since it was converted"
+      )
+    }
+    return result
+  }
+}

@@ -1,0 +1,124 @@
+import Data
+import Evaluation
+import Formats
+import Models
+import Numerics
+
+/// Scores a checkpoint folder on data files.
+public struct CheckpointEvaluation: Sendable {
+  /// The checkpoint to score.
+  public var checkpoint: String
+  /// Data files; a domain is a file's name up to its first dot.
+  public var data: [String]
+  /// Which part of each domain is scored.
+  public var settings: Evaluator.Settings
+  /// A dense checkpoint to compare with.
+  public var reference: String?
+  /// A WikiText file for token and word perplexity.
+  public var wikiText: String?
+  /// How many chat prompts per domain must be answered exactly; 0 for none.
+  public var exactMatchPrompts = 0
+  /// Chat format by name, where the folder does not tell it.
+  public var chatFormat: String?
+  /// Threads; 0 for one per core.
+  public var threads = 0
+
+  /// The evaluation of `checkpoint` on `data` by the standard protocol.
+  public init(checkpoint: String, data: [String], settings: Evaluator.Settings = .init()) {
+    self.checkpoint = checkpoint
+    self.data = data
+    self.settings = settings
+  }
+
+  /// Everything that was asked for.
+  public struct Result: Sendable {
+    /// Scores per domain.
+    public var scores = EvaluationResult(domains: [])
+    /// WikiText perplexities, if asked for.
+    public var wikiText: WikiTextScore?
+    /// Exact match per domain, if asked for.
+    public var exactMatch: [(domain: String, result: ExactMatch)] = []
+
+    /// `{"domains": …, "mean": …}`, and what else was asked for.
+    public var json: JSON {
+      var object = scores.json.object ?? JSONObject()
+      if let wikiText { object["wikitext"] = wikiText.json }
+      if !exactMatch.isEmpty {
+        var domains = JSONObject()
+        for (domain, result) in exactMatch { domains[domain] = result.json }
+        object["exact_match"] = .object(domains)
+      }
+      return .object(object)
+    }
+  }
+
+  /// Checks data and folders, then loads and scores.
+  /// - Parameter progress: Told what is being worked on and how far it is.
+  public func run(progress: (Evaluator.Progress) -> Void = { _ in }) throws -> Result {
+    let folder = try ModelFolder(checkpoint)
+    let referenceFolder = try reference.map { try ModelFolder($0) }
+    let tokenizer = try folder.tokenizer()
+    let format = try chatFormat(folder, tokenizer)
+    let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
+    // No window reaches further than this into a stream.
+    let (needed, overflow) = settings.window.multipliedReportingOverflow(by: settings.windows)
+    let streams = try builder.streams(files: data, tokenLimit: overflow ? .max : needed + 1)
+    let prose = try wikiText.map { try text(of: $0) }
+    let context = try Context(device: .cpu(threads: threads))
+    let model = try folder.loader.model(in: context)
+    let evaluator = try Evaluator(
+      model, against: referenceFolder.map { try $0.loader.model(in: context) },
+      settings: settings, in: context)
+    var result = Result()
+    result.scores = try evaluator.evaluate(streams, progress: progress)
+    result.wikiText = try prose.map {
+      try evaluator.evaluateWikiText($0, tokenizer: tokenizer, progress: progress)
+    }
+    if exactMatchPrompts > 0, let renderer = builder.renderer {
+      let stops = try folder.endTokens()
+      for (domain, conversations) in try conversations() {
+        let answers = try ExactMatch(
+          of: model, on: conversations, renderer: renderer, stops: stops, in: context
+        ) { progress(.init(domain: "\(domain) answers", done: $0, total: $1)) }
+        result.exactMatch.append((domain, answers))
+      }
+    }
+    return result
+  }
+
+  /// The chat format, or `nil` when no file can hold a conversation.
+  private func chatFormat(_ folder: ModelFolder, _ tokenizer: Tokenizer) throws -> ChatFormat? {
+    let isNeeded = data.contains { !$0.hasSuffix(".txt") && !$0.hasSuffix(".txt.zst") }
+    if chatFormat != nil { return try folder.chatFormat(named: chatFormat, tokenizer: tokenizer) }
+    // Files of plain text records need no format; the builder names one that does.
+    return isNeeded ? try? folder.chatFormat(tokenizer: tokenizer) : nil
+  }
+
+  private func text(of path: String) throws -> String {
+    let reader = try RecordReader(path: path)
+    guard case .text(let text)? = try reader.next(), try reader.next() == nil else {
+      throw WorkflowError("\(path): WikiText is one text; give the .txt or .txt.zst file")
+    }
+    return text
+  }
+
+  /// The first conversations of each domain, as many as asked for.
+  private func conversations() throws -> [(domain: String, conversations: [[Message]])] {
+    var domains: [(domain: String, conversations: [[Message]])] = []
+    for file in data {
+      let domain = TokenStream.domain(of: file)
+      let index = domains.firstIndex { $0.domain == domain } ?? domains.count
+      if index == domains.count { domains.append((domain, [])) }
+      let reader = try RecordReader(path: file)
+      while domains[index].conversations.count < exactMatchPrompts,
+        let record = try reader.next()
+      {
+        guard let messages = record.conversation, messages.count > 1,
+          messages.last?.role == "assistant"
+        else { continue }
+        domains[index].conversations.append(messages)
+      }
+    }
+    return domains.filter { !$0.conversations.isEmpty }
+  }
+}

@@ -1,0 +1,81 @@
+import Data
+import Formats
+import Models
+import Numerics
+
+/// A Hugging Face checkpoint folder, opened and checked without reading weights.
+public struct ModelFolder {
+  /// The folder.
+  public let path: String
+  /// Its `config.json`.
+  public let config: ConfigurationFile
+  /// Reads the weights; knows layout and files.
+  public let loader: ModelLoader
+
+  /// Opens a folder: `config.json`, shards and index, and every tensor's shape against the config.
+  ///
+  /// - Parameter access: How weights will be read.
+  /// - Throws: An error naming the file, tensor or field at fault.
+  public init(_ path: String, access: SafetensorsFile.Access = .mapped) throws {
+    guard Files.isFolder(path) else {
+      throw WorkflowError(
+        Files.exists(path)
+          ? "\(path): not a folder; give the folder that holds config.json"
+          : "\(path): no such folder; check the path of the checkpoint")
+    }
+    self.path = path
+    config = try ConfigurationFile(contentsOf: "\(path)/config.json")
+    let layout = try CheckpointLayouts.layout(for: config)
+    loader = try ModelLoader(
+      layout: layout, checkpoint: Checkpoint(folder: path, access: access))
+  }
+
+  /// The format and block list.
+  public var layout: any CheckpointLayout { loader.layout }
+  /// The model as a list of blocks.
+  public var configuration: ModelConfiguration { loader.layout.configuration }
+  /// The files.
+  public var checkpoint: Checkpoint { loader.checkpoint }
+
+  /// Whether the folder has a tokenizer.
+  public var hasTokenizer: Bool { Files.exists("\(path)/tokenizer.json") }
+
+  /// Reads `tokenizer.json` and checks it against `vocab_size`.
+  public func tokenizer() throws -> Tokenizer { try Tokenizer(folder: path) }
+
+  /// The chat format: `name` if given, else what the folder tells.
+  /// - Throws: `ChatError` when the folder tells none, ``WorkflowError`` for an unknown name.
+  public func chatFormat(named name: String? = nil, tokenizer: Tokenizer) throws -> ChatFormat {
+    guard let name else { return try ChatFormat.detect(folder: path, tokenizer: tokenizer) }
+    guard let format = ChatFormat(rawValue: name) else {
+      throw WorkflowError(
+        "chat format \"\(name)\" is not known; choose \(ChatFormatName.all.joined(separator: ", "))"
+      )
+    }
+    return format
+  }
+
+  /// The tokens that end a text: `eos_token_id` of `generation_config.json`, else of `config.json`.
+  public func endTokens() throws -> Set<Int32> {
+    let generation = "\(path)/generation_config.json"
+    let sources =
+      Files.exists(generation) ? [try ConfigurationFile(contentsOf: generation), config] : [config]
+    for source in sources {
+      guard let value = source.object["eos_token_id"], !value.isNull else { continue }
+      let ids = try value.int.map { [$0] } ?? source.integers("eos_token_id", default: [])
+      guard let wrong = ids.first(where: { $0 < 0 || $0 >= configuration.vocabularySize }) else {
+        return Set(ids.map(Int32.init))
+      }
+      throw WorkflowError(
+        "\(source.path): \"eos_token_id\" \(wrong) is outside the vocabulary of \(configuration.vocabularySize); correct it"
+      )
+    }
+    return []
+  }
+}
+
+/// The names `--chat-format` takes.
+public enum ChatFormatName {
+  /// Every name.
+  public static var all: [String] { ChatFormat.allCases.map(\.rawValue) }
+}

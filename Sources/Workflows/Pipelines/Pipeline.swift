@@ -1,0 +1,101 @@
+import Formats
+import Training
+
+/// A pipeline file: everything `herd run` does, in order.
+public struct Pipeline: Sendable {
+  /// The YAML file.
+  public let path: String
+  /// A short name; the default run folder is `runs/<name>`.
+  public let name: String
+  /// Seed of everything random.
+  public let seed: UInt64
+  /// The dense checkpoint to start from; `nil` when the pipeline makes its own.
+  public let model: String?
+  /// Text to generate first.
+  public let synthesize: SynthesizeSettings?
+  /// A model to make from scratch.
+  public let initialize: InitializeSettings?
+  /// How to convert the dense model; `nil` trains it as it is.
+  public let convert: ConvertSettings?
+  /// Training stages, in order.
+  public let stages: [StageSettings]
+  /// What to measure before, between and after.
+  public let evaluate: EvaluateSettings?
+  /// Stock formats to export the final model to.
+  public let export: [String]
+  /// The settings as written, for the run record.
+  public let json: JSON
+
+  private static let keys = [
+    "name", "seed", "model", "synthesize", "initialize", "convert", "stages", "evaluate", "export",
+  ]
+
+  /// Reads and checks a pipeline file. Data files are looked up when the run starts.
+  /// - Throws: one-line errors naming file, key and what to write instead.
+  public init(contentsOf path: String) throws {
+    self.path = path
+    let bytes = try Files.read(path, maximumBytes: 1 << 20)
+    json = try YAML.parse(String(decoding: bytes, as: UTF8.self), path: path)
+    guard let object = json.object else {
+      throw WorkflowError("\(path): a pipeline is a mapping of keys; see Pipelines/quickstart")
+    }
+    let file = ConfigurationFile(path: path, object: object)
+    try file.refuseUnknownKeys(known: Self.keys)
+    name = try file.string("name", default: Self.folderName(of: path))
+    seed = UInt64(clamping: try file.integer("seed", default: 1))
+    model = try file.optionalString("model")
+    synthesize = try file.optionalSection("synthesize").map(SynthesizeSettings.init)
+    initialize = try file.optionalSection("initialize").map(InitializeSettings.init)
+    convert = try file.optionalSection("convert").map(ConvertSettings.init)
+    stages =
+      file.contains("stages") ? try file.sections("stages").map { try StageSettings($0) } : []
+    evaluate = try file.optionalSection("evaluate").map(EvaluateSettings.init)
+    export = try file.strings("export", default: [])
+    try check()
+  }
+
+  private func check() throws {
+    guard (model == nil) != (initialize == nil) else {
+      throw WorkflowError(
+        "\(path): give either \"model\" (a dense checkpoint) or \"initialize\" (a new model)")
+    }
+    guard initialize == nil || synthesize != nil else {
+      throw WorkflowError("\(path): \"initialize\" needs \"synthesize\": the tokenizer is made from it")
+    }
+    let names = stages.map(\.name)
+    let reserved = ["data", "initial", "converted", "export"]
+    for (index, name) in names.enumerated() {
+      guard !names[..<index].contains(name), !reserved.contains(name), Self.isFolderName(name) else {
+        throw WorkflowError(
+          "\(path): stage name \"\(name)\" is taken or not a folder name; use letters, digits, - and _"
+        )
+      }
+    }
+    guard export.isEmpty || convert != nil else {
+      throw WorkflowError("\(path): \"export\" writes Mixture-of-Experts formats; add \"convert\"")
+    }
+  }
+
+  private static func isFolderName(_ name: String) -> Bool {
+    !name.isEmpty
+      && name.utf8.allSatisfy {
+        $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+          || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+          || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20)
+      }
+  }
+
+  private static func folderName(of path: String) -> String {
+    let parts = path.split(separator: "/")
+    return parts.count >= 2 ? String(parts[parts.count - 2]) : "run"
+  }
+
+  /// A path in the pipeline file as a path from here: `{run}` is the run folder, other relative
+  /// paths start at the pipeline file's folder.
+  public func resolve(_ file: String, run: String) -> String {
+    if file.hasPrefix("{run}") { return run + file.dropFirst("{run}".count) }
+    if file.hasPrefix("/") { return file }
+    guard let slash = path.lastIndex(of: "/") else { return file }
+    return path[...slash] + file
+  }
+}

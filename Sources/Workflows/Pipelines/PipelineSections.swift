@@ -1,0 +1,86 @@
+import Formats
+
+/// Chat text to generate, per domain, with answers that can be checked.
+public struct SynthesizeSettings: Sendable, Equatable {
+  /// Training records per domain.
+  public var records: Int
+  /// Held-out records per domain.
+  public var heldOut: Int
+  /// Size of the vocabulary when a tokenizer is made from the text.
+  public var vocabulary: Int
+
+  init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: ["records", "held_out", "vocabulary"])
+    records = try section.positive("records")
+    heldOut = try section.integer("held_out", default: 200)
+    vocabulary = try section.integer("vocabulary", default: 1024)
+    guard (300...65_536).contains(vocabulary) else {
+      throw ConfigurationError(
+        path: section.path, key: "vocabulary", expected: "from 300 to 65536", found: "\(vocabulary)")
+    }
+  }
+}
+
+/// The shape of a LLaMA made from scratch.
+public struct InitializeSettings: Sendable, Equatable {
+  /// Width of the residual stream.
+  public var hiddenSize: Int
+  /// Blocks.
+  public var layers: Int
+  /// Query heads.
+  public var heads: Int
+  /// Key and value heads.
+  public var keyHeads: Int
+  /// MLP width.
+  public var width: Int
+  /// Longest sequence.
+  public var maximumPositions: Int
+  /// Base of the rotary wavelengths.
+  public var ropeTheta: Double
+
+  init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: [
+      "hidden_size", "layers", "heads", "key_heads", "width", "max_positions", "rope_theta",
+    ])
+    hiddenSize = try section.positive("hidden_size")
+    layers = try section.positive("layers")
+    heads = try section.positive("heads")
+    keyHeads = try section.integer("key_heads", default: heads)
+    width = try section.positive("width")
+    maximumPositions = try section.integer("max_positions", default: 1024)
+    ropeTheta = try section.double("rope_theta", default: 10_000)
+    guard hiddenSize % heads == 0, (hiddenSize / heads) % 2 == 0, keyHeads > 0,
+      heads % keyHeads == 0
+    else {
+      throw ConfigurationError(
+        path: section.path, key: "heads",
+        expected: "a divisor of hidden_size with an even quotient, and a multiple of key_heads",
+        found: "\(heads) with hidden_size \(hiddenSize), key_heads \(keyHeads)")
+    }
+  }
+}
+
+/// What a run measures on its models.
+public struct EvaluateSettings: Sendable, Equatable {
+  /// Held-out files; a domain is a file's name up to its first dot.
+  public var data: [String]
+  /// Tokens of a window.
+  public var window: Int
+  /// Windows per domain.
+  public var windows: Int
+  /// Chat prompts per domain whose greedy answer is compared with the record's; 0 for none.
+  public var exactMatch: Int
+
+  init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: ["data", "window", "windows", "exact_match"])
+    data = try section.strings("data", default: [])
+    window = try section.integer("window", default: 1024)
+    windows = try section.integer("windows", default: 48)
+    exactMatch = try section.integer("exact_match", default: 0)
+    guard !data.isEmpty, window > 0, windows > 0, exactMatch >= 0 else {
+      throw ConfigurationError(
+        path: section.path, key: "data",
+        expected: "at least one file, with positive window and windows", found: "\(data.count)")
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import Formats
+import Numerics
+import Training
+
+/// A whole pipeline, from dense checkpoint to report; resumable at every point.
+///
+/// Each step writes a folder or a result and is then noted in `run.json`. Running again skips what is
+/// noted, and a stage goes on from its newest resume state.
+public struct Run {
+  /// What to do.
+  public let pipeline: Pipeline
+  /// Where everything goes.
+  public let output: String
+  private let events: WorkflowEvents
+  private let context: Context
+
+  /// A run of `pipeline` into the folder `output`.
+  /// - Throws: `DeviceError` when the device cannot be used.
+  public init(
+    _ pipeline: Pipeline, output: String? = nil, threads: Int = 0, events: WorkflowEvents = .init()
+  ) throws {
+    self.pipeline = pipeline
+    self.output = output ?? "runs/\(pipeline.name)"
+    self.events = events
+    context = try Context(device: .cpu(threads: threads))
+  }
+
+  /// How a run ended.
+  public struct Result: Sendable {
+    /// The run folder.
+    public let folder: String
+    /// Whether an earlier run had finished everything.
+    public let wasFinished: Bool
+    /// Losses, rates and folders per step, as in `run.json`.
+    public let steps: JSON
+    /// The comparison tables, for a terminal.
+    public let table: String
+  }
+
+  /// Does whatever is not done yet.
+  /// - Parameter stage: Only this training stage, with what it needs before it.
+  public func execute(onlyThrough stage: String? = nil) throws -> Result {
+    var state = try RunState(folder: output, pipeline: pipeline.json)
+    try state.begin()
+    let steps = try plan(through: stage)
+    let wasFinished = steps.allSatisfy { state.result(of: $0.name) != nil }
+    for step in steps where state.result(of: step.name) == nil {
+      events.note(step.announcement)
+      try state.finish(step.name, try step.work(state))
+    }
+    return Result(
+      folder: output, wasFinished: wasFinished, steps: .object(state.steps),
+      table: RunTables(state, pipeline).text)
+  }
+
+  /// A named piece of work.
+  struct Step {
+    let name: String
+    let announcement: String
+    let work: (RunState) throws -> JSON
+  }
+
+  /// The steps in order.
+  private func plan(through last: String?) throws -> [Step] {
+    var steps: [Step] = []
+    if let settings = pipeline.synthesize { steps.append(synthesis(settings)) }
+    if let settings = pipeline.initialize { steps.append(initialization(settings)) }
+    if pipeline.initialize == nil { steps += evaluation("dense", dense) }
+    var current = dense
+    if let settings = pipeline.convert {
+      current = "\(output)/converted"
+      steps.append(conversion(settings))
+      steps += evaluation("converted", current)
+    }
+    for stage in pipeline.stages {
+      steps.append(training(stage, from: current))
+      current = "\(output)/\(stage.name)"
+      steps += evaluation(stage.name, current)
+      if stage.name == last { return steps }
+    }
+    if let last {
+      throw WorkflowError("\(pipeline.path): there is no stage \"\(last)\"")
+    }
+    for format in pipeline.export { steps.append(export(format, from: current)) }
+    steps.append(report())
+    return steps
+  }
+
+  /// The dense checkpoint the run starts from.
+  private var dense: String {
+    pipeline.model.map { pipeline.resolve($0, run: output) } ?? "\(output)/initial"
+  }
+
+  private func synthesis(_ settings: SynthesizeSettings) -> Step {
+    Step(name: "synthesize", announcement: "writing generated text to \(output)/data") { _ in
+      try discard("data")
+      try Synthesis(settings: settings, seed: pipeline.seed).write(to: "\(output)/data")
+      return ["records": JSON(settings.records), "held_out": JSON(settings.heldOut)]
+    }
+  }
+
+  private func initialization(_ settings: InitializeSettings) -> Step {
+    Step(name: "initialize", announcement: "making a new model in \(output)/initial") { _ in
+      try discard("initial")
+      guard let synthesize = pipeline.synthesize else {
+        throw WorkflowError("\(pipeline.path): \"initialize\" needs \"synthesize\"")
+      }
+      let tokenizer = Synthesis(settings: synthesize, seed: pipeline.seed).tokenizer()
+      try ModelInitialization(settings: settings, seed: pipeline.seed, tokenizer: tokenizer)
+        .write(to: "\(output)/initial", in: context)
+      return ["vocabulary": JSON(tokenizer.vocabularySize)]
+    }
+  }
+
+  private func conversion(_ settings: ConvertSettings) -> Step {
+    Step(name: "convert", announcement: "converting \(dense) into \(output)/converted") { _ in
+      var settings = settings
+      settings.data = settings.data.map { pipeline.resolve($0, run: output) }
+      return try ModelConversion(
+        source: dense, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
+        force: true, events: events
+      ).execute(in: context)
+    }
+  }
+
+  private func training(_ stage: StageSettings, from source: String) -> Step {
+    Step(name: "stage:\(stage.name)", announcement: "training \(stage.name) from \(source)") { _ in
+      try StageRun(
+        settings: stage, pipeline: pipeline, run: output, source: source, dense: dense,
+        events: events, context: context
+      ).execute()
+    }
+  }
+
+  private func evaluation(_ name: String, _ folder: String) -> [Step] {
+    guard let settings = pipeline.evaluate else { return [] }
+    let step = Step(name: "evaluate:\(name)", announcement: "evaluating \(name)") { _ in
+      try RunEvaluation(
+        settings: settings, pipeline: pipeline, run: output, checkpoint: folder,
+        dense: folder == dense ? nil : dense, label: name, events: events, context: context
+      ).execute()
+    }
+    return [step]
+  }
+
+  private func export(_ format: String, from source: String) -> Step {
+    let target = "\(output)/export/\(format)"
+    return Step(name: "export:\(format)", announcement: "exporting to \(target)") { _ in
+      .null //try ModelExport(source: source, output: target, format: format, force: true, events: events)
+      //  .execute()
+    }
+  }
+
+  private func report() -> Step {
+    Step(name: "report", announcement: "writing \(output)/report.html") { state in
+      try RunReport(pipeline: pipeline, state: state, context: context).write()
+      return ["html": JSON("\(output)/report.html"), "markdown": JSON("\(output)/report.md")]
+    }
+  }
+
+  /// Removes what an interrupted step may have left under a name of the run folder.
+  private func discard(_ name: String) throws {
+    if Files.exists("\(output)/\(name)") { try Files.remove("\(output)/\(name)") }
+  }
+}

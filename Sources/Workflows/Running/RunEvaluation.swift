@@ -1,0 +1,35 @@
+import Data
+import Evaluation
+import Formats
+import Models
+import Numerics
+
+/// Scores one model of a run on the pipeline's held-out data, beside the dense model.
+struct RunEvaluation {
+  let settings: EvaluateSettings
+  let pipeline: Pipeline
+  let run: String
+  /// The checkpoint to score.
+  let checkpoint: String
+  /// The dense checkpoint to compare with; `nil` for the dense model itself.
+  let dense: String?
+  let label: String
+  let events: WorkflowEvents
+  let context: Context
+
+  /// Loads, scores, and returns the result as `run.json` keeps it.
+  func execute() throws -> JSON {
+    var evaluation = CheckpointEvaluation(
+      checkpoint: checkpoint, data: settings.data.map { pipeline.resolve($0, run: run) },
+      settings: Evaluator.Settings(window: settings.window, windows: settings.windows))
+    evaluation.reference = dense
+    evaluation.exactMatchPrompts = settings.exactMatch
+    evaluation.threads = context.deviceDescription.threads
+    let result = try evaluation.run { progress in
+      events.progress(
+        WorkflowProgress(
+          "\(label): \(progress.domain)", done: progress.done, total: progress.total))
+    }
+    return result.json
+  }
+}

@@ -1,0 +1,80 @@
+import Formats
+
+/// What a run has finished, kept in `run.json` of its folder.
+struct RunState {
+  /// The run folder.
+  let folder: String
+  /// The pipeline's settings as written.
+  private let pipeline: JSONObject
+  /// Results of finished steps, by step name.
+  private(set) var steps: JSONObject
+
+  private var path: String { "\(folder)/run.json" }
+
+  /// Opens a run folder: a new one, or one that an earlier run of the same settings left.
+  ///
+  /// - Throws: ``WorkflowError`` naming the keys that changed, or when the folder holds other things.
+  init(folder: String, pipeline: JSON) throws {
+    self.folder = folder
+    self.pipeline = pipeline.object ?? JSONObject()
+    steps = JSONObject()
+    guard Files.exists(path) else {
+      if Files.exists(folder), try !Files.names(inFolder: folder).isEmpty {
+        throw WorkflowError(
+          "\(folder): not empty and not a run folder; give another --output or empty it")
+      }
+      return
+    }
+    let file = try ConfigurationFile(contentsOf: path)
+    let changed = try differences(file.section("pipeline").object, self.pipeline)
+    guard changed.isEmpty else {
+      throw WorkflowError(
+        "\(folder): this run was started with other settings (\(changed.joined(separator: ", "))); restore them or give another --output"
+      )
+    }
+    steps = try file.section("steps").object
+  }
+
+  /// The result of a finished step, or `nil`.
+  func result(of step: String) -> JSON? { steps[step] }
+
+  /// Makes the run folder and notes the settings it belongs to.
+  func begin() throws {
+    try Files.createFolder(folder)
+    if !Files.exists(path) { try write() }
+  }
+
+  /// Notes a step as finished, on disk before returning.
+  mutating func finish(_ step: String, _ result: JSON) throws {
+    steps[step] = result
+    try write()
+  }
+
+  private func write() throws {
+    let document: JSONObject = [
+      "format_version": 1, "herd_version": JSON(ToolkitVersion.current),
+      "pipeline": .object(pipeline), "steps": .object(steps),
+    ]
+    try Files.write(JSON.object(document).serialized(indent: 2) + "\n", to: path)
+  }
+}
+
+/// The paths at which two settings differ, such as `stages[0].losses.distillation`.
+func differences(_ old: JSONObject, _ new: JSONObject) -> [String] {
+  var paths: [String] = []
+  func compare(_ old: JSON?, _ new: JSON?, _ path: String) {
+    if let old = old?.object, let new = new?.object {
+      for key in old.keys + new.keys.filter({ !old.contains($0) }) {
+        compare(old[key], new[key], path.isEmpty ? key : "\(path).\(key)")
+      }
+    } else if let old = old?.array, let new = new?.array, old.count == new.count {
+      for (index, pair) in zip(old, new).enumerated() {
+        compare(pair.0, pair.1, "\(path)[\(index)]")
+      }
+    } else if old != new {
+      paths.append(path)
+    }
+  }
+  compare(.object(old), .object(new), "")
+  return paths
+}

@@ -1,0 +1,32 @@
+import Data
+import Evaluation
+import Formats
+import Models
+import Numerics
+
+/// Scores the model in training on the pipeline's held-out data; reads that data once.
+final class StageEvaluator {
+  private let streams: [TokenStream]
+  private let settings: Evaluator.Settings
+  private let context: Context
+
+  /// `nil` when the pipeline evaluates nothing.
+  init?(
+    _ pipeline: Pipeline, run: String, _ folder: ModelFolder, _ tokenizer: Tokenizer,
+    _ context: Context
+  ) throws {
+    guard let evaluate = pipeline.evaluate else { return nil }
+    let format = try? folder.chatFormat(tokenizer: tokenizer)
+    let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
+    streams = try builder.streams(
+      files: evaluate.data.map { pipeline.resolve($0, run: run) },
+      tokenLimit: evaluate.window * evaluate.windows + 1)
+    settings = Evaluator.Settings(window: evaluate.window, windows: evaluate.windows)
+    self.context = context
+  }
+
+  /// The scores of the model as it is now.
+  func scores(of model: LanguageModel) throws -> EvaluationResult {
+    try Evaluator(model, settings: settings, in: context).evaluate(streams)
+  }
+}

@@ -1,0 +1,125 @@
+import Data
+import Evaluation
+import ExpertConstruction
+import Formats
+import Models
+import Numerics
+import Reports
+import Training
+
+/// One training stage of a run: from a checkpoint folder to a checkpoint folder.
+struct StageRun {
+  let settings: StageSettings
+  let pipeline: Pipeline
+  /// The run folder.
+  let run: String
+  /// The folder the stage starts from.
+  let source: String
+  /// The dense checkpoint, for losses that learn from it.
+  let dense: String
+  let events: WorkflowEvents
+  let context: Context
+
+  private var folder: String { "\(run)/\(settings.name)" }
+
+  /// Trains, going on from the newest resume state, and writes `<run>/<stage>`.
+  /// - Returns: Steps, tokens and the last loss.
+  func execute() throws -> JSON {
+    let start = try ModelFolder(source)
+    let tokenizer = try start.tokenizer()
+    let model = try start.loader.model(in: context)
+    let teacher =
+      settings.losses.needsTeacher ? try ModelFolder(dense).loader.model(in: context) : nil
+    let sampler = try sampler(start, tokenizer)
+    let log = try StageLog(path: "\(run)/run.jsonl", stage: settings.name)
+    let store = CheckpointStore(
+      folder: "\(folder)/checkpoint", settings: identity, note: events.note)
+    let trainer = try Trainer(
+      settings, model: model, teacher: teacher, batches: sampler, store: store,
+      hooks: hooks(log, evaluator: StageEvaluator(pipeline, run: run, start, tokenizer, context)),
+      in: context)
+    let summary = try trainer.run()
+    try write(model, from: start)
+    return [
+      "steps": JSON(summary.steps),
+      "tokens": JSON(summary.steps * settings.sequenceLength * settings.batchSequences),
+      "loss": summary.last.map { JSON($0.loss) } ?? .null,
+    ]
+  }
+
+  private func hooks(_ log: StageLog, evaluator: StageEvaluator?) -> TrainingHooks {
+    var hooks = TrainingHooks()
+    hooks.note = events.note
+    hooks.onResume = { [events, settings] step in
+      events.note(
+        "\(settings.name): going on at step \(min(step + 1, settings.steps)) of \(settings.steps)")
+      try log.rewind(after: step)
+    }
+    hooks.onStep = { [events, settings] metrics in
+      try log.append(metrics.json)
+      events.progress(
+        WorkflowProgress(
+          settings.name, done: metrics.step, total: metrics.steps,
+          detail: "loss \(Decimals.fixed(metrics.loss, places: 3)), \(Int(metrics.tokensPerSecond)) tokens/s"))
+    }
+    hooks.onEvaluation = { [settings] step, model in
+      guard let scores = try evaluator?.scores(of: model) else { return }
+      try log.append([
+        "event": "evaluation", "stage": JSON(settings.name), "step": JSON(step),
+        "scores": scores.json,
+      ])
+    }
+    return hooks
+  }
+
+  /// Everything that must not change between the two halves of an interrupted stage.
+  private var identity: JSONObject {
+    ["stage": .object(settings.json), "seed": JSON(Int(clamping: pipeline.seed)), "source": JSON(source)]
+  }
+
+  private func sampler(_ start: ModelFolder, _ tokenizer: Tokenizer) throws -> TrainingSampler {
+    let named = settings.data.compactMap(\.format).first
+    let format = try? start.chatFormat(named: named, tokenizer: tokenizer)
+    let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
+    let streams = try settings.data.map { source in
+      let file = pipeline.resolve(source.file, run: run)
+      events.note("\(settings.name): reading \(file)")
+      return (stream: try builder.stream(files: [file]), weight: source.weight)
+    }
+    return try TrainingSampler(
+      streams, mode: settings.sampling == .windows ? .windows : .documents,
+      sequenceLength: settings.sequenceLength, batchSize: settings.batchSequences,
+      seed: pipeline.seed ^ settings.name.stableHash)
+  }
+
+  /// Writes the trained model; `config.json` comes last, so a folder that has one is complete.
+  private func write(_ model: LanguageModel, from start: ModelFolder) throws {
+    for name in try Files.names(inFolder: folder) where name != "checkpoint" {
+      try Files.remove("\(folder)/\(name)")
+    }
+    let elementType: ElementType = settings.saveType == .bf16 ? .bf16 : .f32
+    try ModelWriter(layout: start.layout).write(
+      model, to: folder, elementType: elementType, in: context)
+    for name in try Files.names(inFolder: start.path) where CompanionFiles.isCompanion(name) {
+      try Files.copy("\(start.path)/\(name)", to: "\(folder)/\(name)")
+    }
+    let card = ModelCard(
+      title: "\(pipeline.name), \(settings.name)",
+      facts: [
+        ("Trained from", start.path), ("Tokens", "\(settings.tokens)"),
+        ("Seed", "\(pipeline.seed)"),
+      ])
+    try Files.write(card.markdown, to: "\(folder)/README.md")
+    var config = start.config
+    config["torch_dtype"] = JSON(elementType == .bf16 ? "bfloat16" : "float32")
+    config["dtype"] = nil
+    try config.write(to: "\(folder)/config.json")
+  }
+}
+
+extension String {
+  /// A hash that is the same in every process (FNV-1a).
+  var stableHash: UInt64 {
+    utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+  }
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import Workflows
+
+/// `herd evaluate`
+struct EvaluateCommand: HerdCommand {
+  static let configuration = CommandConfiguration(
+    "evaluate", "Measure cross-entropy and perplexity per domain, alone or against a dense model.",
+    details: """
+      A domain is a data file's name up to its first dot. Its records follow one another and are \
+      cut into windows; the loss is the mean over the assistant's tokens (all tokens of plain \
+      text), in nats.
+      """,
+    example: """
+      herd evaluate moe --data math.val.jsonl.zst code.val.jsonl.zst --against dense
+      """)
+
+  @Argument(help: "A Hugging Face checkpoint folder.")
+  var checkpoint: String
+
+  @Option(
+    parsing: .upToNextOption,
+    help: "Data files: .jsonl or .txt, also compressed as .zst.")
+  var data: [String] = []
+
+  @Option(help: "Tokens per window, which is also the stride.")
+  var window = 1024
+
+  @Option(help: "The most windows per domain.")
+  var windows = 48
+
+  @Option(help: ArgumentHelp("A dense checkpoint to compare with.", valueName: "dense"))
+  var against: String?
+
+  @Option(help: "A WikiText file, for token and word perplexity.")
+  var wikitext: String?
+
+  @Option(help: "Ask this many chat prompts per domain and count exact answers.")
+  var exactMatch = 0
+
+  @OptionGroup var chat: ChatOptions
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    guard !data.isEmpty || wikitext != nil else {
+      throw ValidationError("give --data with at least one file, or --wikitext")
+    }
+    guard window > 0 else { throw ValidationError("--window must be at least 1") }
+    guard windows > 0 else { throw ValidationError("--windows must be at least 1") }
+    guard exactMatch >= 0 else { throw ValidationError("--exact-match must not be negative") }
+  }
+
+  func run(_ console: Console) throws {
+    var evaluation = CheckpointEvaluation(checkpoint: checkpoint, data: data)
+    evaluation.settings.window = window
+    evaluation.settings.windows = windows
+    evaluation.reference = against
+    evaluation.wikiText = wikitext
+    evaluation.exactMatchPrompts = exactMatch
+    evaluation.chatFormat = chat.chatFormat
+    evaluation.threads = common.threads
+    let progress = console.progress("windows")
+    let result = try evaluation.run { progress.update($0.domain, $0.done, of: $0.total) }
+    try console.result(result.json) { result.text }
+  }
+}

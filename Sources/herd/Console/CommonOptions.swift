@@ -1,0 +1,22 @@
+import ArgumentParser
+
+/// The options every command takes.
+struct CommonOptions: ParsableArguments {
+  @Flag(help: "Print one JSON object on standard output instead of text.")
+  var json = false
+
+  @Option(help: "Threads that compute; 0 for one per core.")
+  var threads = 0
+
+  @Option(help: "Seed of everything random.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "No logs and no progress on standard error.")
+  var quiet = false
+
+  func validate() throws {
+    guard (0...1024).contains(threads) else {
+      throw ValidationError("--threads takes a number from 0 to 1024, not \(threads)")
+    }
+  }
+}

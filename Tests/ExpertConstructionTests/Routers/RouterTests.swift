@@ -1,0 +1,118 @@
+import Numerics
+import TestSupport
+import Testing
+
+@testable import ExpertConstruction
+
+@Suite struct RouterTests {
+  @Test func ridgeRecoversAPlantedLinearRelation() throws {
+    let context = try Context()
+    let (tokens, inputs, outputs) = (400, 9, 4)
+    var random = RandomStream(seed: 2)
+    let x = random.normal(tokens * inputs).map { $0 + 3 }
+    let weight = random.normal(outputs * inputs)
+    let bias = random.normal(outputs)
+    let x_TD = context.tensor(x, [tokens, inputs])
+    let y_TE = context.linear(
+      x_TD, weight: context.tensor(weight, [outputs, inputs]),
+      bias: context.tensor(bias, [outputs]))
+    let fit = try RidgeRegression(
+      inputs_TD: x_TD, relativeRidge: 1e-9, intercept: true, context: context
+    ).solve(targets_TE: y_TE)
+    #expect(relativeError(fit.weight_ED, weight.map(Double.init)) < 1e-4)
+    #expect(relativeError(fit.bias_E, bias.map(Double.init)) < 1e-3)
+  }
+
+  /// With up = (gate's sign pattern) the expert norms are nearly linear in |x|; the router must pick
+  /// the expert with the largest weighted activation norm on most tokens.
+  @Test(arguments: [true, false])
+  func regressedRouterPicksTheStrongestExpert(allowsBias: Bool) throws {
+    let context = try Context()
+    let geometry = try SplitGeometry(width: 32, experts: 4, topK: 1, shared: 0)
+    var random = RandomStream(seed: 4)
+    // Neuron n of expert e reads feature e only; features are non-negative, so norms grow with them.
+    var rows = [Float](repeating: 0, count: 32 * 4)
+    for neuron in 0..<32 { rows[neuron * 4 + neuron / 8] = 2 + Float(random.uniform()) }
+    let x = (0..<300 * 4).map { _ in Float(random.uniform()) }
+    let weights = MLPWeights(
+      gate_ID: context.tensor(rows, [32, 4]), up_ID: context.tensor(rows, [32, 4]),
+      down_DI: context.tensor(random.normal(128), [4, 32]))
+    let layer = LayerUnderConstruction(
+      index: 0, geometry: geometry, weights: weights,
+      inputs: RecordedInputs(context.tensor(x, [300, 4])), seed: 1, context: context)
+    let split = try SequentialStrategy().split(layer)
+    let router = try RegressedRouter().router(for: layer, split, allowsBias: allowsBias)
+    #expect((router.bias_E != nil) == allowsBias)
+    #expect(try accuracy(router, layer, split) > (allowsBias ? 0.85 : 0.75))
+  }
+
+  @Test func centroidBiasMakesTheLargestScoreTheNearestCentre() throws {
+    let context = try Context()
+    let geometry = try SplitGeometry(width: 24, experts: 3, topK: 1, shared: 0)
+    let layer = randomLayer(context, geometry: geometry, hidden: 6, tokens: 90)
+    let split = try SequentialStrategy().split(layer)
+    let router = try CentroidRouter().router(for: layer, split, allowsBias: true)
+    let bias = try #require(router.bias_E)
+    for expert in 0..<3 {
+      let centre = router.weight_ED[expert * 6..<(expert + 1) * 6]
+      #expect(abs(bias[expert] + 0.5 * centre.reduce(0) { $0 + $1 * $1 }) < 1e-5)
+    }
+    let plain = try CentroidRouter().router(for: layer, split, allowsBias: false)
+    #expect(plain.bias_E == nil)
+    let norms = (0..<3).map { expert in
+      plain.weight_ED[expert * 6..<(expert + 1) * 6].reduce(0) { $0 + $1 * $1 }
+    }
+    #expect(abs(norms[0] - norms[1]) < 1e-3 * norms[0])
+    #expect(abs(norms[0] - norms[2]) < 1e-3 * norms[0])
+  }
+
+  @Test func centroidWithoutInputsIsTheMeanGateRow() throws {
+    let context = try Context()
+    let geometry = try SplitGeometry(width: 8, experts: 2, topK: 1, shared: 0)
+    let layer = randomLayer(context, geometry: geometry, hidden: 3)
+    let router = try CentroidRouter().router(
+      for: layer, try SequentialStrategy().split(layer), allowsBias: true)
+    let gate = context.read(layer.weights.gate_ID)
+    let expected = (0..<3).map { column in
+      (4..<8).reduce(Float(0)) { $0 + gate[$1 * 3 + column] } / 4
+    }
+    for column in 0..<3 { #expect(abs(router.weight_ED[3 + column] - expected[column]) < 1e-6) }
+    #expect(router.bias_E == nil)
+  }
+
+  @Test func randomRouterIsSeededAndBounded() throws {
+    let context = try Context()
+    let geometry = try SplitGeometry(width: 8, experts: 4, topK: 1, shared: 0)
+    func rows(_ seed: UInt64) throws -> [Float] {
+      let layer = randomLayer(context, geometry: geometry, hidden: 16, seed: seed)
+      return try RandomRouter().router(
+        for: layer, try SequentialStrategy().split(layer), allowsBias: true
+      ).weight_ED
+    }
+    let first = try rows(1)
+    #expect(first.allSatisfy { abs($0) <= 0.25 })
+    #expect((first.max() ?? 0) > 0.15)
+    #expect(try first == rows(1))
+    #expect(try first != rows(2))
+  }
+
+  private func accuracy(_ router: Router, _ layer: LayerUnderConstruction, _ split: NeuronSplit)
+    throws -> Double
+  {
+    let context = layer.context
+    let record = try layer.activations()
+    let experts = split.experts.count
+    let energy = context.read(record.expertEnergy(split, context))
+    let scores = context.read(
+      context.linear(
+        record.x_TD, weight: context.tensor(router.weight_ED, [experts, record.x_TD.columns])))
+    var right = 0
+    for start in stride(from: 0, to: energy.count, by: experts) {
+      let row = (start..<start + experts).map { scores[$0] + (router.bias_E?[$0 - start] ?? 0) }
+      right +=
+        topIndices(row[...], 1)[0] == topIndices(energy[start..<start + experts], 1)[0] - start
+        ? 1 : 0
+    }
+    return Double(right) / Double(energy.count / experts)
+  }
+}

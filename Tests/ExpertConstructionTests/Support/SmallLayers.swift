@@ -1,0 +1,51 @@
+import Glibc
+import Numerics
+
+@testable import ExpertConstruction
+
+extension RandomStream {
+  /// `count` standard normal values (Box and Muller).
+  mutating func normal(_ count: Int) -> [Float] {
+    (0..<count).map { _ in
+      let radius = (-2 * log(1 - uniform())).squareRoot()
+      return Float(radius * cos(2 * .pi * uniform()))
+    }
+  }
+}
+
+/// A seeded MLP of the given sizes, and inputs for it.
+func randomLayer(
+  _ context: Context, geometry: SplitGeometry, hidden: Int, tokens: Int = 0, seed: UInt64 = 1,
+  index: Int = 0, dtype: DType = .f32
+) -> LayerUnderConstruction {
+  var random = RandomStream(seed: seed, purpose: 77)
+  let width = geometry.width
+  let scale = 1 / Float(hidden).squareRoot()
+  func matrix(_ rows: Int, _ columns: Int) -> Tensor {
+    context.tensor(random.normal(rows * columns).map { $0 * scale }, [rows, columns], dtype)
+  }
+  let weights = MLPWeights(
+    gate_ID: matrix(width, hidden), up_ID: matrix(width, hidden), down_DI: matrix(hidden, width))
+  let inputs =
+    tokens > 0
+    ? RecordedInputs(
+      context.tensor(random.normal(tokens * hidden), [tokens, hidden]), batch: max(1, tokens / 3))
+    : nil
+  return LayerUnderConstruction(
+    index: index, geometry: geometry, weights: weights, inputs: inputs, seed: seed,
+    context: context)
+}
+
+/// How well two divisions of the same items agree: the share of items whose group is the most
+/// frequent one among the items of their planted group.
+func agreement(_ groups: [Int32], _ planted: [Int32]) -> Double {
+  var matches = 0
+  for group in Set(planted) {
+    var counts: [Int32: Int] = [:]
+    for (index, value) in planted.enumerated() where value == group {
+      counts[groups[index], default: 0] += 1
+    }
+    matches += counts.values.max() ?? 0
+  }
+  return Double(matches) / Double(max(1, planted.count))
+}

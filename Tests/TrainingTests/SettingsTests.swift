@@ -1,0 +1,128 @@
+import Formats
+import Testing
+import Training
+
+@Suite struct SettingsTests {
+  private func decode(_ text: String) throws -> StageSettings {
+    let object = try #require(try JSON.parse(Array(text.utf8)).object)
+    return try StageSettings(ConfigurationFile(path: "p.yaml: stages[1]", object: object))
+  }
+
+  private let minimal = #""name":"s","tokens":100000,"data":[{"file":"a.jsonl"}]"#
+
+  @Test func defaultsFillWhatIsNotGiven() throws {
+    let settings = try decode("{\(minimal)}")
+    #expect(settings == StageSettings(name: "s", data: [.init(file: "a.jsonl")], tokens: 100_000))
+    #expect(settings.betas == [0.9, 0.95])
+    #expect(settings.clip == 1)
+    #expect(settings.learningRate == 1e-3)
+    #expect(settings.schedule == Schedule(kind: .cosine, warmupSteps: 10, finalFraction: 0))
+    #expect(settings.steps == 7)
+  }
+
+  @Test func jsonDecodesBackToTheSameSettings() throws {
+    let settings = try decode(
+      """
+      {"name":"stage-2","tokens":5,"data":[{"file":"a","weight":0.5,"format":"llama3"},
+      {"file":"b"}],"sequence_length":8,"batch_sequences":6,"micro_batch":2,"sampling":"windows",
+      "train":["*.router.*","model.norm.*"],"learning_rate":2e-3,
+      "groups":[{"pattern":"*.gain","learning_rate":0}],"betas":[0,0.5],"epsilon":1,
+      "weight_decay":0.1,"clip":0,"schedule":{"kind":"linear","warmup_steps":0,
+      "final_fraction":0.1},"losses":{"cross_entropy":0.1,"distillation":0.9,
+      "hidden_alignment":1,"load_balance":0,"balance_over":"mean","router_z":1e-3,
+      "selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
+      "save_dtype":"bf16"}
+      """)
+    let text = JSON.object(settings.json).serialized()
+    #expect(try decode(text) == settings)
+    #expect(settings.losses.needsTeacher)
+    #expect(settings.groups == [.init(pattern: "*.gain", learningRate: 0)])
+  }
+
+  @Test(arguments: [
+    (
+      #""batch_sequence":4"#,
+      "p.yaml: stages[1].batch_sequence: unknown key; did you mean batch_sequences?"
+    ),
+    (
+      #""losses":{"distilation":1}"#,
+      "p.yaml: stages[1].losses.distilation: unknown key; did you mean distillation?"
+    ),
+    (
+      #""schedule":{"kind":"cosin"}"#,
+      "p.yaml: stages[1].schedule.kind: \"cosin\" is no choice here; did you mean cosine?"
+    ),
+    (
+      #""learning_rate":0"#,
+      "p.yaml: stages[1].learning_rate: 0.0 is out of bounds; give a number above 0"
+    ),
+    (
+      #""learning_rate":"fast""#,
+      "p.yaml: stages[1].learning_rate: found a string; give a number above 0"
+    ),
+    (
+      #""micro_batch":17"#,
+      "p.yaml: stages[1].micro_batch: 17 is out of bounds; give an integer from 1 to 16"
+    ),
+    (
+      #""groups":[{"pattern":"*"}]"#,
+      "p.yaml: stages[1].groups[0].learning_rate: missing; give a number of at least 0"
+    ),
+    (
+      #""betas":[0.9,1]"#,
+      "p.yaml: stages[1].betas: give two numbers of at least 0 and below 1"
+    ),
+    (#""train":[]"#, "p.yaml: stages[1].train: give a list of one or more non-empty strings"),
+    (
+      #""losses":{"cross_entropy":0}"#,
+      "p.yaml: stages[1].losses: nothing to learn from; give cross_entropy, distillation or hidden_alignment a weight"
+    ),
+    (
+      #""losses":3"#,
+      "p.yaml: stages[1].losses: found an integer; give a section of keys and values"
+    ),
+  ])
+  func errorsNameFilePathAndRemedy(_ addition: String, _ message: String) {
+    let error = #expect(throws: SettingsError.self) { try decode("{\(minimal),\(addition)}") }
+    #expect(error?.description == message)
+  }
+
+  @Test(arguments: [
+    (#"{"name":"s","data":[{"file":"a"}]}"#, "p.yaml: stages[1].tokens: missing"),
+    (#"{"name":"s","tokens":1}"#, "p.yaml: stages[1].data: no data files"),
+    (#"{"name":"../s","tokens":1,"data":[{"file":"a"}]}"#, "p.yaml: stages[1].name"),
+    (
+      #"{"name":"s","tokens":1,"data":[{"file":"a","weight":-1}]}"#,
+      "p.yaml: stages[1].data[0].weight: -1.0 is out of bounds"
+    ),
+    (#"{"name":"s","tokens":1,"data":["a"]}"#, "p.yaml: stages[1].data[0]: found a string"),
+  ])
+  func requiredKeysAreRequired(_ text: String, _ start: String) {
+    let error = #expect(throws: SettingsError.self) { try decode(text) }
+    #expect(error?.description.hasPrefix(start) == true, "\(error?.description ?? "")")
+  }
+}
+
+@Suite struct ScheduleTests {
+  @Test func warmUpIsALineToOne() {
+    let schedule = Schedule(kind: .cosine, warmupSteps: 4)
+    #expect((0..<5).map { schedule.factor(step: $0, of: 20) } == [0.25, 0.5, 0.75, 1, 1])
+  }
+
+  @Test func cosineHalvesInTheMiddleAndEndsAtTheFraction() {
+    let schedule = Schedule(kind: .cosine, warmupSteps: 10, finalFraction: 0.2)
+    #expect(abs(schedule.factor(step: 60, of: 110) - 0.6) < 1e-12)
+    #expect(abs(schedule.factor(step: 110, of: 110) - 0.2) < 1e-12)
+    #expect(schedule.factor(step: 109, of: 110) > 0.2)
+  }
+
+  @Test func linearFallsEvenly() {
+    let schedule = Schedule(kind: .linear, warmupSteps: 0)
+    #expect((0..<4).map { schedule.factor(step: $0, of: 4) } == [1, 0.75, 0.5, 0.25])
+  }
+
+  @Test func constantStaysAndShortStagesOnlyWarmUp() {
+    #expect(Schedule(kind: .constant, warmupSteps: 0).factor(step: 7, of: 8) == 1)
+    #expect(Schedule(kind: .cosine, warmupSteps: 10).factor(step: 4, of: 5) == 0.5)
+  }
+}
