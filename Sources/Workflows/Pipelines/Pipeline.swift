@@ -30,9 +30,11 @@ public struct Pipeline: Sendable {
     "name", "seed", "model", "synthesize", "initialize", "convert", "stages", "evaluate", "export",
   ]
 
-  /// Reads and checks a pipeline file. Data files are looked up when the run starts.
+  /// Reads and checks a pipeline file, or `pipeline.yaml` of a folder. Data files are looked up when
+  /// the run starts.
   /// - Throws: one-line errors naming file, key and what to write instead.
   public init(contentsOf path: String) throws {
+    let path = Files.isFolder(path) ? "\(path)/pipeline.yaml" : path
     self.path = path
     let bytes = try Files.read(path, maximumBytes: 1 << 20)
     json = try YAML.parse(String(decoding: bytes, as: UTF8.self), path: path)
