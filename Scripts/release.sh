@@ -13,7 +13,6 @@ require_libraries
 static="$PWD/.build/static-libraries"
 rm -rf "$static"
 mkdir -p "$static" dist
-flags=(-Xlinker "-L$static")
 offer() { # name of the library, folders to look in
   local name="lib$1.a" folder
   shift
@@ -26,15 +25,24 @@ offer() { # name of the library, folders to look in
   return 1
 }
 system="/usr/lib/$(uname -m)-linux-gnu"
-offer openblas "$(pkg-config --variable=libdir openblas)" "$system/openblas-pthread" "$system" ||
-  say "no static libopenblas: the binary will need libopenblas0"
+gcc_folder="$(printf '%s\n' /usr/lib/gcc/"$(uname -m)"-linux-gnu/*/ | sort -V | tail -n 1)"
+flags=(-Xlinker "-L$static" -Xswiftc -Xclang-linker -Xswiftc -static-libgcc)
 offer zstd "$(pkg-config --variable=libdir libzstd)" "$system" ||
   say "no static libzstd: the binary will need libzstd1"
-# OpenBLAS's LAPACK part calls the Fortran run-time; only what is used gets linked.
-gcc_folder="$(dirname "$(ls -d /usr/lib/gcc/"$(uname -m)"-linux-gnu/*/libgfortran.a 2>/dev/null | tail -n 1)")"
-if [ -n "$gcc_folder" ] && offer gfortran "$gcc_folder"; then
-  flags+=(-Xlinker -lgfortran)
-  offer quadmath "$gcc_folder" && flags+=(-Xlinker -lquadmath)
+offer stdc++ "$gcc_folder" || say "no static libstdc++: the binary will need libstdc++6"
+if offer openblas "$(pkg-config --variable=libdir openblas)" "$system/openblas-pthread" "$system"; then
+  # pkg-config names the folder of the shared library; this description names ours instead.
+  printf '%s\n' "Name: openblas" "Description: static OpenBLAS" \
+    "Version: $(pkg-config --modversion openblas)" \
+    "Libs: -L$static -lopenblas" "Cflags: $(pkg-config --cflags openblas)" >"$static/openblas.pc"
+  export PKG_CONFIG_PATH="$static${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
+  # Its LAPACK part calls the Fortran run-time; the linker takes it only where it is used.
+  if offer gfortran "$gcc_folder"; then
+    flags+=(-Xlinker -lgfortran)
+    offer quadmath "$gcc_folder" && flags+=(-Xlinker -lquadmath)
+  fi
+else
+  say "no static libopenblas: the binary will need libopenblas0"
 fi
 
 quiet_build build-static -c release --product herd --static-swift-stdlib "${flags[@]}"

@@ -38,14 +38,8 @@ public struct Evaluator {
     _ model: LanguageModel, against reference: LanguageModel? = nil,
     settings: Settings = Settings(), in context: Context
   ) throws(EvaluationError) {
-    let positions = model.configuration.maximumPositions
     guard settings.window > 0, settings.windows > 0 else {
       throw EvaluationError("window and windows must be at least 1")
-    }
-    guard settings.window <= positions else {
-      throw EvaluationError(
-        "a window of \(settings.window) tokens exceeds the model's \(positions) positions; use a smaller --window"
-      )
     }
     if let reference,
       reference.configuration.vocabularySize != model.configuration.vocabularySize
@@ -61,7 +55,7 @@ public struct Evaluator {
   }
 
   /// Scores every stream as one domain.
-  /// - Parameter progress: Told after each pass how many windows of a domain are done.
+  /// - Parameter progress: Told at the start and after each pass how many windows of a domain are done.
   public func evaluate(
     _ streams: [TokenStream], progress: (Progress) -> Void = { _ in }
   ) throws(EvaluationError) -> EvaluationResult {
@@ -75,6 +69,12 @@ public struct Evaluator {
   public func evaluate(
     _ stream: TokenStream, progress: (Progress) -> Void = { _ in }
   ) throws(EvaluationError) -> DomainScore {
+    let positions = model.configuration.maximumPositions
+    guard settings.window <= positions else {
+      throw EvaluationError(
+        "a window of \(settings.window) tokens exceeds the model's \(positions) positions; use a smaller --window"
+      )
+    }
     let windows = EvaluationWindows(stream, length: settings.window, limit: settings.windows)
     guard windows.count > 0 else {
       throw EvaluationError(
@@ -84,6 +84,7 @@ public struct Evaluator {
     var totals = ScoreTotals()
     let perPass = max(1, settings.tokensPerPass / settings.window)
     var done = 0
+    progress(Progress(domain: stream.domain, done: 0, total: windows.count))
     for first in stride(from: 0, to: windows.count, by: perPass) {
       let batch = windows.batch(first..<min(first + perPass, windows.count))
       scorer.add(TokenBatch(batch), to: &totals)
@@ -108,7 +109,7 @@ public struct Evaluator {
     /// Windows in all.
     public let total: Int
 
-    /// Progress within one domain.
+    /// `done` of `total` for `domain`.
     public init(domain: String, done: Int, total: Int) {
       self.domain = domain
       self.done = done

@@ -183,6 +183,11 @@ public final class Trainer {
         "stage \(settings.name): \(parameter.name) is \(parameter.value.dtype.rawValue); load the model to be trained as f32"
       )
     }
+    guard settings.batchSequences >= group.size else {
+      throw TrainingError(
+        "stage \(settings.name): batch_sequences is \(settings.batchSequences) for \(group.size) processes; give each at least one sequence"
+      )
+    }
     guard settings.losses.needsTeacher else { return }
     guard let teacher else {
       throw TrainingError(

@@ -8,8 +8,6 @@ public struct TrainingHooks {
   public var onEvaluation: (Int, LanguageModel) throws -> Void = { _, _ in }
   /// Once, when the stage goes on from a checkpoint: the number of steps already done.
   public var onResume: (Int) throws -> Void = { _ in }
-  /// A line for the user, such as about a checkpoint that was ignored.
-  public var note: (String) -> Void = { _ in }
 
   /// Hooks that do nothing.
   public init() {}

@@ -18,7 +18,8 @@ struct Herd: ParsableCommand {
     version: ToolkitVersion.current,
     subcommands: [
       DoctorCommand.self, InspectCommand.self, TokenizeCommand.self, EvaluateCommand.self,
-      GenerateCommand.self,
+      ConvertCommand.self, VerifyCommand.self, ExportCommand.self, TrainCommand.self,
+      RunCommand.self, GenerateCommand.self,
     ]
   )
 
@@ -30,7 +31,7 @@ struct Herd: ParsableCommand {
       var command = try parseAsRoot()
       try command.run()
     } catch {
-      exit(Failure(error, of: Herd.self).report())
+      Glibc.exit(Failure(error, of: Herd.self).report())
     }
   }
 }

@@ -82,7 +82,7 @@ struct SyntheticTests {
     var checked: [String: Int] = [:]
     for record in Self.records {
       guard let expected = try SyntheticOracle.result(of: record) else { continue }
-      #expect(record.answer.hasSuffix(expected), "\(record.task): \(record.messages)")
+      #expect(("\n" + record.answer).hasSuffix(expected), "\(record.task): \(record.messages)")
       checked[record.task, default: 0] += 1
     }
     // Every task but the ones that only restate a description as code.

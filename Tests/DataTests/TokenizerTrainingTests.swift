@@ -16,7 +16,7 @@ struct TokenizerTrainingTests {
   func order() {
     #expect(
       merges(["low", "low", "lower", "newer", "newer"]) == [
-        "e|r", "l|o", "lo|w", "n|e", "ne|w", "new|er",
+        "e|r", "l|o", "lo|w", "e|w", "ew|er", "n|ewer",
       ])
   }
 
@@ -28,7 +28,7 @@ struct TokenizerTrainingTests {
 
   @Test("overlapping repeats are merged from the left")
   func repeats() {
-    #expect(merges(["aaaaa", "aaaaa"]) == ["a|a", "aa|aa", "aaaa|a"])
+    #expect(merges(["aaaaa", "aaaaa"]) == ["a|a", "aa|a", "aa|aaa"])
   }
 
   @Test("digits stay apart, rare pairs and single bytes give nothing")

@@ -76,7 +76,7 @@ import Testing
     [.afterStep(2), .afterStep(4), .beforeMicroBatch(step: 7, sequence: 2)],
   ])
   func aKilledRunEndsWithTheSameBits(_ points: [KillPoint]) throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     for point in points { kill(folder.path, at: point) }
     var resumed: [Int] = []
     var hooks = TrainingHooks()
@@ -88,7 +88,7 @@ import Testing
   }
 
   @Test func aFinishedStageHasNothingLeftToDo() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     let first = try process(folder.path, settings())
     let again = try process(folder.path, settings())
     #expect(again.weights == first.weights)
@@ -96,7 +96,7 @@ import Testing
   }
 
   @Test func aTornCheckpointIsIgnoredAndTheOneBeforeUsed() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     kill(folder.path, at: .afterStep(7))
     let newest = "\(folder.path)/checkpoint/step-6/model.safetensors"
     let bytes = try Files.read(newest)
@@ -120,7 +120,7 @@ import Testing
   }
 
   @Test func leftoversOfAnInterruptedWriteAreRemoved() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     kill(folder.path, at: .afterStep(4))
     let leftover = try OutputFolder("\(folder.path)/checkpoint/step-4")
     try Files.write("{}", to: leftover.path(of: CheckpointStore.stateFile))
@@ -134,7 +134,7 @@ import Testing
   }
 
   @Test func changedSettingsAreNamed() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     kill(folder.path, at: .afterStep(4))
     var changed = settings()
     changed.learningRate = 5e-3
@@ -150,7 +150,7 @@ import Testing
   }
 
   @Test func aFailedWriteKeepsTheLastCheckpointAndSaysSo() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     kill(folder.path, at: .afterStep(4))
     let context = try makeContext()
     let path = "\(folder.path)/checkpoint"
@@ -167,7 +167,7 @@ import Testing
   }
 
   @Test func checkpointsOfAnotherModelAreRefused() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     kill(folder.path, at: .afterStep(4))
     let context = try makeContext()
     let store = CheckpointStore(

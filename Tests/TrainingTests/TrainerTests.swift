@@ -136,7 +136,7 @@ import Testing
     #expect(summary.steps == 7 && summary.resumedAt == nil && summary.last?.step == 7)
   }
 
-  @Test func groupsShareAStepsSequencesOut() {
+  @Test func groupsShareAStepsSequencesOut() throws {
     struct Member: ProcessGroup {
       var rank: Int
       var size: Int
@@ -146,6 +146,12 @@ import Testing
     let parts = (0..<3).map { Member(rank: $0, size: 3).sequences(of: 8) }
     #expect(parts.flatMap { Array($0) } == Array(0..<8))
     #expect(SingleProcess().sequences(of: 8) == 0..<8)
+    let context = try makeContext()
+    #expect(throws: TrainingError.self) {
+      try Trainer(
+        toySettings(), model: ToyModel.make(in: context), batches: ToyBatches(),
+        group: Member(rank: 0, size: 5), in: context)
+    }
   }
 
   @Test func loadStatistics() {

@@ -16,7 +16,7 @@ enum CodeTasks {
   /// A question about the output of a program, answered with the working, then the output.
   private static func output(
     of lines: [String], working: [String] = [], _ printed: String
-  ) -> [SyntheticMessage] {
+  ) -> [Message] {
     let reply = working.isEmpty ? [printed] : working + ["Output:", printed]
     return [
       .user("What does this code print?\n" + lines.joined(separator: "\n")),
@@ -25,7 +25,7 @@ enum CodeTasks {
   }
 
   /// A chain of assignments followed line by line: `a = 3`, `b = 3 + 4 = 7`.
-  @Sendable static func trace(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func trace(_ random: inout SyntheticRandom) -> [Message] {
     let names = random.distinct(random.int(2...4), from: SyntheticWords.variables)
     var value = random.int(1...20)
     var lines = ["\(names[0]) = \(value)"]
@@ -44,7 +44,7 @@ enum CodeTasks {
   }
 
   /// A function of one number, called once: `4*3=12, 12+2=14`.
-  @Sendable static func call(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func call(_ random: inout SyntheticRandom) -> [Message] {
     let name = random.pick(SyntheticWords.functions)
     let variable = random.pick(SyntheticWords.variables)
     let (factor, addend, argument) = (random.int(2...9), random.int(1...9), random.int(1...9))
@@ -58,7 +58,7 @@ enum CodeTasks {
       "\(product + addend)")
   }
 
-  @Sendable static func branch(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func branch(_ random: inout SyntheticRandom) -> [Message] {
     let variable = random.pick(SyntheticWords.variables)
     let words = random.distinct(2, from: SyntheticWords.colours)
     let (value, bound) = (random.int(0...50), random.int(0...50))
@@ -72,7 +72,7 @@ enum CodeTasks {
       words[holds ? 0 : 1])
   }
 
-  @Sendable static func loop(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func loop(_ random: inout SyntheticRandom) -> [Message] {
     let variable = random.pick(["i", "j", "k"])
     let start = random.int(0...6)
     let end = start + random.int(2...4)
@@ -88,7 +88,7 @@ enum CodeTasks {
   }
 
   /// One element of a list, found by counting: `0: 14`, `1: 9`.
-  @Sendable static func listIndex(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func listIndex(_ random: inout SyntheticRandom) -> [Message] {
     let name = random.pick(SyntheticWords.lists)
     let numbers = random.distinct(random.int(3...5), from: Array(1...99))
     let index = random.int(0...numbers.count - 1)
@@ -98,7 +98,7 @@ enum CodeTasks {
       "\(numbers[index])")
   }
 
-  @Sendable static func listSlice(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func listSlice(_ random: inout SyntheticRandom) -> [Message] {
     let name = random.pick(SyntheticWords.lists)
     let numbers = digits(&random)
     let cut = random.int(1...2)
@@ -111,7 +111,7 @@ enum CodeTasks {
     return output(of: ["\(name) = \(numbers)", "print(\(name)\(slice))"], "\(result)")
   }
 
-  @Sendable static func listFunction(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func listFunction(_ random: inout SyntheticRandom) -> [Message] {
     let name = random.pick(SyntheticWords.lists)
     let numbers = digits(&random)
     let function = random.pick(["max", "min", "len", "sorted", "sum"])

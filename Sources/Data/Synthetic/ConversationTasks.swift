@@ -14,17 +14,17 @@ enum ConversationTasks {
   /// An opening followed by the first question, then the other questions turn by turn.
   private static func chat(
     _ opening: String, _ exchanges: [(question: String, answer: String)]
-  ) -> [SyntheticMessage] {
+  ) -> [Message] {
     exchanges.enumerated().flatMap { index, exchange in
       [
         .user(index == 0 ? "\(opening) \(exchange.question)" : exchange.question),
-        SyntheticMessage.assistant(exchange.answer),
+        Message.assistant(exchange.answer),
       ]
     }
   }
 
   /// Things told apart by colour, asked for by colour.
-  @Sendable static func facts(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func facts(_ random: inout SyntheticRandom) -> [Message] {
     let count = random.int(3...5)
     let colours = random.distinct(count, from: SyntheticWords.colours)
     let things = random.distinct(count, from: SyntheticWords.words)
@@ -38,7 +38,7 @@ enum ConversationTasks {
       })
   }
 
-  @Sendable static func position(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func position(_ random: inout SyntheticRandom) -> [Message] {
     let words = random.distinct(random.int(3...5), from: SyntheticWords.words)
     let last = words.count - 1
     let exchanges = (0..<2).map { _ -> (question: String, answer: String) in
@@ -71,7 +71,7 @@ enum ConversationTasks {
   }
 
   /// Words of different kinds, asked for by kind.
-  @Sendable static func category(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func category(_ random: inout SyntheticRandom) -> [Message] {
     let kinds = random.distinct(
       4,
       from: [
@@ -88,7 +88,7 @@ enum ConversationTasks {
   }
 
   /// A chain of comparisons and questions about its ends.
-  @Sendable static func order(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func order(_ random: inout SyntheticRandom) -> [Message] {
     let people = random.distinct(random.int(3...4), from: SyntheticWords.names)
     let (more, most, least) = random.pick([
       ("taller", "tallest", "shortest"), ("older", "oldest", "youngest"),
@@ -103,7 +103,7 @@ enum ConversationTasks {
       })
   }
 
-  @Sendable static func reverse(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func reverse(_ random: inout SyntheticRandom) -> [Message] {
     let words = random.distinct(random.int(3...6), from: SyntheticWords.words)
     return [
       .user("Say these words in reverse order: \(words.joined(separator: ", "))."),
@@ -112,7 +112,7 @@ enum ConversationTasks {
   }
 
   /// Steps through the days or months, counted aloud.
-  @Sendable static func calendar(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func calendar(_ random: inout SyntheticRandom) -> [Message] {
     let name = random.pick(SyntheticWords.names)
     let city = random.pick(SyntheticWords.cities)
     let weekly = random.coin()

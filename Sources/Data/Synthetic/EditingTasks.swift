@@ -1,7 +1,7 @@
 /// Chats whose turns build something up, which the last turn asks for.
 enum EditingTasks {
   /// Things a person says about themselves, one a turn, then a question about one of them.
-  @Sendable static func memory(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func memory(_ random: inout SyntheticRandom) -> [Message] {
     let topics: [(String, [String])] = [
       ("name", SyntheticWords.names), ("city", SyntheticWords.cities),
       ("favourite animal", SyntheticWords.animals), ("favourite food", SyntheticWords.foods),
@@ -9,7 +9,7 @@ enum EditingTasks {
     ]
     let chosen = random.distinct(random.int(2...3), from: topics)
     let values = chosen.map { random.pick($0.1) }
-    var messages: [SyntheticMessage] = []
+    var messages: [Message] = []
     for (topic, value) in zip(chosen, values) {
       messages.append(.user("My \(topic.0) is \(value)."))
       messages.append(.assistant("Good to know: \(value)."))
@@ -21,11 +21,11 @@ enum EditingTasks {
   }
 
   /// A shopping list that grows and shrinks; every reply reads it out.
-  @Sendable static func shopping(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func shopping(_ random: inout SyntheticRandom) -> [Message] {
     var pool = random.distinct(8, from: SyntheticWords.foods)
     var items = Array(pool.prefix(random.int(2...3)))
     pool.removeFirst(items.count)
-    var messages: [SyntheticMessage] = [
+    var messages: [Message] = [
       .user("My shopping list: \(items.joined(separator: ", "))."), .assistant(read(items)),
     ]
     for _ in 0..<random.int(1...3) {

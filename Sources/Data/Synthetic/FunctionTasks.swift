@@ -2,14 +2,14 @@
 enum FunctionTasks {
   private static func written(
     _ name: String, _ parameter: String, returns description: String, _ expression: String
-  ) -> [SyntheticMessage] {
+  ) -> [Message] {
     [
       .user("Write a Python function \(name) that takes \(parameter) and returns \(description)."),
       .assistant("def \(name)(\(parameter)):\n    return \(expression)"),
     ]
   }
 
-  @Sendable static func arithmetic(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func arithmetic(_ random: inout SyntheticRandom) -> [Message] {
     let name = random.pick(SyntheticWords.functions)
     let x = random.pick(SyntheticWords.variables)
     let (c, d) = (random.int(2...99), random.int(2...9))
@@ -24,7 +24,7 @@ enum FunctionTasks {
     return written(name, x, returns: description, expression)
   }
 
-  @Sendable static func list(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func list(_ random: inout SyntheticRandom) -> [Message] {
     let name = random.pick(SyntheticWords.functions)
     let xs = random.pick(SyntheticWords.lists)
     let (c, d) = (random.int(2...9), random.int(0...9))
@@ -43,7 +43,7 @@ enum FunctionTasks {
     return written(name, xs, returns: description, expression)
   }
 
-  @Sendable static func test(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func test(_ random: inout SyntheticRandom) -> [Message] {
     let name = "is_" + random.pick(["good", "fine", "valid", "right", "done", "small", "big"])
     let x = random.pick(SyntheticWords.variables)
     let c = random.int(2...99)

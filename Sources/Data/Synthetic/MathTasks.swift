@@ -11,7 +11,7 @@ enum MathTasks {
     SyntheticTask("parity", weight: 1, make: parity),
   ]
 
-  @Sendable static func add(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func add(_ random: inout SyntheticRandom) -> [Message] {
     let a = random.number(digits: 3)
     let b = random.number(digits: 3)
     let question = random.pick(["What is \(a) + \(b)?", "Add \(a) and \(b).", "\(a) + \(b) = ?"])
@@ -21,7 +21,7 @@ enum MathTasks {
     ]
   }
 
-  @Sendable static func subtract(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func subtract(_ random: inout SyntheticRandom) -> [Message] {
     let (a, b) = decreasingPair(&random)
     let question = random.pick([
       "What is \(a) - \(b)?", "Subtract \(b) from \(a).", "\(a) - \(b) = ?",
@@ -32,7 +32,7 @@ enum MathTasks {
     ]
   }
 
-  @Sendable static func multiply(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func multiply(_ random: inout SyntheticRandom) -> [Message] {
     let a = random.number(digits: 3)
     let b = random.int(2...9)
     let question = random.pick([
@@ -44,7 +44,7 @@ enum MathTasks {
     ]
   }
 
-  @Sendable static func story(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func story(_ random: inout SyntheticRandom) -> [Message] {
     let people = random.distinct(2, from: SyntheticWords.names)
     let thing = random.pick(SyntheticWords.things)
     let (a, b) = decreasingPair(&random)
@@ -65,7 +65,7 @@ enum MathTasks {
     ]
   }
 
-  @Sendable static func compare(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func compare(_ random: inout SyntheticRandom) -> [Message] {
     let a = random.number(digits: 3)
     var b = random.number(digits: 3)
     if a == b { b += 1 }
@@ -74,7 +74,7 @@ enum MathTasks {
       : [.user("Which is smaller, \(a) or \(b)?"), .assistant("\(min(a, b)) is smaller.")]
   }
 
-  @Sendable static func sequence(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func sequence(_ random: inout SyntheticRandom) -> [Message] {
     let start = random.int(1...60)
     let step = random.int(1...9)
     let terms = (0..<4).map { String(start + $0 * step) }.joined(separator: ", ")
@@ -84,7 +84,7 @@ enum MathTasks {
     ]
   }
 
-  @Sendable static func round(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func round(_ random: inout SyntheticRandom) -> [Message] {
     let a = random.int(11...998)
     return [
       .user("Round \(a) to the nearest ten."),
@@ -92,7 +92,7 @@ enum MathTasks {
     ]
   }
 
-  @Sendable static func parity(_ random: inout SyntheticRandom) -> [SyntheticMessage] {
+  @Sendable static func parity(_ random: inout SyntheticRandom) -> [Message] {
     let a = random.number(digits: 3)
     return [
       .user("Is \(a) even or odd?"),

@@ -11,24 +11,11 @@ public enum SyntheticSplit: String, CaseIterable, Sendable {
   case heldOut = "held-out"
 }
 
-/// One turn of a generated chat.
-public struct SyntheticMessage: Equatable, Sendable {
-  /// `user` or `assistant`.
-  public let role: String
-  /// The text of the turn, plain ASCII.
-  public let content: String
+extension Message {
+  static func user(_ content: String) -> Message { Message(role: "user", content: content) }
 
-  public init(role: String, content: String) {
-    self.role = role
-    self.content = content
-  }
-
-  static func user(_ content: String) -> SyntheticMessage {
-    SyntheticMessage(role: "user", content: content)
-  }
-
-  static func assistant(_ content: String) -> SyntheticMessage {
-    SyntheticMessage(role: "assistant", content: content)
+  static func assistant(_ content: String) -> Message {
+    Message(role: "assistant", content: content)
   }
 }
 
@@ -39,13 +26,13 @@ public struct SyntheticRecord: Equatable, Sendable {
   /// The task within the domain, such as `add` or `list-index`.
   public let task: String
   /// The whole chat; the last message is the assistant's answer.
-  public let messages: [SyntheticMessage]
+  public let messages: [Message]
 
   /// The one correct last reply.
   public var answer: String { messages.last?.content ?? "" }
 
   /// The chat without its last message: what a model is given.
-  public var prompt: [SyntheticMessage] { messages.dropLast() }
+  public var prompt: [Message] { messages.dropLast() }
 
   /// Exact match: the reply equals the answer, worked steps included.
   /// Surrounding white space is ignored.
@@ -57,7 +44,7 @@ public struct SyntheticRecord: Equatable, Sendable {
   public var split: SyntheticSplit { Self.split(of: prompt) }
 
   /// One prompt in 16 is held out, by the FNV-1a hash of its roles and contents.
-  static func split(of prompt: [SyntheticMessage]) -> SyntheticSplit {
+  static func split(of prompt: [Message]) -> SyntheticSplit {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for message in prompt {
       for text in [message.role, message.content] {

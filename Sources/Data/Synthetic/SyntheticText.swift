@@ -51,11 +51,11 @@ public struct SyntheticText: Sendable {
 struct SyntheticTask: Sendable {
   let name: String
   let weight: Int
-  let make: @Sendable (inout SyntheticRandom) -> [SyntheticMessage]
+  let make: @Sendable (inout SyntheticRandom) -> [Message]
 
   init(
     _ name: String, weight: Int,
-    make: @escaping @Sendable (inout SyntheticRandom) -> [SyntheticMessage]
+    make: @escaping @Sendable (inout SyntheticRandom) -> [Message]
   ) {
     self.name = name
     self.weight = weight

@@ -40,9 +40,9 @@ extension Evaluator {
   private func tokenTotals(
     _ text: String, _ tokenizer: Tokenizer, window: Int, progress: (Progress) -> Void
   ) -> ScoreTotals {
-    let rows = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-      line.allSatisfy(\.isWhitespace) ? "" : line + "\n"
-    }
+    var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    if lines.last?.isEmpty == true { lines.removeLast() }
+    let rows = lines.map { $0.allSatisfy(\.isWhitespace) ? "" : $0 + "\n" }
     let ids = tokenizer.encode(
       rows.joined(separator: "\n\n"), addSpecialTokens: true, matchingSpecialTokens: false)
     let spans = (0..<ids.count / window).map { index in
@@ -74,6 +74,7 @@ extension Evaluator {
   ) -> ScoreTotals {
     var totals = ScoreTotals()
     var batch = TokenBatch()
+    progress(Progress(domain: name, done: 0, total: spans.count))
     for (index, span) in spans.enumerated() {
       if batch.tokens.count + span.inputs.count > settings.tokensPerPass {
         scorer.add(batch, to: &totals)

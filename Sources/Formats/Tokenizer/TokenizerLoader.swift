@@ -10,7 +10,9 @@ struct TokenizerLoader {
   static let mark = Array("▁".utf8)
 
   func parts() throws(TokenizerError) -> TokenizerParts {
-    guard document.object != nil else { throw .malformed(field: "document", problem: "not an object") }
+    guard document.object != nil else {
+      throw .malformed(field: "document", problem: "not an object")
+    }
     let pipeline = PipelineLoader(document: document)
     let normalization = try pipeline.normalization()
     let preTokenizer = try pipeline.preTokenizer()
@@ -243,7 +245,8 @@ struct TokenizerLoader {
     let known = vocabulary.id(of: content)
     if let known, known != id {
       throw .malformed(
-        field: field, problem: "\"\(content.oneLine)\" has id \(id) here and \(known) in the vocabulary")
+        field: field,
+        problem: "\"\(content.oneLine)\" has id \(id) here and \(known) in the vocabulary")
     }
     if known == nil, vocabulary.isUsed(id) {
       throw .malformed(field: field, problem: "the id \(id) belongs to a token of the vocabulary")

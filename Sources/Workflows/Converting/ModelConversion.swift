@@ -43,9 +43,36 @@ public struct ModelConversion {
       settings.resolved(seed: seed))
   }
 
+  /// What a conversion did.
+  public struct Result: Sendable {
+    /// The construction's own report.
+    public let report: ConversionReport
+    /// The whole-model proof; `nil` for a checkpoint too large to load at once.
+    public let verification: ModelVerification.Result?
+
+    /// The result for machines.
+    public var json: JSON {
+      var object = report.json.object ?? JSONObject()
+      object["verification"] = verification?.json ?? .null
+      return .object(object)
+    }
+
+    /// The result for people.
+    public var text: String {
+      let proof =
+        verification?.text
+        ?? "too large to verify at once; run herd verify \(report.path) --against the source"
+      return "wrote \(report.path)\n\(proof)"
+    }
+  }
+
+  /// Plans, converts, proves, verifies on the CPU with `threads` threads, 0 for one per core.
+  public func execute(threads: Int = 0) throws -> Result {
+    try execute(in: Context(device: .cpu(threads: threads)))
+  }
+
   /// Plans, converts, proves, verifies.
-  /// - Returns: What was done, as `--json` prints it.
-  public func execute(in context: Context) throws -> JSON {
+  public func execute(in context: Context) throws -> Result {
     let folder = try ModelFolder(source, access: .pread)
     let plan = try plan(folder)
     for note in plan.notes { events.note(note) }
@@ -63,11 +90,8 @@ public struct ModelConversion {
         WorkflowProgress("convert", done: progress.layersDone, total: progress.layers))
     }
     events.note(report.afterTraining)
-    var result = report.json.object ?? JSONObject()
-    if folder.checkpoint.totalBytes < Self.verifiedAtOnce {
-      result["verification"] = try verify(in: context).json
-    }
-    return .object(result)
+    let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
+    return Result(report: report, verification: isSmall ? try verify(in: context) : nil)
   }
 
   /// Whole-model proof; a folder that fails it does not stay.

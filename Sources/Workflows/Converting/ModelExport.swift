@@ -23,4 +23,19 @@ public struct ModelExport {
     self.force = force
     self.events = events
   }
+
+  /// Checks that the format can hold the model, then writes it.
+  /// - Throws: `ConstructionError` with the reason and the format that fits.
+  public func execute() throws -> JSON {
+    let folder = try ModelFolder(source, access: .pread)
+    let format = try ConvertSettings.choice(OutputFormat.self, format, "format")
+    let export = try Export(folder.checkpoint, configuration: folder.config, to: format)
+    if let rounding = export.rounding { events.note(rounding) }
+    try export.run(to: output, force: force)
+    return [
+      "path": JSON(output), "format": JSON(format.rawValue),
+      "rounding": export.rounding.map { JSON($0) } ?? .null,
+      "tensors": JSON(export.outputs.count),
+    ]
+  }
 }

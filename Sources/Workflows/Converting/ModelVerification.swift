@@ -33,6 +33,20 @@ public struct ModelVerification {
     /// The difference that is still accepted: 1e-4 · max(1, max |logit|).
     public var tolerance: Double { 1e-4 * max(1, largestLogit) }
 
+    /// The result for people.
+    public var text: String {
+      var lines = [
+        "logits with every expert chosen: largest difference \(largestDifference), accepted \(tolerance)"
+      ]
+      if let ledger {
+        lines.append("source tensors restored byte for byte: \(ledger.restored)")
+        if !ledger.rounded.isEmpty {
+          lines.append("rounded by a folded scale: \(ledger.rounded.count)")
+        }
+      }
+      return lines.joined(separator: "\n")
+    }
+
     /// The result for machines.
     public var json: JSON {
       var object: JSONObject = [
@@ -47,6 +61,11 @@ public struct ModelVerification {
       }
       return .object(object)
     }
+  }
+
+  /// Compares logits and bytes on the CPU with `threads` threads, 0 for one per core.
+  public func run(threads: Int = 0) throws -> Result {
+    try run(in: Context(device: .cpu(threads: threads)))
   }
 
   /// Compares logits and bytes.

@@ -33,7 +33,8 @@ public struct SystemReport: Sendable {
     let memory = Self.fields(of: "/proc/meminfo")
     memoryBytes = Self.kilobytes(memory["MemTotal"])
     availableBytes = Self.kilobytes(memory["MemAvailable"])
-    system = (Self.line("/proc/sys/kernel/ostype") ?? "Linux") + " "
+    system =
+      (Self.line("/proc/sys/kernel/ostype") ?? "Linux") + " "
       + (Self.line("/proc/sys/kernel/osrelease") ?? "")
   }
 

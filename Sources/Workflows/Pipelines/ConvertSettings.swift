@@ -1,3 +1,4 @@
+import ExpertConstruction
 import Formats
 
 /// How a dense model becomes a mixture; `herd convert`'s options and a pipeline's `convert` section.
@@ -20,6 +21,16 @@ public struct ConvertSettings: Sendable, Equatable {
   public var data: [String] = []
   /// Calibration tokens.
   public var calibrationTokens = 8192
+
+  /// The names of all strategies.
+  public static let strategies = StrategyName.allCases.map(\.rawValue).joined(separator: ", ")
+  /// The names of all routers.
+  public static let routers = RouterName.allCases.map(\.rawValue).joined(separator: ", ")
+  /// The names of all combination rules.
+  public static let combinations = CombinationRule.allCases.map(\.rawValue)
+    .joined(separator: ", ")
+  /// The names of all formats.
+  public static let formats = OutputFormat.allCases.map(\.rawValue).joined(separator: ", ")
 
   /// The defaults, which measured best.
   public init() {}

@@ -33,13 +33,34 @@ public struct Run {
     public let wasFinished: Bool
     /// Losses, rates and folders per step, as in `run.json`.
     public let steps: JSON
-    /// The comparison tables, for a terminal.
-    public let table: String
+    /// What to print for people.
+    public let text: String
+
+    /// What to print for machines.
+    public var json: JSON {
+      ["folder": JSON(folder), "was_finished": JSON(wasFinished), "steps": steps]
+    }
+  }
+
+  /// Does the training stages that are not done yet.
+  ///
+  /// - Parameters:
+  ///   - stage: The last stage to do; `nil` for all.
+  ///   - resume: Whether a run folder that is there is gone on with.
+  public func train(through stage: String?, resume: Bool) throws -> Result {
+    guard let last = stage ?? pipeline.stages.last?.name else {
+      throw WorkflowError("\(pipeline.path): there are no stages to train")
+    }
+    guard resume || !Files.exists("\(output)/run.json") else {
+      throw WorkflowError(
+        "\(output): this run was started before; add --resume to go on, or give another --output")
+    }
+    return try execute(through: last)
   }
 
   /// Does whatever is not done yet.
-  /// - Parameter stage: Only this training stage, with what it needs before it.
-  public func execute(onlyThrough stage: String? = nil) throws -> Result {
+  /// - Parameter stage: Stop after this training stage and its evaluation.
+  public func execute(through stage: String? = nil) throws -> Result {
     var state = try RunState(folder: output, pipeline: pipeline.json)
     try state.begin()
     let steps = try plan(through: stage)
@@ -50,7 +71,14 @@ public struct Run {
     }
     return Result(
       folder: output, wasFinished: wasFinished, steps: .object(state.steps),
-      table: RunTables(state, pipeline).text)
+      text: Self.text(output, wasFinished, RunTables(state, pipeline)))
+  }
+
+  private static func text(_ output: String, _ wasFinished: Bool, _ tables: RunTables) -> String {
+    let end =
+      wasFinished
+      ? "\(output) was already finished; nothing to do" : "finished; everything is in \(output)"
+    return [tables.text, end].filter { !$0.isEmpty }.joined(separator: "\n") + "\n"
   }
 
   /// A named piece of work.
@@ -119,7 +147,7 @@ public struct Run {
       return try ModelConversion(
         source: dense, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
         force: true, events: events
-      ).execute(in: context)
+      ).execute(in: context).json
     }
   }
 
@@ -146,8 +174,8 @@ public struct Run {
   private func export(_ format: String, from source: String) -> Step {
     let target = "\(output)/export/\(format)"
     return Step(name: "export:\(format)", announcement: "exporting to \(target)") { _ in
-      .null //try ModelExport(source: source, output: target, format: format, force: true, events: events)
-      //  .execute()
+      try ModelExport(source: source, output: target, format: format, force: true, events: events)
+        .execute()
     }
   }
 

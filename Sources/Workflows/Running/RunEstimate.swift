@@ -54,6 +54,13 @@ public struct RunEstimate: Sendable {
     self.seconds = seconds
   }
 
+  /// The estimate for people.
+  public var text: String {
+    let cost =
+      "in all       \(tokens) tokens, up to \(memory >> 20) MiB, about \(Durations.text(seconds)) of training"
+    return (lines + [cost]).joined(separator: "\n")
+  }
+
   /// The estimate for machines.
   public var json: JSON {
     [

@@ -69,7 +69,7 @@ struct RunTables {
 
   /// Every table, for a terminal.
   var text: String {
-    [losses, exactMatches].compactMap { $0 }
+    [rows.isEmpty ? nil : losses, exactMatches].compactMap { $0 }
       .map { "\($0.caption)\n\($0.text.text())" }.joined(separator: "\n")
   }
 

@@ -49,7 +49,6 @@ struct StageRun {
 
   private func hooks(_ log: StageLog, evaluator: StageEvaluator?) -> TrainingHooks {
     var hooks = TrainingHooks()
-    hooks.note = events.note
     hooks.onResume = { [events, settings] step in
       events.note(
         "\(settings.name): going on at step \(min(step + 1, settings.steps)) of \(settings.steps)")

@@ -23,7 +23,8 @@ public final class LineReader {
     }
     let opened = open(path, O_RDONLY | O_CLOEXEC)
     guard opened >= 0 else {
-      throw WorkflowError("cannot open \(path): \(String(cString: strerror(errno))); check the path")
+      throw WorkflowError(
+        "cannot open \(path): \(String(cString: strerror(errno))); check the path")
     }
     (name, descriptor, ownsDescriptor) = (path, opened, true)
   }

@@ -12,7 +12,7 @@ struct DoctorCommand: HerdCommand {
   func run(_ console: Console) throws {
     let report = try SystemReport(threads: common.threads)
     try console.result(report.json) {
-      var table = TextTable()
+      var table = FieldList()
       table.append("herd", "\(ToolkitVersion.current) (\(ToolkitVersion.compiler))")
       table.append("system", report.system)
       table.append("processor", report.processor ?? "unknown")

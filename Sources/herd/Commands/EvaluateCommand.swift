@@ -58,8 +58,9 @@ struct EvaluateCommand: HerdCommand {
     evaluation.exactMatchPrompts = exactMatch
     evaluation.chatFormat = chat.chatFormat
     evaluation.threads = common.threads
-    let progress = console.progress("windows")
-    let result = try evaluation.run { progress.update($0.domain, $0.done, of: $0.total) }
+    let result = try evaluation.run {
+      console.events.progress(WorkflowProgress($0.domain, done: $0.done, total: $0.total))
+    }
     try console.result(result.json) { result.text }
   }
 }

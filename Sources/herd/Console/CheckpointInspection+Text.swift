@@ -1,11 +1,12 @@
 import Formats
+import Reports
 import Workflows
 
 extension CheckpointInspection {
   /// The findings for people.
   var summary: String {
     let model = configuration
-    var table = TextTable()
+    var table = FieldList()
     table.append("checkpoint", path)
     table.append(
       "architecture",
@@ -19,12 +20,14 @@ extension CheckpointInspection {
         + "(\(Quantity.percent(Double(parameters.active) / Double(max(1, parameters.total)))))")
     let types = elementTypes.map { "\($0.tensors) × \($0.type.rawValue)" }
     table.append(
-      "tensors", "\(tensors.count) (\(types.joined(separator: ", "))), \(Quantity.bytes(totalBytes))")
+      "tensors",
+      "\(tensors.count) (\(types.joined(separator: ", "))), \(Quantity.bytes(totalBytes))")
     if !ignoredTensors.isEmpty {
       table.append("ignored", ignoredTensors.joined(separator: ", "))
     }
     for shard in shards {
-      table.append("shard", "\(shard.name): \(shard.tensors) tensors, \(Quantity.bytes(shard.bytes))")
+      table.append(
+        "shard", "\(shard.name): \(shard.tensors) tensors, \(Quantity.bytes(shard.bytes))")
     }
     table.append("tokenizer", tokenizer?.text ?? "none (tokenizer.json is missing)")
     return table.text
@@ -32,12 +35,15 @@ extension CheckpointInspection {
 
   /// Every tensor with type, shape and size.
   var tensorTable: String {
-    var table = TextTable(["tensor", "dtype", "shape", "size"])
+    var table = TextTable(
+      header: ["tensor", "dtype", "shape", "size"],
+      alignments: [.leading, .leading, .leading, .trailing])
     for tensor in tensors {
       let shape = "[\(tensor.shape.map(String.init).joined(separator: ", "))]"
-      table.append(tensor.name, tensor.elementType.rawValue, shape, Quantity.bytes(tensor.byteCount))
+      table.add(
+        [tensor.name, tensor.elementType.rawValue, shape, Quantity.bytes(tensor.byteCount)])
     }
-    return table.text
+    return table.text()
   }
 }
 

@@ -1,15 +1,18 @@
 import Formats
+import Workflows
 
 /// Where a command's words go: results to standard output, everything else to standard error.
 struct Console {
   /// Whether the result is one JSON object.
   let isJSON: Bool
-  /// Whether logs and progress are left out.
-  let isQuiet: Bool
+  /// Handlers that show notes and progress on standard error, or nothing with `--quiet`.
+  let events: WorkflowEvents
 
   init(_ options: CommonOptions) {
     isJSON = options.json
-    isQuiet = options.quiet
+    let bars = ProgressBars()
+    events =
+      options.quiet ? WorkflowEvents() : WorkflowEvents(note: bars.note, progress: bars.update)
   }
 
   /// Prints the result, once: the object with `--json`, else the text.
@@ -20,12 +23,4 @@ struct Console {
 
   /// Prints a part of a text result as soon as it is there.
   func stream(_ text: String) throws { try StandardOutput.write(text) }
-
-  /// Progress of a countable work on standard error.
-  func progress(_ unit: String) -> ProgressLine { ProgressLine(unit: unit, isQuiet: isQuiet) }
-
-  /// Says something about the work on standard error.
-  func log(_ line: String) {
-    if !isQuiet { StandardError.write("\(line)\n") }
-  }
 }

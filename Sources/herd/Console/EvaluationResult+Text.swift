@@ -1,3 +1,4 @@
+import Reports
 import Workflows
 
 extension CheckpointEvaluation.Result {
@@ -10,20 +11,20 @@ extension CheckpointEvaluation.Result {
     if let wikiText {
       parts.append(
         """
-        WikiText token perplexity \(Quantity.fixed(wikiText.tokenPerplexity, 3))
+        WikiText token perplexity \(Decimals.fixed(wikiText.tokenPerplexity, places: 3))
           (\(wikiText.tokenDefinition))
-        WikiText word perplexity \(Quantity.fixed(wikiText.wordPerplexity, 3)), \
-        \(Quantity.fixed(wikiText.bitsPerByte, 4)) bits per byte
+        WikiText word perplexity \(Decimals.fixed(wikiText.wordPerplexity, places: 3)), \
+        \(Decimals.fixed(wikiText.bitsPerByte, places: 4)) bits per byte
           (\(wikiText.wordDefinition))
 
         """)
     }
     if !exactMatch.isEmpty {
-      var table = TextTable(["exact match", "rate", "of"], alignsRight: true)
+      var table = TextTable(header: ["exact match", "rate", "of"])
       for (domain, result) in exactMatch {
-        table.append(domain, Quantity.percent(result.rate), "\(result.answers.count)")
+        table.add([domain, Quantity.percent(result.rate), "\(result.answers.count)"])
       }
-      parts.append(table.text)
+      parts.append(table.text())
     }
     return parts.joined(separator: "\n")
   }
@@ -31,39 +32,41 @@ extension CheckpointEvaluation.Result {
   private var domainTable: String {
     let isCompared = scores.meanDivergence != nil
     var table = TextTable(
-      ["domain", "loss", "perplexity", "top-1", "tokens"]
-        + (isCompared ? ["KL", "agreement"] : []), alignsRight: true)
+      header: ["domain", "loss", "perplexity", "top-1", "tokens"]
+        + (isCompared ? ["KL", "agreement"] : []))
     for score in scores.domains {
-      table.append(
+      table.add(
         [
-          score.domain, Quantity.fixed(score.loss, 4), Quantity.fixed(score.perplexity, 3),
+          score.domain, Decimals.fixed(score.loss, places: 4),
+          Decimals.fixed(score.perplexity, places: 3),
           Quantity.percent(score.accuracy), "\(score.tokens)",
         ] + comparison(score.divergence, score.agreement))
     }
-    table.append(
-      ["mean", Quantity.fixed(scores.mean, 4), "", "", ""]
+    table.add(
+      ["mean", Decimals.fixed(scores.mean, places: 4), "", "", ""]
         + comparison(scores.meanDivergence, scores.meanAgreement))
-    return table.text
+    return table.text()
   }
 
   private func comparison(_ divergence: Double?, _ agreement: Double?) -> [String] {
     guard let divergence, let agreement else { return [] }
-    return [Quantity.fixed(divergence, 4), Quantity.percent(agreement)]
+    return [Decimals.fixed(divergence, places: 4), Quantity.percent(agreement)]
   }
 
   private var loadTable: String {
     var table = TextTable(
-      ["expert load", "layer", "entropy", "largest", "dead", "shares"], alignsRight: true)
+      header: ["expert load", "layer", "entropy", "largest", "dead", "shares"])
     var isEmpty = true
     for score in scores.domains {
       for load in score.load {
         isEmpty = false
-        table.append(
-          score.domain, "\(load.layer)", Quantity.fixed(load.normalizedEntropy, 3),
+        table.add([
+          score.domain, "\(load.layer)", Decimals.fixed(load.normalizedEntropy, places: 3),
           Quantity.percent(load.maximumShare), "\(load.deadExperts)",
-          load.shares.map { Quantity.fixed($0 * 100, 0) }.joined(separator: " "))
+          load.shares.map { Decimals.fixed($0 * 100, places: 0) }.joined(separator: " "),
+        ])
       }
     }
-    return isEmpty ? "" : table.text
+    return isEmpty ? "" : table.text()
   }
 }

@@ -15,7 +15,9 @@ extension HerdCommand {
 extension CommandConfiguration {
   /// The configuration of a subcommand, whose help ends in an example.
   init(_ name: String, _ abstract: String, details: String? = nil, example: String) {
-    let example = "EXAMPLE:\n" + example.split(separator: "\n").map { "  \($0)" }
+    let example =
+      "EXAMPLE:\n"
+      + example.split(separator: "\n").map { "  \($0)" }
       .joined(separator: "\n")
     self.init(
       commandName: name, abstract: abstract,

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Workflows
+
+/// `herd convert`
+struct ConvertCommand: HerdCommand {
+  static let configuration = CommandConfiguration(
+    "convert", "Turn a dense LLaMA checkpoint into a Mixture of Experts.",
+    details: """
+      E + S must divide the MLP width; (k + S) / (E + S) of each MLP is active. Every source \
+      element is used exactly once; each layer is proved while it is written.
+      """,
+    example: """
+      herd convert llama moe --experts 7 --top-k 1 --shared 1 --data chat.jsonl
+      herd convert llama mixtral --format mixtral --experts 8 --top-k 2 --shared 0 --plan
+      """)
+
+  @Argument(help: "The dense checkpoint folder.")
+  var dense: String
+
+  @Argument(help: "The folder to write.")
+  var out: String
+
+  @Option(help: "Routed experts.")
+  var experts = ConvertSettings().experts
+
+  @Option(help: "Routed experts each token uses.")
+  var topK = ConvertSettings().topK
+
+  @Option(help: "Always-on experts of the same width.")
+  var shared = ConvertSettings().shared
+
+  @Option(help: "How neurons are divided: \(ConvertSettings.strategies).")
+  var strategy = ConvertSettings().strategy
+
+  @Option(help: "How the router is made: \(ConvertSettings.routers).")
+  var router = ConvertSettings().router
+
+  @Option(help: "How chosen experts are weighted: \(ConvertSettings.combinations).")
+  var combination: String?
+
+  @Option(help: "What to write: \(ConvertSettings.formats).")
+  var format = ConvertSettings().format
+
+  @Option(parsing: .upToNextOption, help: "Calibration text; without it the model writes its own.")
+  var data: [String] = []
+
+  @Option(help: "Calibration tokens.")
+  var calibrationTokens = ConvertSettings().calibrationTokens
+
+  @Flag(help: "Print what would be done; write nothing.")
+  var plan = false
+
+  @Flag(help: "Replace the output folder if it exists.")
+  var force = false
+
+  @OptionGroup var common: CommonOptions
+
+  func run(_ console: Console) throws {
+    var settings = ConvertSettings()
+    settings.experts = experts
+    settings.topK = topK
+    settings.shared = shared
+    settings.strategy = strategy
+    settings.router = router
+    settings.combination = combination
+    settings.format = format
+    settings.data = data
+    settings.calibrationTokens = calibrationTokens
+    let conversion = ModelConversion(
+      source: dense, output: out, settings: settings, seed: common.seed, force: force,
+      events: console.events)
+    if plan {
+      let plan = try conversion.plan()
+      try console.result(plan.json) { plan.description }
+    } else {
+      let result = try conversion.execute(threads: common.threads)
+      try console.result(result.json) { result.text }
+    }
+  }
+}
