@@ -22,76 +22,84 @@ public enum SampledText {
         .refused,
         "the tokenizer names no token that begins a text, so none can be sampled; give --data FILE")
     }
-    var documents: [[Int32]] = []
+    var finished: [SampledDocument] = []
+    var active: [SampledDocument] = []
+    var started = 0
     var written = 0
     while written < tokens {
-      let missing = tokens - written
-      let count = max(1, min(width, missing / 8))
-      var batch = (documents.count..<documents.count + count).map { index in
-        SampledDocument(
-          prompt: prompts[index % prompts.count], seed: seed &+ UInt64(index), model, context)
+      while active.count < width {
+        let prompt = prompts[started % prompts.count]
+        active.append(
+          SampledDocument(started, prompt: prompt, seed: seed, model, in: context))
+        written += prompt.count
+        started += 1
       }
-      let length = max(2, min(documentLength, (missing + count - 1) / count))
-      write(&batch, length: length, stop: stop, model, context)
-      documents += batch.map(\.tokens)
-      written += batch.reduce(0) { $0 + $1.tokens.count }
+      let scores_BV = step(active, model, in: context)
+      let vocabulary = scores_BV.count / active.count
+      for index in active.indices {
+        let scores = scores_BV[index * vocabulary..<(index + 1) * vocabulary]
+        if active[index].read(scores, stop: stop, limit: documentLength) { written += 1 }
+      }
+      finished += active.filter(\.isFinished)
+      active.removeAll(where: \.isFinished)
     }
-    return documents
+    return (finished + active).sorted { $0.number < $1.number }.map(\.tokens)
   }
 
-  /// Lets every document grow to `length` tokens or to its end.
-  private static func write(
-    _ batch: inout [SampledDocument], length: Int, stop: Set<Int32>, _ model: LanguageModel,
-    _ context: Context
-  ) {
-    for position in 0..<length - 1 {
-      let active = batch.indices.filter { !batch[$0].isFinished }
-      guard !active.isEmpty else { return }
-      let layout = SequenceLayout(count: 1, offset: position, in: context)
-      let ids = active.map { batch[$0].tokens[position] }
-      var x_BD = context.embedding(
-        context.tensor(ids, [ids.count]), weight: model.embedding.tensor)
-      for (layer, block) in model.blocks.enumerated() {
-        let mixed_BD = context.empty(x_BD.shape, x_BD.dtype)
-        for (row, index) in active.enumerated() {
-          let mixed = block.mix(
-            x_BD.slice(row..<row + 1), layout: layout, state: batch[index].states[layer],
-            in: context)
-          context.copy(mixed, into: mixed_BD.slice(row..<row + 1))
-        }
-        let update = block.mlp(block.mlpInput(mixed_BD, in: context), in: context).output
-        x_BD = context.add(mixed_BD, update)
-      }
-      let hidden_BD = context.rmsNorm(
-        x_BD, weight: model.finalNorm.tensor, epsilon: model.configuration.normEpsilon)
-      let scores = context.read(context.linear(hidden_BD, weight: model.head.tensor))
-      let vocabulary = scores.count / active.count
-      for (row, index) in active.enumerated() {
-        batch[index].extend(
-          past: position, scores: scores[row * vocabulary..<(row + 1) * vocabulary], stop: stop)
-      }
+  /// Runs the next token of each document through the model; the scores of what follows, `[B, V]`.
+  private static func step(
+    _ documents: [SampledDocument], _ model: LanguageModel, in context: Context
+  ) -> [Float] {
+    let layouts = documents.map {
+      SequenceLayout(count: 1, offset: $0.position, in: context)
     }
+    var x_BD = context.embedding(
+      context.tensor(documents.map { $0.tokens[$0.position] }, [documents.count]),
+      weight: model.embedding.tensor)
+    for (layer, block) in model.blocks.enumerated() {
+      let mixed_BD = context.empty(x_BD.shape, x_BD.dtype)
+      for (row, document) in documents.enumerated() {
+        let mixed = block.mix(
+          x_BD.slice(row..<row + 1), layout: layouts[row], state: document.states[layer],
+          in: context)
+        context.copy(mixed, into: mixed_BD.slice(row..<row + 1))
+      }
+      let update = block.mlp(block.mlpInput(mixed_BD, in: context), in: context).output
+      x_BD = context.add(mixed_BD, update)
+    }
+    let hidden_BD = context.rmsNorm(
+      x_BD, weight: model.finalNorm.tensor, epsilon: model.configuration.normEpsilon)
+    return context.read(context.linear(hidden_BD, weight: model.head.tensor))
   }
 }
 
 /// One text being sampled.
 private struct SampledDocument {
-  var tokens: [Int32]
-  var isFinished = false
+  /// Which document this is; its random numbers depend on nothing else.
+  let number: Int
+  private(set) var tokens: [Int32]
+  /// The token the model reads next.
+  private(set) var position = 0
+  private(set) var isFinished = false
   let states: [any MixerState]
   private var sampler: Sampler
 
-  init(prompt: [Int32], seed: UInt64, _ model: LanguageModel, _ context: Context) {
+  init(
+    _ number: Int, prompt: [Int32], seed: UInt64, _ model: LanguageModel, in context: Context
+  ) {
+    self.number = number
     tokens = prompt
-    sampler = Sampler(temperature: 1, seed: seed)
+    sampler = Sampler(temperature: 1, seed: seed &+ UInt64(number))
     states = model.blocks.map { $0.mixer.makeState(capacity: 64, in: context) }
   }
 
-  /// Adds the token after `position`, unless the prompt has one there.
-  mutating func extend(past position: Int, scores: ArraySlice<Float>, stop: Set<Int32>) {
-    guard tokens.count == position + 1 else { return }
+  /// Moves on, adding a token unless the prompt has one there. Returns whether it did.
+  mutating func read(_ scores: ArraySlice<Float>, stop: Set<Int32>, limit: Int) -> Bool {
+    position += 1
+    guard position == tokens.count else { return false }
     let next = sampler.next(Array(scores))
     tokens.append(next)
-    isFinished = stop.contains(next)
+    isFinished = stop.contains(next) || tokens.count >= limit
+    return true
   }
 }
