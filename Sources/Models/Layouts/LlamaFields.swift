@@ -66,6 +66,12 @@ struct LlamaFields {
     return try config.optionalInteger("sliding_window")
   }
 
+  /// The model whose blocks all have this MLP.
+  func model(everyMLP mlp: MLPConfiguration) -> ModelConfiguration {
+    let block = BlockConfiguration(mixer: .attention(attention), mlp: mlp)
+    return model(blocks: Array(repeating: block, count: layers))
+  }
+
   /// The model around the given blocks.
   func model(blocks: [BlockConfiguration]) -> ModelConfiguration {
     ModelConfiguration(
@@ -79,7 +85,8 @@ extension RoPEConfiguration {
   init(_ config: ConfigurationFile) throws {
     let nested = try config.optionalSection("rope_parameters")
     let scaling = try nested ?? config.optionalSection("rope_scaling")
-    let theta = try nested?.optionalDouble("rope_theta") ?? config.double("rope_theta", default: 10000)
+    let theta =
+      try nested?.optionalDouble("rope_theta") ?? config.double("rope_theta", default: 10000)
     let factor = try config.optionalDouble("partial_rotary_factor") ?? 1
     guard factor == 1 else {
       throw ModelError("\(config.path): partial_rotary_factor \(factor) is not supported; only 1")

@@ -63,12 +63,14 @@ public struct Pipeline: Sendable {
         "\(path): give either \"model\" (a dense checkpoint) or \"initialize\" (a new model)")
     }
     guard initialize == nil || synthesize != nil else {
-      throw WorkflowError("\(path): \"initialize\" needs \"synthesize\": the tokenizer is made from it")
+      throw WorkflowError(
+        "\(path): \"initialize\" needs \"synthesize\": the tokenizer is made from it")
     }
     let names = stages.map(\.name)
     let reserved = ["data", "initial", "converted", "export"]
     for (index, name) in names.enumerated() {
-      guard !names[..<index].contains(name), !reserved.contains(name), Self.isFolderName(name) else {
+      guard !names[..<index].contains(name), !reserved.contains(name), Self.isFolderName(name)
+      else {
         throw WorkflowError(
           "\(path): stage name \"\(name)\" is taken or not a folder name; use letters, digits, - and _"
         )

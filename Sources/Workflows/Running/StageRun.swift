@@ -59,7 +59,9 @@ struct StageRun {
       events.progress(
         WorkflowProgress(
           settings.name, done: metrics.step, total: metrics.steps,
-          detail: "loss \(Decimals.fixed(metrics.loss, places: 3)), \(Int(metrics.tokensPerSecond)) tokens/s"))
+          detail:
+            "loss \(Decimals.fixed(metrics.loss, places: 3)), \(Int(metrics.tokensPerSecond)) tokens/s"
+        ))
     }
     hooks.onEvaluation = { [settings] step, model in
       guard let scores = try evaluator?.scores(of: model) else { return }
@@ -73,7 +75,10 @@ struct StageRun {
 
   /// Everything that must not change between the two halves of an interrupted stage.
   private var identity: JSONObject {
-    ["stage": .object(settings.json), "seed": JSON(Int(clamping: pipeline.seed)), "source": JSON(source)]
+    [
+      "stage": .object(settings.json), "seed": JSON(Int(clamping: pipeline.seed)),
+      "source": JSON(source),
+    ]
   }
 
   private func sampler(_ start: ModelFolder, _ tokenizer: Tokenizer) throws -> TrainingSampler {
