@@ -37,7 +37,8 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
-    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CKernels", cSettings: kernelSettings),
     library("Formats", []),
@@ -59,7 +60,7 @@ let package = Package(
     .executableTarget(
       name: "herd",
       dependencies: [
-        "Workflows", "Reports", "Formats",
+        "Workflows", "Reports", "Formats", "Numerics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -67,15 +68,20 @@ let package = Package(
       name: "TestSupport", dependencies: ["Numerics", "Formats"], path: "Tests/TestSupport",
       swiftSettings: strict),
     tests("FormatsTests", ["Formats"]),
-    tests("DataTests", ["Data", "Formats"]),
+    tests("DataTests", ["Data", "Formats", "CZstd"]),
     tests("NumericsTests", ["Numerics", "CKernels"]),
     tests("ModelsTests", ["Models", "Numerics", "Formats"]),
-    tests("ExpertConstructionTests", ["ExpertConstruction", "Models", "Formats"]),
-    tests("TrainingTests", ["Training", "Models", "Numerics"]),
-    tests("EvaluationTests", ["Evaluation", "Models", "Data"]),
-    tests("ReportsTests", ["Reports"]),
-    tests("WorkflowsTests", ["Workflows"]),
-    tests("CommandTests", ["herd"]),
+    tests("ExpertConstructionTests", ["ExpertConstruction", "Models", "Numerics", "Formats"]),
+    tests("TrainingTests", ["Training", "Models", "Numerics", "Formats", "Data"]),
+    tests("EvaluationTests", ["Evaluation", "Models", "Numerics", "Formats", "Data"]),
+    tests("ReportsTests", ["Reports", "Formats"]),
+    tests(
+      "WorkflowsTests",
+      [
+        "Workflows", "ExpertConstruction", "Training", "Evaluation", "Models", "Numerics",
+        "Formats", "Data",
+      ]),
+    tests("CommandTests", ["herd", "Formats", "Data"]),
   ]
 )
 

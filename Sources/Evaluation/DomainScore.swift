@@ -1,5 +1,6 @@
 import Formats
 import Glibc
+import Models
 
 /// How well a model predicts one domain.
 public struct DomainScore: Sendable, Equatable {

@@ -89,7 +89,8 @@ public final class LanguageModel {
   /// All logits of a short text, `[T, V]`: for parity checks, not for training.
   public func logits(_ tokens: [Int32], in context: Context) -> Tensor {
     let output = self(
-      context.tensor(tokens, [tokens.count]), layout: SequenceLayout(count: tokens.count, in: context),
+      context.tensor(tokens, [tokens.count]),
+      layout: SequenceLayout(count: tokens.count, in: context),
       in: context)
     return context.linear(output.hidden_TD, weight: head.tensor)
   }

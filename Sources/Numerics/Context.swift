@@ -122,9 +122,9 @@ public final class Context {
   }
 
   /// Notes an operation with one output; returns that output with its gradient slot.
-  package func record(_ output: Tensor, from inputs: [Tensor?], _ node: @autoclosure () -> any TapeNode)
-    -> Tensor
-  {
+  package func record(
+    _ output: Tensor, from inputs: [Tensor?], _ node: @autoclosure () -> any TapeNode
+  ) -> Tensor {
     record([output], from: inputs, node())[0]
   }
 
@@ -181,10 +181,10 @@ public final class Context {
   }
 
   private func exclusiveGradient(of slot: GradientSlot) -> Tensor? {
-    guard slot.gradient != nil, isKnownUniquelyReferenced(&slot.gradient!.storage) else {
-      return nil
-    }
-    return slot.gradient
+    // Taken out for the moment of the question, else the slot itself would be a second reference.
+    guard var held = slot.gradient.take() else { return nil }
+    defer { slot.gradient = held }
+    return isKnownUniquelyReferenced(&held.storage) ? held : nil
   }
 
   private func ones(like tensor: Tensor) -> Tensor {

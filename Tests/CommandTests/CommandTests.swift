@@ -1,4 +1,5 @@
 import Formats
+import Foundation
 import Testing
 
 /// The commands end to end, on a checkpoint written here.
@@ -117,5 +118,21 @@ import Testing
     #expect(run.status == 1)
     #expect(run.errorLines.count == 1)
     #expect(run.error.contains("No space left"))
+  }
+
+  @Test func aReaderThatGoesAwayIsNoError() throws {
+    let folder = checkpoint.folder
+    let text = folder.write("long.txt", String(repeating: "some words\n", count: 50_000))
+    let program = try HerdRun.program().path
+    let shell = Process()
+    shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+    shell.arguments = [
+      "-c", "\"$0\" tokenize \"$1\" --file \"$2\" 2> \"$3\" | head -n 1 > \"$4\"", program,
+      checkpoint.path, text, folder.write("err", ""), folder.write("head", ""),
+    ]
+    try shell.run()
+    shell.waitUntilExit()
+    #expect(try Files.read("\(folder.path)/err").isEmpty)
+    #expect(try Files.read("\(folder.path)/head").isEmpty == false)
   }
 }

@@ -49,14 +49,4 @@ import Testing
       #expect(load.maximumShare <= 0.5)
     }
   }
-
-  @Test func loadFigures() {
-    let half = ExpertLoad(layer: 0, counts: [5, 0, 5, 0])
-    #expect(abs(half.normalizedEntropy - 0.5) < 1e-12)
-    #expect(half.maximumShare == 0.5)
-    #expect(half.deadExperts == 2)
-    #expect(ExpertLoad(layer: 0, counts: [3, 3, 3]).normalizedEntropy > 1 - 1e-12)
-    #expect(ExpertLoad(layer: 0, counts: [9, 0, 0]).normalizedEntropy == 0)
-    #expect(ExpertLoad(layer: 0, counts: [0, 0]).shares == [0, 0])
-  }
 }

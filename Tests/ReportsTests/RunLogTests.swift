@@ -1,3 +1,5 @@
+import Formats
+import TestSupport
 import Testing
 
 @testable import Reports
@@ -5,7 +7,9 @@ import Testing
 @Suite("ReportsTests: run log")
 struct RunLogTests {
   private let folder = TemporaryFolder()
-  private var path: String { folder.file("run.jsonl") }
+  private var path: String { "\(folder.path)/run.jsonl" }
+
+  private func text() throws -> String { String(decoding: try Files.read(path), as: UTF8.self) }
 
   @Test("records survive writing and reading")
   func roundTrip() throws {
@@ -19,7 +23,7 @@ struct RunLogTests {
     try writer.synchronize()
     let read = try RunLog.records(at: path)
     #expect(read == [record, [:]])
-    #expect(folder.read("run.jsonl").filter { $0 == "\n" }.count == 2)
+    #expect(try text().filter { $0 == "\n" }.count == 2)
   }
 
   @Test("the spelling is plain JSON in the order given")
@@ -34,7 +38,7 @@ struct RunLogTests {
       "nan": .double(.nan), "up": .double(.infinity), "down": .double(-.infinity),
     ]
     #expect(record.json == #"{"nan":"NaN","up":"Infinity","down":"-Infinity"}"#)
-    folder.write(record.json + "\n", to: "run.jsonl")
+    folder.write("run.jsonl", record.json + "\n")
     let read = try #require(try RunLog.records(at: path).first)
     #expect(read["nan"]?.number?.isNaN == true)
     #expect(read["up"]?.number == .infinity && read["down"]?.number == -.infinity)
@@ -45,21 +49,21 @@ struct RunLogTests {
     arguments: [1, 5, 10, 14, 15])
   func torn(kept: Int) throws {
     let (first, second) = ("{\"step\":1}\n", "{\"step\":2,\"x\":0}")
-    folder.write(first + second.prefix(kept), to: "run.jsonl")
+    folder.write("run.jsonl", first + second.prefix(kept))
     #expect(try RunLog.records(at: path).map(\.step) == [1])
     let writer = try RunLogWriter(path: path)
     try writer.append(["step": 7])
-    #expect(folder.read("run.jsonl") == first + "{\"step\":7}\n")
+    #expect(try text() == first + "{\"step\":7}\n")
   }
 
   @Test("zeros from a power failure at the end are dropped, whole nonsense before is an error")
   func damage() throws {
-    folder.write("{\"step\":1}\n\u{0}\u{0}\u{0}", to: "run.jsonl")
+    folder.write("run.jsonl", "{\"step\":1}\n\u{0}\u{0}\u{0}")
     #expect(try RunLog.records(at: path).count == 1)
-    folder.write("{\"step\":1}\n{\"step\":}\n{\"step\":3}\n", to: "run.jsonl")
+    folder.write("run.jsonl", "{\"step\":1}\n{\"step\":}\n{\"step\":3}\n")
     #expect(throws: RunLogError.malformed(path: path, line: 2)) { try RunLog.records(at: path) }
     #expect(throws: RunLogError.self) { try RunLogWriter(path: path) }
-    #expect(folder.read("run.jsonl").hasSuffix("{\"step\":3}\n"), "nothing may be cut then")
+    #expect(try text().hasSuffix("{\"step\":3}\n"), "nothing may be cut then")
   }
 
   @Test("resuming drops what came after the step, in its stage only")
@@ -97,7 +101,7 @@ struct RunLogTests {
 
   @Test("a missing file and a folder are errors that name the path")
   func cannotOpen() {
-    #expect(throws: RunLogError.self) { try RunLog.records(at: folder.file("none.jsonl")) }
+    #expect(throws: RunLogError.self) { try RunLog.records(at: "\(folder.path)/none.jsonl") }
     let text = RunLogError.cannotOpen(path: "x/run.jsonl", reason: "No such file").description
     #expect(text.hasPrefix("x/run.jsonl: ") && !text.contains("\n"))
   }

@@ -1,3 +1,4 @@
+import Formats
 import Glibc
 
 /// A folder for one test, removed with all it holds when the test lets go of it.
@@ -11,7 +12,7 @@ public final class TemporaryFolder: Sendable {
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  deinit { Self.removeTree(path) }
+  deinit { try? Files.remove(path) }
 
   /// Writes a file of the folder, making folders on the way, and returns its path.
   @discardableResult
@@ -31,25 +32,5 @@ public final class TemporaryFolder: Sendable {
   public func write(_ name: String, _ text: String) -> String { write(name, Array(text.utf8)) }
 
   /// All names in the folder, hidden ones included, sorted.
-  public var names: [String] { Self.names(in: path) }
-
-  private static func names(in path: String) -> [String] {
-    guard let folder = opendir(path) else { return [] }
-    defer { closedir(folder) }
-    var names: [String] = []
-    while let entry = readdir(folder) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
-  }
-
-  private static func removeTree(_ path: String) {
-    // A link is removed at once, so its target stays.
-    if unlink(path) == 0 { return }
-    for name in names(in: path) { removeTree("\(path)/\(name)") }
-    rmdir(path)
-  }
+  public var names: [String] { (try? Files.names(inFolder: path)) ?? [] }
 }

@@ -5,19 +5,6 @@ import Testing
 @testable import Training
 
 @Suite struct ObjectiveTests {
-  private func run(
-    _ settings: StageSettings, _ model: LanguageModel, teacher: LanguageModel? = nil,
-    in context: Context
-  ) throws -> [StepMetrics] {
-    var metrics: [StepMetrics] = []
-    var hooks = TrainingHooks()
-    hooks.onStep = { metrics.append($0) }
-    _ = try Trainer(
-      settings, model: model, teacher: teacher, batches: ToyBatches(), hooks: hooks, in: context
-    ).run()
-    return metrics
-  }
-
   @Test func aStudentEqualToItsTeacherHasNothingToLearn() throws {
     let context = try makeContext()
     let teacher = try ToyModel.make(in: context)
@@ -26,7 +13,7 @@ import Testing
     settings.losses.crossEntropy = 0
     settings.losses.distillation = 1
     settings.losses.hiddenAlignment = 1
-    let metrics = try #require(try run(settings, student, teacher: teacher, in: context).last)
+    let metrics = try #require(try train(settings, student, teacher: teacher, in: context).last)
     #expect(abs(metrics.term("distillation") ?? 1) < 1e-6)
     #expect(abs(metrics.term("hidden_alignment") ?? 1) < 1e-9)
     #expect(metrics.gradientNorm < 1e-4)
@@ -42,7 +29,7 @@ import Testing
     settings.losses.crossEntropy = 0
     settings.losses.distillation = 1
     settings.losses.hiddenAlignment = 1
-    let metrics = try run(settings, student, teacher: teacher, in: context)
+    let metrics = try train(settings, student, teacher: teacher, in: context)
     let (first, last) = (try #require(metrics.first), try #require(metrics.last))
     for term in ["distillation", "hidden_alignment"] {
       let (a, b) = (first.term(term) ?? 0, last.term(term) ?? .infinity)
@@ -56,7 +43,7 @@ import Testing
     var settings = toySettings()
     settings.losses.distillation = 1
     let error = #expect(throws: TrainingError.self) {
-      try run(settings, ToyModel.make(in: context), in: context)
+      try train(settings, ToyModel.make(in: context), in: context)
     }
     #expect(error?.description.contains("need the dense model as teacher") == true)
   }
@@ -64,7 +51,7 @@ import Testing
   /// The entropies of the first and the last step, averaged over layers.
   private func entropies(_ metrics: [StepMetrics]) throws -> (first: Double, last: Double) {
     func mean(_ step: StepMetrics) -> Double {
-      step.expertLoads.reduce(0) { $0 + $1.normalisedEntropy } / Double(step.expertLoads.count)
+      step.expertLoads.reduce(0) { $0 + $1.normalizedEntropy } / Double(step.expertLoads.count)
     }
     return (mean(try #require(metrics.first)), mean(try #require(metrics.last)))
   }
@@ -90,7 +77,7 @@ import Testing
     settings.learningRate = 5e-2
     settings.losses.loadBalance = 5
     settings.losses.balanceOver = reduction
-    let metrics = try run(settings, model, in: context)
+    let metrics = try train(settings, model, in: context)
     let (first, last) = try entropies(metrics)
     #expect(first < 0.8 && last > 0.9, "\(first) to \(last)")
     let balanced = reduction == .sum ? 2.0 : 1.0
@@ -105,7 +92,7 @@ import Testing
     settings.train = ["lm_head.weight"]
     settings.losses.loadBalance = 0
     settings.losses.selectionBiasRate = 0.1
-    let (first, last) = try entropies(run(settings, model, in: context))
+    let (first, last) = try entropies(train(settings, model, in: context))
     #expect(first < 0.8 && last > 0.9, "\(first) to \(last)")
   }
 }

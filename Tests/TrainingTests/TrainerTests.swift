@@ -5,20 +5,6 @@ import Testing
 @testable import Training
 
 @Suite struct TrainerTests {
-  /// Runs a stage and returns the metrics of every step.
-  private func train(
-    _ settings: StageSettings, _ model: LanguageModel, teacher: LanguageModel? = nil,
-    in context: Context
-  ) throws -> [StepMetrics] {
-    var metrics: [StepMetrics] = []
-    var hooks = TrainingHooks()
-    hooks.onStep = { metrics.append($0) }
-    _ = try Trainer(
-      settings, model: model, teacher: teacher, batches: ToyBatches(), hooks: hooks, in: context
-    ).run()
-    return metrics
-  }
-
   @Test(arguments: [false, true])
   func theLossFallsOnAToyTask(mixture: Bool) throws {
     let context = try makeContext()
@@ -89,7 +75,7 @@ import Testing
     #expect(metrics.expertLoads.map(\.layer) == [0, 1])
     for load in metrics.expertLoads {
       #expect(load.counts.reduce(0, +) == 4 * 12 * 2)
-      #expect(abs(load.fractions.reduce(0, +) - 1) < 1e-12)
+      #expect(abs(load.shares.reduce(0, +) - 1) < 1e-12)
     }
     #expect(metrics.tokensPerSecond > 0)
     #expect(metrics.json["domains"]?["ones"]?.double == metrics.domains[0].loss)
@@ -152,12 +138,5 @@ import Testing
         toySettings(), model: ToyModel.make(in: context), batches: ToyBatches(),
         group: Member(rank: 0, size: 5), in: context)
     }
-  }
-
-  @Test func loadStatistics() {
-    let even = ExpertLoad(layer: 0, counts: [5, 5, 5, 5])
-    #expect(abs(even.normalisedEntropy - 1) < 1e-12 && even.maximumShare == 0.25)
-    let skewed = ExpertLoad(layer: 0, counts: [0, 8, 0, 0])
-    #expect(skewed.normalisedEntropy == 0 && skewed.deadExperts == 3 && skewed.maximumShare == 1)
   }
 }

@@ -52,7 +52,9 @@ struct Load: ParsableCommand {
     defer { close(descriptor) }
     var got = 1
     while got > 0 {
-      got = target.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, min($0.count, 8 << 20)) }
+      got = target.withUnsafeMutableBytes {
+        Glibc.read(descriptor, $0.baseAddress, min($0.count, 8 << 20))
+      }
     }
   }
 }

@@ -51,7 +51,8 @@ enum Shapes {
       let values = (0..<count).map { block[$0 & (block.count - 1)] }
       let ones = [Float](repeating: 1, count: count)
       let isNorm = shape.name.hasSuffix("norm.weight")
-      return Parameter(shape.name, context.tensor(isNorm ? ones : values, shape.shape, dtype))
+      let type = isNorm || shape.name.contains(".router.") ? DType.f32 : dtype
+      return Parameter(shape.name, context.tensor(isNorm ? ones : values, shape.shape, type))
     }
     return try LanguageModel(configuration, parameters: parameters, in: context)
   }

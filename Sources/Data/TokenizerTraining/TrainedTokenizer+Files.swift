@@ -1,3 +1,5 @@
+import Formats
+
 extension TrainedTokenizer {
   /// The four tokenizer files of a Hugging Face folder, by file name.
   ///
@@ -27,11 +29,11 @@ extension TrainedTokenizer {
       """
     }
     let vocabulary = tokens.enumerated().map { id, bytes in
-      "      \(Self.quoted(ByteAlphabet.spelling(of: bytes))): \(id)"
+      "      \(Self.quoted(ByteAlphabet.encode(bytes))): \(id)"
     }
     let pairs = merges.map { merge in
-      let left = ByteAlphabet.spelling(of: merge.left)
-      return "      " + Self.quoted("\(left) \(ByteAlphabet.spelling(of: merge.right))")
+      let left = ByteAlphabet.encode(merge.left)
+      return "      " + Self.quoted("\(left) \(ByteAlphabet.encode(merge.right))")
     }
     return """
       {
@@ -159,16 +161,5 @@ extension TrainedTokenizer {
     + "{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 
   /// A JSON string literal.
-  private static func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
-  }
+  private static func quoted(_ text: String) -> String { JSON(text).serialized() }
 }

@@ -1,3 +1,5 @@
+import Formats
+
 /// A byte-level BPE tokenizer made from learned merges, ready to be written as Hugging Face files.
 ///
 /// Ids: 0..<256 the bytes in the order of the byte-level alphabet, then one per distinct merged

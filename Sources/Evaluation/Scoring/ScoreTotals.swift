@@ -1,3 +1,5 @@
+import Models
+
 /// Sums over scored tokens, from which every mean is taken once at the end.
 struct ScoreTotals {
   /// Σ −ln p(target), in nats.

@@ -1,6 +1,6 @@
 /// The reversible spelling of bytes as printable characters that byte-level vocabularies use:
 /// printable Latin-1 stands for itself, the other 68 bytes for U+0100 and up, in order.
-enum ByteAlphabet {
+public enum ByteAlphabet {
   /// The scalar that stands for each byte.
   static let scalars: [UInt16] = {
     var next: UInt16 = 0x100
@@ -12,6 +12,11 @@ enum ByteAlphabet {
       return next
     }
   }()
+
+  /// The bytes in the order of their characters, which is the order of their ids in vocabularies.
+  public static let order: [UInt8] = (UInt8.min...UInt8.max).sorted {
+    scalars[Int($0)] < scalars[Int($1)]
+  }
 
   /// The byte each scalar below U+0144 stands for, -1 where there is none.
   private static let bytes: [Int16] = {
@@ -32,7 +37,7 @@ enum ByteAlphabet {
   }
 
   /// The spelling of bytes as a token.
-  static func encode(_ bytes: some Sequence<UInt8>) -> String {
+  public static func encode(_ bytes: some Sequence<UInt8>) -> String {
     var token = ""
     for byte in bytes {
       if let scalar = Unicode.Scalar(scalars[Int(byte)]) { token.unicodeScalars.append(scalar) }

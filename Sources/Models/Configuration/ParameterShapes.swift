@@ -21,14 +21,7 @@ extension ModelConfiguration {
   /// The parameters of a mixture; experts are stacked.
   private func mixtureParameters(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
     let prefix = ParameterName.mlp(layer)
-    let perExpert = [
-      ("bias", mixture.routerBias), ("selection_bias", mixture.selectionBias),
-      ("gain", mixture.combination == .gained),
-    ]
-    return [TensorBinding("\(prefix).router.weight", [mixture.experts, hiddenSize])]
-      + perExpert.filter(\.1).map {
-        TensorBinding("\(prefix).router.\($0.0)", [mixture.experts])
-      }
+    return routerBindings(layer: layer, mixture)
       + ExpertMatrix.allCases.map { matrix in
         TensorBinding(
           "\(prefix).experts.\(matrix.rawValue)",

@@ -31,7 +31,7 @@ public final class TextGenerator {
   /// Reads more tokens and returns the scores of the next one, `[V]`.
   public func read(_ tokens: [Int32]) -> Tensor {
     precondition(!tokens.isEmpty)
-    let layout = SequenceLayout(      count: tokens.count, offset: position, in: context)
+    let layout = SequenceLayout(count: tokens.count, offset: position, in: context)
     var x_TD = context.embedding(
       context.tensor(tokens, [tokens.count]), weight: model.embedding.tensor)
     for (block, state) in zip(model.blocks, states) {

@@ -67,6 +67,17 @@ extension ModelConfiguration {
     }
   }
 
+  /// A router with the biases and gains it has, under the names of its parameters.
+  func routerBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
+    let prefix = "\(ParameterName.mlp(layer)).router"
+    let perExpert = [
+      ("bias", mixture.routerBias), ("selection_bias", mixture.selectionBias),
+      ("gain", mixture.combination == .gained),
+    ]
+    return [TensorBinding("\(prefix).weight", [mixture.experts, hiddenSize])]
+      + perExpert.filter(\.1).map { TensorBinding("\(prefix).\($0.0)", [mixture.experts]) }
+  }
+
   /// The shared neurons of a mixture, under the names of their parameters.
   func sharedBindings(
     layer: Int, _ mixture: MixtureConfiguration

@@ -22,10 +22,7 @@ public struct GraniteMoESharedLayout: CheckpointLayout {
       sharedWidth: try config.integer("shared_intermediate_size", default: 0),
       combination: .renormalizedSoftmax(scale: 1), foldedScale: try config.foldedScale())
     try mixture.validate(config)
-    configuration = base.model(
-      blocks: (0..<base.layers).map { _ in
-        BlockConfiguration(mixer: .attention(base.attention), mlp: .mixture(mixture))
-      })
+    configuration = base.model(everyMLP: .mixture(mixture))
   }
 
   public var bindings: [TensorBinding] {

@@ -45,14 +45,7 @@ public struct HerdLayout: CheckpointLayout {
 extension ModelConfiguration {
   fileprivate func mixtureBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
     let prefix = ParameterName.mlp(layer)
-    let perExpert = [
-      ("bias", mixture.routerBias), ("selection_bias", mixture.selectionBias),
-      ("gain", mixture.combination == .gained),
-    ]
-    return [TensorBinding("\(prefix).router.weight", [mixture.experts, hiddenSize])]
-      + perExpert.filter(\.1).map {
-        TensorBinding("\(prefix).router.\($0.0)", [mixture.experts])
-      }
+    return routerBindings(layer: layer, mixture)
       + expertBindings(layer: layer, mixture) { expert, matrix in
         "\(prefix).experts.\(expert).\(matrix.rawValue).weight"
       } + sharedBindings(layer: layer, mixture)

@@ -11,7 +11,10 @@ struct LlamaFields {
   private let maximumPositions: Int
 
   init(_ config: ConfigurationFile) throws {
-    let type = try config.string("model_type")
+    // Herd's own format says which dense architecture its attention comes from.
+    let type =
+      try config.optionalSection("herd")?.optionalString("base_model_type")
+      ?? config.string("model_type")
     hiddenSize = try config.positive("hidden_size")
     layers = try config.positive("num_hidden_layers")
     vocabularySize = try config.positive("vocab_size")
@@ -63,6 +66,12 @@ struct LlamaFields {
     return try config.optionalInteger("sliding_window")
   }
 
+  /// The model whose blocks all have this MLP.
+  func model(everyMLP mlp: MLPConfiguration) -> ModelConfiguration {
+    let block = BlockConfiguration(mixer: .attention(attention), mlp: mlp)
+    return model(blocks: Array(repeating: block, count: layers))
+  }
+
   /// The model around the given blocks.
   func model(blocks: [BlockConfiguration]) -> ModelConfiguration {
     ModelConfiguration(
@@ -76,7 +85,8 @@ extension RoPEConfiguration {
   init(_ config: ConfigurationFile) throws {
     let nested = try config.optionalSection("rope_parameters")
     let scaling = try nested ?? config.optionalSection("rope_scaling")
-    let theta = try nested?.optionalDouble("rope_theta") ?? config.double("rope_theta", default: 10000)
+    let theta =
+      try nested?.optionalDouble("rope_theta") ?? config.double("rope_theta", default: 10000)
     let factor = try config.optionalDouble("partial_rotary_factor") ?? 1
     guard factor == 1 else {
       throw ModelError("\(config.path): partial_rotary_factor \(factor) is not supported; only 1")

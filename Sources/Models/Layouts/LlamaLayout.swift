@@ -11,10 +11,7 @@ public struct LlamaLayout: CheckpointLayout {
       DenseConfiguration(
         width: try config.positive("intermediate_size"),
         bias: try config.bool("mlp_bias", default: false)))
-    configuration = base.model(
-      blocks: (0..<base.layers).map { _ in
-        BlockConfiguration(mixer: .attention(base.attention), mlp: mlp)
-      })
+    configuration = base.model(everyMLP: mlp)
   }
 
   public var bindings: [TensorBinding] {

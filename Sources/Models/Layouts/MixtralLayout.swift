@@ -14,10 +14,7 @@ public struct MixtralLayout: CheckpointLayout {
       expertWidth: try config.positive("intermediate_size"),
       combination: .renormalizedSoftmax(scale: 1), foldedScale: try config.foldedScale())
     try mixture.validate(config)
-    configuration = base.model(
-      blocks: (0..<base.layers).map { _ in
-        BlockConfiguration(mixer: .attention(base.attention), mlp: .mixture(mixture))
-      })
+    configuration = base.model(everyMLP: .mixture(mixture))
   }
 
   public var bindings: [TensorBinding] {

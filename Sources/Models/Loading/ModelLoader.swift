@@ -65,7 +65,8 @@ public struct ModelLoader {
   }
 
   /// Loads the whole model.
-  /// - Parameter dtype: Element type to keep weights in; `nil` keeps each tensor's own.
+  /// - Parameter dtype: Element type of all weights; `nil` keeps the stored type of matrices, while
+  ///   norm gains, biases and routers become `f32`.
   public func model(dtype: DType? = .f32, in context: Context) throws -> LanguageModel {
     var parameters: [Parameter] = []
     for shape in layout.configuration.parameterShapes {
@@ -129,7 +130,8 @@ public struct ModelLoader {
       )
     }
     let raw = context.tensor(bytes: UnsafeRawBufferPointer(bytes), shape.shape, stored)
-    return Parameter(shape.name, context.cast(raw, to: dtype ?? stored))
+    let isSmall = shape.shape.count == 1 || shape.name.contains(".router.")
+    return Parameter(shape.name, context.cast(raw, to: dtype ?? (isSmall ? .f32 : stored)))
   }
 }
 

@@ -1,4 +1,5 @@
 import Formats
+import Models
 
 extension StepMetrics {
   /// One line of the run log.
@@ -26,11 +27,11 @@ extension StepMetrics {
 
 extension ExpertLoad {
   /// The layer's load as an object of the run log.
-  public var json: JSONObject {
+  var json: JSONObject {
     [
       "layer": JSON(layer),
-      "load": .array(fractions.map { JSON($0) }),
-      "entropy": JSON(normalisedEntropy),
+      "load": .array(shares.map { JSON($0) }),
+      "entropy": JSON(normalizedEntropy),
       "max_share": JSON(maximumShare),
       "dead": JSON(deadExperts),
     ]

@@ -1,3 +1,5 @@
+import Models
+
 /// What one optimizer step did, for the run log and for progress.
 public struct StepMetrics: Sendable, Equatable {
   /// The cross-entropy of one domain.

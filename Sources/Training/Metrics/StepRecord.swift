@@ -1,4 +1,5 @@
 import Data
+import Models
 import Numerics
 
 /// What a step's passes leave behind to be read: tensors are kept until the step is enqueued whole,

@@ -124,7 +124,7 @@ extension ConvertSettings {
   ) throws(WorkflowError) -> Name {
     if let found = Name(rawValue: name) { return found }
     let names = Name.allCases.map(\.rawValue)
-    let hint = nearestName(to: name, in: names).map { "; did you mean \"\($0)\"?" } ?? ""
+    let hint = nearestName(to: name, in: names).map { "; did you mean \"\($0)\"?" } ?? "."
     throw WorkflowError(
       "\(what) \"\(name)\" is not known\(hint) Choose from \(names.joined(separator: ", "))")
   }

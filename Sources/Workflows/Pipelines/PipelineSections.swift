@@ -16,7 +16,8 @@ public struct SynthesizeSettings: Sendable, Equatable {
     vocabulary = try section.integer("vocabulary", default: 1024)
     guard (300...65_536).contains(vocabulary) else {
       throw ConfigurationError(
-        path: section.path, key: "vocabulary", expected: "from 300 to 65536", found: "\(vocabulary)")
+        path: section.path, key: "vocabulary", expected: "from 300 to 65536", found: "\(vocabulary)"
+      )
     }
   }
 }

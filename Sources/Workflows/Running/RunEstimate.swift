@@ -35,7 +35,8 @@ public struct RunEstimate: Sendable {
       // Forward and backward cost 6 operations per active weight and token, a teacher 2 per weight.
       let time = Double(count) * (6 * Double(active) + teacher) / rate
       let activations =
-        stage.microBatch * stage.sequenceLength * hidden * 4 * (stage.checkpointing ? 2 : 20) * layers
+        stage.microBatch * stage.sequenceLength * hidden * 4 * (stage.checkpointing ? 2 : 20)
+        * layers
       let bytes = total * 16 + (teacher > 0 ? total * 4 : 0) + activations
       lines.append(
         "stage        \(stage.name): \(stage.steps) steps, \(count) tokens, \(bytes >> 20) MiB, about \(Durations.text(time))"

@@ -48,7 +48,9 @@ struct RunReport {
         LineChart.Series(
           stage.name,
           log.filter { $0["stage"]?.string == stage.name }.compactMap { line in
-            guard let step = line["step"]?.double, let loss = line["loss"]?.double else { return nil }
+            guard let step = line["step"]?.double, let loss = line["loss"]?.double else {
+              return nil
+            }
             return (step, loss)
           })
       })

@@ -26,7 +26,7 @@ struct RunState {
       return
     }
     let file = try ConfigurationFile(contentsOf: path)
-    let changed = try differences(file.section("pipeline").object, self.pipeline)
+    let changed = try differingKeys(file.section("pipeline").object, self.pipeline)
     guard changed.isEmpty else {
       throw WorkflowError(
         "\(folder): this run was started with other settings (\(changed.joined(separator: ", "))); restore them or give another --output"
@@ -57,24 +57,4 @@ struct RunState {
     ]
     try Files.write(JSON.object(document).serialized(indent: 2) + "\n", to: path)
   }
-}
-
-/// The paths at which two settings differ, such as `stages[0].losses.distillation`.
-func differences(_ old: JSONObject, _ new: JSONObject) -> [String] {
-  var paths: [String] = []
-  func compare(_ old: JSON?, _ new: JSON?, _ path: String) {
-    if let old = old?.object, let new = new?.object {
-      for key in old.keys + new.keys.filter({ !old.contains($0) }) {
-        compare(old[key], new[key], path.isEmpty ? key : "\(path).\(key)")
-      }
-    } else if let old = old?.array, let new = new?.array, old.count == new.count {
-      for (index, pair) in zip(old, new).enumerated() {
-        compare(pair.0, pair.1, "\(path)[\(index)]")
-      }
-    } else if old != new {
-      paths.append(path)
-    }
-  }
-  compare(.object(old), .object(new), "")
-  return paths
 }

@@ -59,7 +59,9 @@ struct StageRun {
       events.progress(
         WorkflowProgress(
           settings.name, done: metrics.step, total: metrics.steps,
-          detail: "loss \(Decimals.fixed(metrics.loss, places: 3)), \(Int(metrics.tokensPerSecond)) tokens/s"))
+          detail:
+            "loss \(Decimals.fixed(metrics.loss, places: 3)), \(Int(metrics.tokensPerSecond)) tokens/s"
+        ))
     }
     hooks.onEvaluation = { [settings] step, model in
       guard let scores = try evaluator?.scores(of: model) else { return }
@@ -73,7 +75,10 @@ struct StageRun {
 
   /// Everything that must not change between the two halves of an interrupted stage.
   private var identity: JSONObject {
-    ["stage": .object(settings.json), "seed": JSON(Int(clamping: pipeline.seed)), "source": JSON(source)]
+    [
+      "stage": .object(settings.json), "seed": JSON(Int(clamping: pipeline.seed)),
+      "source": JSON(source),
+    ]
   }
 
   private func sampler(_ start: ModelFolder, _ tokenizer: Tokenizer) throws -> TrainingSampler {
@@ -81,7 +86,7 @@ struct StageRun {
     let format = try? start.chatFormat(named: named, tokenizer: tokenizer)
     let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
     let streams = try settings.data.map { source in
-      let file = pipeline.resolve(source.file, run: run)
+      let file = try pipeline.resolve(source.file, run: run)
       events.note("\(settings.name): reading \(file)")
       return (stream: try builder.stream(files: [file]), weight: source.weight)
     }

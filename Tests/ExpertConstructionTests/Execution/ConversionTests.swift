@@ -1,5 +1,6 @@
 import Formats
 import Numerics
+import TestSupport
 import Testing
 
 @testable import ExpertConstruction

@@ -1,6 +1,7 @@
 import Formats
 import Models
 import Numerics
+import TestSupport
 import Testing
 
 @testable import ExpertConstruction

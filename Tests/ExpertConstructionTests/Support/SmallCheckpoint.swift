@@ -1,26 +1,9 @@
 import Formats
 import Glibc
 import Numerics
+import TestSupport
 
 @testable import ExpertConstruction
-
-/// A folder below the system's temporary folder that goes with its last reference.
-final class TemporaryFolder {
-  let path: String
-
-  init() {
-    var template = Array("/tmp/herd-construction-XXXXXX".utf8CString)
-    path = template.withUnsafeMutableBufferPointer { buffer in
-      guard let start = buffer.baseAddress, let made = mkdtemp(start) else { return "/tmp" }
-      return String(cString: made)
-    }
-  }
-
-  deinit { try? Files.remove(path) }
-
-  /// The names in the folder, hidden ones included.
-  var names: [String] { (try? Files.names(inFolder: path)) ?? [] }
-}
 
 /// A seeded dense LLaMA of the smallest sizes, with a tokenizer file next to it.
 struct SmallCheckpoint {

@@ -44,3 +44,17 @@ func toySettings(steps: Int = 8) -> StageSettings {
   settings.checkpointEvery = 0
   return settings
 }
+
+/// Runs a stage on the toy batches and returns the metrics of every step.
+func train(
+  _ settings: StageSettings, _ model: LanguageModel, teacher: LanguageModel? = nil,
+  in context: Context
+) throws -> [StepMetrics] {
+  var metrics: [StepMetrics] = []
+  var hooks = TrainingHooks()
+  hooks.onStep = { metrics.append($0) }
+  _ = try Trainer(
+    settings, model: model, teacher: teacher, batches: ToyBatches(), hooks: hooks, in: context
+  ).run()
+  return metrics
+}

@@ -1,4 +1,3 @@
-import Formats
 import Glibc
 
 /// How evenly one mixture layer used its routed experts.
@@ -32,13 +31,4 @@ public struct ExpertLoad: Sendable, Equatable {
 
   /// How many experts no token chose.
   public var deadExperts: Int { counts.count { $0 == 0 } }
-
-  /// The table's row for machines.
-  public var json: JSON {
-    [
-      "layer": JSON(layer), "shares": .array(shares.map { JSON($0) }),
-      "normalized_entropy": JSON(normalizedEntropy), "max_share": JSON(maximumShare),
-      "dead_experts": JSON(deadExperts),
-    ]
-  }
 }

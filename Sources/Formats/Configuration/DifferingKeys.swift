@@ -1,7 +1,5 @@
-import Formats
-
-/// The paths of the values in which two settings differ, such as `losses.distillation`.
-func differingKeys(_ old: JSONObject, _ new: JSONObject) -> [String] {
+/// The paths of the values in which two settings differ, such as `stages[0].losses.distillation`.
+public func differingKeys(_ old: JSONObject, _ new: JSONObject) -> [String] {
   var paths: [String] = []
   collect(.object(old), .object(new), at: "", into: &paths)
   return paths
