@@ -60,7 +60,7 @@ let package = Package(
     .executableTarget(
       name: "herd",
       dependencies: [
-        "Workflows", "Reports", "Formats",
+        "Workflows", "Reports", "Formats", "Numerics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

@@ -27,6 +27,7 @@ struct Herd: ParsableCommand {
     // A reader that goes away ends the program without a word, as for other filters; a parent may
     // have left the signal ignored.
     signal(SIGPIPE, SIG_DFL)
+    ProcessorTuning.apply()
     do {
       var command = try parseAsRoot()
       try command.run()

@@ -2,6 +2,7 @@ import Formats
 
 /// A conversation as ids, with a mask of what the assistant says.
 public struct RenderedChat: Equatable, Sendable {
+  /// The token ids.
   public var ids: [Int32] = []
   /// One entry per id: 1 on the content and the end-of-turn token of assistant messages, else 0.
   public var lossMask: [UInt8] = []
@@ -12,7 +13,9 @@ public struct RenderedChat: Equatable, Sendable {
 /// Special tokens are placed by id. Text within messages never becomes a special token, so a
 /// message cannot end its own turn.
 public struct ChatRenderer: Sendable {
+  /// The format conversations are written in.
   public let format: ChatFormat
+  /// The tokenizer whose ids are used.
   public let tokenizer: Tokenizer
   /// What a conversation begins with.
   private let start: [Int32]
@@ -22,6 +25,7 @@ public struct ChatRenderer: Sendable {
   /// The token that ends an assistant's turn; generation stops at it.
   public let endOfTurn: Int32
 
+  /// - Throws: ``ChatError`` when the tokenizer lacks a special token of the format.
   public init(format: ChatFormat, tokenizer: Tokenizer) throws(ChatError) {
     self.format = format
     self.tokenizer = tokenizer

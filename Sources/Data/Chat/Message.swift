@@ -5,6 +5,7 @@ public struct Message: Equatable, Sendable {
   /// What is said.
   public var content: String
 
+  /// A turn from its speaker and words.
   public init(role: String, content: String) {
     self.role = role
     self.content = content

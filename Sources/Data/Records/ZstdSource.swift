@@ -8,8 +8,10 @@ public struct ZstdLimits: Sendable {
   public var windowLog: Int
   /// The most output bytes per input byte, counted once the output exceeds `ratioFree` bytes.
   public var maximumRatio: Int
+  /// Output bytes up to which any ratio is accepted.
   public var ratioFree: Int
 
+  /// Bounds, each with a generous default.
   public init(
     maximumOutput: Int = 64 << 30, windowLog: Int = 27, maximumRatio: Int = 1000,
     ratioFree: Int = 16 << 20

@@ -5,6 +5,7 @@
 public struct CounterGenerator: Sendable {
   private let key: (UInt32, UInt32)
 
+  /// A generator whose every draw depends on `seed`.
   public init(seed: UInt64) {
     key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
   }

@@ -1,6 +1,7 @@
 /// The windows a model is scored on: inputs j·L … j·L + L − 1 predict tokens j·L + 1 … j·L + L of a
 /// stream, for j from 0; record boundaries play no part.
 public struct EvaluationWindows: Sendable {
+  /// The tokens that are scored.
   public let stream: TokenStream
   /// Inputs per window, and the stride.
   public let length: Int

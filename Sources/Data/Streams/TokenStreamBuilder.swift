@@ -2,6 +2,7 @@ import Formats
 
 /// Turns corpus files into token streams.
 public struct TokenStreamBuilder: Sendable {
+  /// The tokenizer whose ids the streams hold.
   public let tokenizer: Tokenizer
   /// How conversations are rendered; `nil` for corpora of plain text only.
   public let renderer: ChatRenderer?

@@ -11,10 +11,13 @@ public struct TrainingSampler: Sendable {
     case documents
   }
 
+  /// How sequences are cut.
   public let mode: Mode
+  /// Tokens per sequence.
   public let sequenceLength: Int
   /// Sequences per step.
   public let batchSize: Int
+  /// The domains, in the order they were given.
   public let streams: [TokenStream]
   private let generator: CounterGenerator
   private let mixture: Mixture

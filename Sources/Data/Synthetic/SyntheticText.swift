@@ -7,6 +7,7 @@ public struct SyntheticText: Sendable {
   /// The seed all records derive from.
   public let seed: UInt64
 
+  /// The source of a seed.
   public init(seed: UInt64) {
     self.seed = seed
   }

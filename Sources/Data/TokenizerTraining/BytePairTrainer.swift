@@ -44,9 +44,12 @@ public struct BytePairTrainer: Sendable {
 
 /// Two tokens that become one, as bytes.
 public struct BytePairMerge: Equatable, Sendable {
+  /// The bytes of the first token.
   public let left: [UInt8]
+  /// The bytes of the second token.
   public let right: [UInt8]
 
+  /// A merge of two tokens.
   public init(left: [UInt8], right: [UInt8]) {
     self.left = left
     self.right = right

@@ -16,6 +16,7 @@ public struct TrainedTokenizer: Sendable {
   /// The ordinary tokens as bytes, by id.
   public let tokens: [[UInt8]]
 
+  /// A tokenizer from merges in the order they apply.
   public init(merges: [BytePairMerge]) {
     self.merges = merges
     var tokens = ByteAlphabet.order.map { [$0] }

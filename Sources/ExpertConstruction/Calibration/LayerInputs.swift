@@ -19,6 +19,7 @@ public struct RecordedInputs: LayerInputs {
   /// Tokens per batch.
   public let batch: Int
 
+  /// Inputs `[T, D]`, streamed `batch` tokens at a time.
   public init(_ x_TD: Tensor, batch: Int = 1024) {
     self.x_TD = x_TD
     self.batch = batch

@@ -16,6 +16,7 @@ public final class LayerUnderConstruction {
   public let context: Context
   private var record: ActivationRecord?
 
+  /// One layer with everything a strategy and a router may look at.
   public init(
     index: Int, geometry: SplitGeometry, weights: MLPWeights, inputs: (any LayerInputs)?,
     seed: UInt64, context: Context

@@ -16,6 +16,7 @@ public struct MLPWeights: Sendable {
   /// The model's hidden size.
   public var hidden: Int { gate_ID.shape[1] }
 
+  /// An MLP from its three matrices, whose shapes must agree.
   public init(gate_ID: Tensor, up_ID: Tensor, down_DI: Tensor) {
     precondition(gate_ID.shape.count == 2 && gate_ID.shape == up_ID.shape)
     precondition(down_DI.shape == [gate_ID.shape[1], gate_ID.shape[0]])

@@ -10,6 +10,7 @@ public struct GraniteMoESharedOutput: OutputLayout {
   /// order stays: the factor is a power of two.
   static let flattening = 0x1p-30
 
+  /// The layout; it has no settings.
   public init() {}
 
   public func refusal(of model: MixtureModel) -> String? {

@@ -5,6 +5,7 @@ public struct HerdOutput: OutputLayout {
   public let name = OutputFormat.herd
   public let holdsRouterBias = true
 
+  /// The layout; it has no settings.
   public init() {}
 
   public func refusal(of model: MixtureModel) -> String? { nil }

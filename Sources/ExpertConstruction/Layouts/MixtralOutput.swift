@@ -5,6 +5,7 @@ public struct MixtralOutput: OutputLayout {
   public let name = OutputFormat.mixtral
   public let holdsRouterBias = false
 
+  /// The layout; it has no settings.
   public init() {}
 
   public func refusal(of model: MixtureModel) -> String? {

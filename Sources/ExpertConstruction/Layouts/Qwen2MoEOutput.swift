@@ -8,6 +8,7 @@ public struct Qwen2MoEOutput: OutputLayout {
   public let name = OutputFormat.qwen2_moe
   public let holdsRouterBias = false
 
+  /// The layout; it has no settings.
   public init() {}
 
   public func refusal(of model: MixtureModel) -> String? {

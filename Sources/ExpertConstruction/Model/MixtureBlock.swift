@@ -9,6 +9,7 @@ public struct MixtureBlock: Equatable, Sendable {
   /// Whether the router has a bias.
   public var hasRouterBias: Bool
 
+  /// A block from its parts.
   public init(
     geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool
   ) {

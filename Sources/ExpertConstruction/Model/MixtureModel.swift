@@ -9,6 +9,7 @@ public struct MixtureShape: Equatable, Sendable {
   /// The element type of the experts.
   public var elementType: ElementType
 
+  /// The shape of one layer.
   public init(block: MixtureBlock, hidden: Int, elementType: ElementType) {
     self.block = block
     self.hidden = hidden

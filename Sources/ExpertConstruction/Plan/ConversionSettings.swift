@@ -29,6 +29,7 @@ public struct ConversionSettings: Equatable, Sendable {
   /// Whether calibration data is at hand; without it `centroid` uses weights.
   public var hasCalibrationData: Bool
 
+  /// Settings with defaults that keep a quarter of each MLP active.
   public init(
     experts: Int = 7, topK: Int = 1, shared: Int = 1, strategy: StrategyName = .activation,
     router: RouterName = .regressed, rule: CombinationRule? = nil, scale: Double? = nil,

@@ -12,6 +12,7 @@ public struct CentroidRouter: RouterConstruction {
   /// Inputs are used when there are any.
   public let inputPasses = 0
 
+  /// The construction; it has no settings.
   public init() {}
 
   public func usesBias(withInputs: Bool) -> Bool { withInputs }

@@ -4,6 +4,7 @@ import Numerics
 public struct RandomRouter: RouterConstruction {
   public let inputPasses = 0
 
+  /// The construction; it has no settings.
   public init() {}
 
   public func usesBias(withInputs: Bool) -> Bool { false }

@@ -11,6 +11,7 @@ public struct RegressedRouter: RouterConstruction {
 
   public let inputPasses = 1
 
+  /// The construction with its standard ridge.
   public init() {}
 
   public func usesBias(withInputs: Bool) -> Bool { true }

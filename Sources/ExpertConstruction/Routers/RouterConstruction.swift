@@ -7,6 +7,7 @@ public struct Router: Equatable, Sendable {
   /// One number per expert; `nil` where the router has none.
   public var bias_E: [Float]?
 
+  /// A router from its rows and biases.
   public init(weight_ED: [Float], bias_E: [Float]?) {
     self.weight_ED = weight_ED
     self.bias_E = bias_E

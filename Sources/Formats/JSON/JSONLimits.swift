@@ -7,6 +7,7 @@ public struct JSONLimits: Sendable {
   /// The most values accepted, counting containers and all that is within.
   public var maximumValues: Int
 
+  /// Bounds, each with a generous default.
   public init(
     maximumBytes: Int = 256 << 20, maximumDepth: Int = 128, maximumValues: Int = 16 << 20
   ) {

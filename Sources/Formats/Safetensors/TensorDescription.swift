@@ -43,6 +43,7 @@ public struct TensorDeclaration: Equatable, Sendable {
   /// The sizes of the dimensions, outermost first; empty for a scalar.
   public var shape: [Int]
 
+  /// A tensor to be written.
   public init(name: String, elementType: ElementType, shape: [Int]) {
     self.name = name
     self.elementType = elementType

@@ -11,7 +11,10 @@ struct LlamaFields {
   private let maximumPositions: Int
 
   init(_ config: ConfigurationFile) throws {
-    let type = try config.string("model_type")
+    // Herd's own format says which dense architecture its attention comes from.
+    let type =
+      try config.optionalSection("herd")?.optionalString("base_model_type")
+      ?? config.string("model_type")
     hiddenSize = try config.positive("hidden_size")
     layers = try config.positive("num_hidden_layers")
     vocabularySize = try config.positive("vocab_size")

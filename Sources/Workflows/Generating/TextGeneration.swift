@@ -66,7 +66,7 @@ public struct TextGeneration: Sendable {
         "the prompt has \(ids.count) tokens, the model \(positions) positions; shorten the prompt")
     }
     let context = try Context(device: .cpu(threads: threads))
-    let model = try folder.loader.model(in: context)
+    let model = try folder.loader.model(dtype: nil, in: context)
     let limit = min(maximumTokens, positions - ids.count)
     let generator = TextGenerator(model, capacity: ids.count + limit, in: context)
     var sampler = Sampler(temperature: temperature, seed: seed)

@@ -1,5 +1,6 @@
 import ExpertConstruction
 import Formats
+import Glibc
 import Training
 
 /// A pipeline file: everything `herd run` does, in order.
@@ -115,10 +116,21 @@ public struct Pipeline: Sendable {
     return parts.count >= 2 ? String(parts[parts.count - 2]) : "run"
   }
 
-  /// A path in the pipeline file as a path from here: `{run}` is the run folder, other relative
-  /// paths start at the pipeline file's folder.
-  public func resolve(_ file: String, run: String) -> String {
-    if file.hasPrefix("{run}") { return run + file.dropFirst("{run}".count) }
+  /// A path in the pipeline file as a path from here: a leading `{run}` is the run folder, a leading
+  /// `{NAME}` an environment variable; other relative paths start at the pipeline file's folder.
+  /// - Throws: ``WorkflowError`` when the variable is not set.
+  public func resolve(_ file: String, run: String) throws(WorkflowError) -> String {
+    if file.hasPrefix("{"), let end = file.firstIndex(of: "}") {
+      let name = String(file[file.index(after: file.startIndex)..<end])
+      let rest = file[file.index(after: end)...]
+      if name == "run" { return run + rest }
+      guard let value = getenv(name) else {
+        throw WorkflowError(
+          "\(path): {\(name)} in \"\(file)\" is an environment variable that is not set; export \(name)=FOLDER"
+        )
+      }
+      return String(cString: value) + rest
+    }
     if file.hasPrefix("/") { return file }
     guard let slash = path.lastIndex(of: "/") else { return file }
     return path[...slash] + file

@@ -15,12 +15,15 @@ public struct Run {
   private let context: Context
 
   /// A run of `pipeline` into the folder `output`.
-  /// - Throws: `DeviceError` when the device cannot be used.
+  /// - Throws: `DeviceError` when the device cannot be used, ``WorkflowError`` for a path that
+  ///   cannot be resolved.
   public init(
     _ pipeline: Pipeline, output: String? = nil, threads: Int = 0, events: WorkflowEvents = .init()
   ) throws {
     self.pipeline = pipeline
-    self.output = output ?? "runs/\(pipeline.name)"
+    let folder = output ?? "runs/\(pipeline.name)"
+    self.output = folder
+    dense = try pipeline.model.map { try pipeline.resolve($0, run: folder) } ?? "\(folder)/initial"
     self.events = events
     context = try Context(device: .cpu(threads: threads))
   }
@@ -116,9 +119,7 @@ public struct Run {
   }
 
   /// The dense checkpoint the run starts from.
-  private var dense: String {
-    pipeline.model.map { pipeline.resolve($0, run: output) } ?? "\(output)/initial"
-  }
+  private let dense: String
 
   private func synthesis(_ settings: SynthesizeSettings) -> Step {
     Step(name: "synthesize", announcement: "writing generated text to \(output)/data") { _ in
@@ -155,7 +156,7 @@ public struct Run {
   private func conversion(_ settings: ConvertSettings) -> Step {
     Step(name: "convert", announcement: "converting \(dense) into \(output)/converted") { _ in
       var settings = settings
-      settings.data = settings.data.map { pipeline.resolve($0, run: output) }
+      settings.data = try settings.data.map { try pipeline.resolve($0, run: output) }
       return try ModelConversion(
         source: dense, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
         force: true, events: events

@@ -20,7 +20,7 @@ struct RunEvaluation {
   /// Loads, scores, and returns the result as `run.json` keeps it.
   func execute() throws -> JSON {
     var evaluation = CheckpointEvaluation(
-      checkpoint: checkpoint, data: settings.data.map { pipeline.resolve($0, run: run) },
+      checkpoint: checkpoint, data: try settings.data.map { try pipeline.resolve($0, run: run) },
       settings: Evaluator.Settings(window: settings.window, windows: settings.windows))
     evaluation.reference = dense
     evaluation.exactMatchPrompts = settings.exactMatch

@@ -19,7 +19,7 @@ final class StageEvaluator {
     let format = try? folder.chatFormat(tokenizer: tokenizer)
     let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
     streams = try builder.streams(
-      files: evaluate.data.map { pipeline.resolve($0, run: run) },
+      files: evaluate.data.map { try pipeline.resolve($0, run: run) },
       tokenLimit: evaluate.window * evaluate.windows + 1)
     settings = Evaluator.Settings(window: evaluate.window, windows: evaluate.windows)
     self.context = context

@@ -92,7 +92,7 @@ struct StageRun {
     let format = try? start.chatFormat(named: named, tokenizer: tokenizer)
     let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
     let streams = try settings.data.map { source in
-      let file = pipeline.resolve(source.file, run: run)
+      let file = try pipeline.resolve(source.file, run: run)
       events.note("\(settings.name): reading \(file)")
       return (stream: try builder.stream(files: [file]), weight: source.weight)
     }

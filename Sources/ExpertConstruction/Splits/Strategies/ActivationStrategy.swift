@@ -13,6 +13,7 @@ public struct ActivationStrategy: ExpertConstructionStrategy {
   public var refinements: Int
   private let kMeans: BalancedKMeans
 
+  /// The strategy with `refinements` rounds of refinement at most.
   public init(refinements: Int = 12) {
     self.refinements = refinements
     kMeans = BalancedKMeans()

@@ -10,6 +10,7 @@ public struct ClusterWeightsStrategy: ExpertConstructionStrategy {
   public let readsWeights = true
   private let kMeans: BalancedKMeans
 
+  /// The strategy with the standard balanced k-means.
   public init() { kMeans = BalancedKMeans() }
 
   public func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit {

@@ -5,6 +5,7 @@ public struct RandomStrategy: ExpertConstructionStrategy {
   public let inputPasses = 0
   public let readsWeights = false
 
+  /// The strategy; the seed comes with the layer.
   public init() {}
 
   public func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit {

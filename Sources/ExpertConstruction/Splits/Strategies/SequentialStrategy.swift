@@ -3,6 +3,7 @@ public struct SequentialStrategy: ExpertConstructionStrategy {
   public let inputPasses = 0
   public let readsWeights = false
 
+  /// The strategy; it has no settings.
   public init() {}
 
   public func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit {
