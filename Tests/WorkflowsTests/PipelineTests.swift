@@ -1,4 +1,5 @@
 import Formats
+import Glibc
 import TestSupport
 import Testing
 import Workflows
@@ -48,9 +49,15 @@ import Workflows
 
   @Test func pathsStartAtThePipelineFile() throws {
     let pipeline = try read("model: ../llama")
-    #expect(pipeline.resolve("a/b.jsonl", run: "out") == "\(folder.path)/project/a/b.jsonl")
-    #expect(pipeline.resolve("/data/b.jsonl", run: "out") == "/data/b.jsonl")
-    #expect(pipeline.resolve("{run}/data/b.jsonl", run: "out") == "out/data/b.jsonl")
+    #expect(try pipeline.resolve("a/b.jsonl", run: "out") == "\(folder.path)/project/a/b.jsonl")
+    #expect(try pipeline.resolve("/data/b.jsonl", run: "out") == "/data/b.jsonl")
+    #expect(try pipeline.resolve("{run}/data/b.jsonl", run: "out") == "out/data/b.jsonl")
+    let value = try #require(getenv("PATH").map { String(cString: $0) })
+    #expect(try pipeline.resolve("{PATH}/b", run: "out") == "\(value)/b")
+    let error = #expect(throws: WorkflowError.self) {
+      try pipeline.resolve("{HERD_NO_SUCH_VARIABLE}/b", run: "out")
+    }
+    #expect(error?.description.contains("{HERD_NO_SUCH_VARIABLE}") == true)
   }
 
   @Test(arguments: [
