@@ -62,7 +62,7 @@ public struct Conversion {
       splits: splits)
     let report = ConversionReport(
       path: folder.path, ledger: ledger, findings: findings, plan: plan)
-    try CompanionFiles.copy(from: checkpoint.folder, to: folder)
+    try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
     try format.configuration(of: plan.model).write(to: folder.path(of: "config.json"))
     try Files.write(
       ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))

@@ -79,7 +79,7 @@ public struct Export {
       }
     }
     try writer.finish()
-    try CompanionFiles.copy(from: checkpoint.folder, to: folder)
+    try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
     try layout.configuration(of: model).write(to: folder.path(of: "config.json"))
     try carryLedger(to: folder)
     let card = "\(checkpoint.folder)/README.md"

@@ -34,12 +34,13 @@ public struct ConversionPlan: Sendable {
     var notes: [String] = []
     let (rule, scale) = Self.combination(settings, geometry, &notes)
     let wantsBias = settings.router.make().usesBias(withInputs: settings.needsCalibration)
-    if wantsBias, !format.holdsRouterBias {
-      notes.append("\(settings.format.rawValue) has no router bias; the router is made without")
+    let withoutBias = settings.formats.first { !$0.make().holdsRouterBias }
+    if wantsBias, let withoutBias {
+      notes.append("\(withoutBias.rawValue) has no router bias; the router is made without")
     }
     block = MixtureBlock(
       geometry: geometry, rule: rule, scale: scale,
-      hasRouterBias: wantsBias && format.holdsRouterBias)
+      hasRouterBias: wantsBias && withoutBias == nil)
     model = MixtureModel(
       configuration: source.configuration, modelType: source.modelType, hidden: source.hidden,
       heads: source.heads, headDimension: source.headDimension,
@@ -50,6 +51,7 @@ public struct ConversionPlan: Sendable {
       throw ConstructionError(
         .refused, "--format \(settings.format.rawValue) cannot hold this model: \(refusal)")
     }
+    try Self.checkExports(settings, model)
     fates = source.tensors.map { ($0, Self.fate(of: $0.name)) }
     outputs = Self.outputs(source, model, format)
     if settings.needsCalibration, !settings.hasCalibrationData {
@@ -82,13 +84,22 @@ public struct ConversionPlan: Sendable {
   private static func combination(
     _ settings: ConversionSettings, _ geometry: SplitGeometry, _ notes: inout [String]
   ) -> (CombinationRule, Double) {
-    let sumsToOne = settings.format == .mixtral || settings.format == .qwen2_moe
+    let sumsToOne = settings.formats.first { $0 == .mixtral || $0 == .qwen2_moe }
     var rule = settings.rule ?? (settings.router == .random ? .renormalizedSoftmax : .gained)
-    if settings.rule == nil, rule == .gained, sumsToOne, geometry.topK > 1 {
-      rule = .renormalizedSoftmax
-      notes.append(
-        "\(settings.format.rawValue) cannot give each of \(geometry.topK) experts weight one; "
-          + "their softmax weights are scaled to average one")
+    if settings.rule == nil, rule == .gained {
+      if let sumsToOne, geometry.topK > 1 {
+        rule = .renormalizedSoftmax
+        notes.append(
+          "\(sumsToOne.rawValue) cannot give each of \(geometry.topK) experts weight one; "
+            + "their softmax weights are scaled to average one")
+      } else if settings.trainsBeforeExport,
+        let export = settings.exports.first(where: { $0 != .herd })
+      {
+        rule = .renormalizedSoftmax
+        notes.append(
+          "\(export.rawValue) has no weights 1 + p·u, which training would change; the weights are "
+            + "a softmax over the chosen experts")
+      }
     }
     if rule == .gained { return (rule, 1) }
     // A split without meaning wants the dense MLP's expected size; one with meaning wants each
@@ -97,6 +108,19 @@ public struct ConversionPlan: Sendable {
       settings.router == .random
       ? Double(geometry.experts) / Double(geometry.topK) : Double(geometry.topK)
     return (rule, settings.scale ?? (rule == .softmax ? Double(geometry.experts) : standard))
+  }
+
+  /// Refuses what could not be exported in the end, before any work is done.
+  private static func checkExports(
+    _ settings: ConversionSettings, _ model: MixtureModel
+  ) throws(ConstructionError) {
+    var exported = model
+    exported.gainsAreZero = !settings.trainsBeforeExport
+    for export in settings.exports {
+      guard let refusal = export.make().refusal(of: exported) else { continue }
+      throw ConstructionError(
+        .refused, "the model could not be exported to \(export.rawValue): \(refusal)")
+    }
   }
 
   private static func fate(of name: String) -> Fate {

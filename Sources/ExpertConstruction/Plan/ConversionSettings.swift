@@ -16,6 +16,10 @@ public struct ConversionSettings: Equatable, Sendable {
   public var scale: Double?
   /// The format to write.
   public var format: OutputFormat
+  /// Formats the model must still fit when it is exported later.
+  public var exports: [OutputFormat]
+  /// Whether it is trained before it is exported, so that gains will not stay zero.
+  public var trainsBeforeExport: Bool
   /// Seed of everything random.
   public var seed: UInt64
   /// Calibration tokens, where calibration is needed.
@@ -29,7 +33,8 @@ public struct ConversionSettings: Equatable, Sendable {
   public init(
     experts: Int = 7, topK: Int = 1, shared: Int = 1, strategy: StrategyName = .activation,
     router: RouterName = .regressed, rule: CombinationRule? = nil, scale: Double? = nil,
-    format: OutputFormat = .herd, seed: UInt64 = 0, calibrationTokens: Int = 8192,
+    format: OutputFormat = .herd, exports: [OutputFormat] = [], trainsBeforeExport: Bool = true,
+    seed: UInt64 = 0, calibrationTokens: Int = 8192,
     shardLimit: Int = 5_000_000_000, hasCalibrationData: Bool = false
   ) {
     self.experts = experts
@@ -40,11 +45,16 @@ public struct ConversionSettings: Equatable, Sendable {
     self.rule = rule
     self.scale = scale
     self.format = format
+    self.exports = exports
+    self.trainsBeforeExport = trainsBeforeExport
     self.seed = seed
     self.calibrationTokens = calibrationTokens
     self.shardLimit = shardLimit
     self.hasCalibrationData = hasCalibrationData
   }
+
+  /// The format to write and those to be exported to.
+  var formats: [OutputFormat] { [format] + exports }
 
   /// Whether the layers' inputs on calibration text are needed: given data or text sampled from the
   /// dense model.

@@ -107,6 +107,9 @@ public struct ModelConversion {
 }
 
 extension ConvertSettings {
+  /// Refuses names of strategies, routers, rules and formats that do not exist.
+  public func checkNames() throws { _ = try resolved(seed: 0) }
+
   /// The settings in the construction room's terms.
   func resolved(seed: UInt64) throws -> ConversionSettings {
     ConversionSettings(
@@ -114,7 +117,9 @@ extension ConvertSettings {
       strategy: try Self.choice(StrategyName.self, strategy, "strategy"),
       router: try Self.choice(RouterName.self, router, "router"),
       rule: try combination.map { try Self.choice(CombinationRule.self, $0, "combination") },
-      format: try Self.choice(OutputFormat.self, format, "format"), seed: seed,
+      format: try Self.choice(OutputFormat.self, format, "format"),
+      exports: try exports.map { try Self.choice(OutputFormat.self, $0, "export") },
+      trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
   }
 

@@ -21,6 +21,10 @@ public struct ConvertSettings: Sendable, Equatable {
   public var data: [String] = []
   /// Calibration tokens.
   public var calibrationTokens = 8192
+  /// Formats the model will be exported to; it is made so that they can hold it.
+  public var exports: [String] = []
+  /// Whether it will be trained before it is exported.
+  public var trainsBeforeExport = true
 
   /// The names of all strategies.
   public static let strategies = StrategyName.allCases.map(\.rawValue).joined(separator: ", ")

@@ -1,3 +1,4 @@
+import ExpertConstruction
 import Formats
 import Glibc
 import Training
@@ -45,15 +46,23 @@ public struct Pipeline: Sendable {
     let file = ConfigurationFile(path: path, object: object)
     try file.refuseUnknownKeys(known: Self.keys)
     name = try file.string("name", default: Self.folderName(of: path))
-    seed = UInt64(clamping: try file.integer("seed", default: 1))
+    let seed = try file.integer("seed", default: 1)
+    guard let seed = UInt64(exactly: seed) else {
+      throw ConfigurationError(
+        path: path, key: "seed", expected: "an integer of at least 0", found: "\(seed)")
+    }
+    self.seed = seed
     model = try file.optionalString("model")
     synthesize = try file.optionalSection("synthesize").map(SynthesizeSettings.init)
     initialize = try file.optionalSection("initialize").map(InitializeSettings.init)
-    convert = try file.optionalSection("convert").map(ConvertSettings.init)
     stages =
       file.contains("stages") ? try file.sections("stages").map { try StageSettings($0) } : []
     evaluate = try file.optionalSection("evaluate").map(EvaluateSettings.init)
     export = try file.strings("export", default: [])
+    var convert = try file.optionalSection("convert").map(ConvertSettings.init)
+    convert?.exports = export
+    convert?.trainsBeforeExport = !stages.isEmpty
+    self.convert = convert
     try check()
   }
 
@@ -74,6 +83,18 @@ public struct Pipeline: Sendable {
         throw WorkflowError(
           "\(path): stage name \"\(name)\" is taken or not a folder name; use letters, digits, - and _"
         )
+      }
+    }
+    // Misspelt names are better found now than after the training.
+    if let convert {
+      do {
+        try convert.checkNames()
+      } catch {
+        throw WorkflowError("\(path): \(error)")
+      }
+      guard export.isEmpty || convert.format == OutputFormat.herd.rawValue else {
+        throw WorkflowError(
+          "\(path): \"export\" starts from herd's own format; leave \"format\" out of \"convert\"")
       }
     }
     guard export.isEmpty || convert != nil else {

@@ -12,7 +12,7 @@ public struct SynthesizeSettings: Sendable, Equatable {
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: ["records", "held_out", "vocabulary"])
     records = try section.positive("records")
-    heldOut = try section.integer("held_out", default: 200)
+    heldOut = section.contains("held_out") ? try section.positive("held_out") : 200
     vocabulary = try section.integer("vocabulary", default: 1024)
     guard (300...65_536).contains(vocabulary) else {
       throw ConfigurationError(
@@ -48,8 +48,13 @@ public struct InitializeSettings: Sendable, Equatable {
     heads = try section.positive("heads")
     keyHeads = try section.integer("key_heads", default: heads)
     width = try section.positive("width")
-    maximumPositions = try section.integer("max_positions", default: 1024)
+    maximumPositions =
+      section.contains("max_positions") ? try section.positive("max_positions") : 1024
     ropeTheta = try section.double("rope_theta", default: 10_000)
+    guard ropeTheta > 0 else {
+      throw ConfigurationError(
+        path: section.path, key: "rope_theta", expected: "a number above 0", found: "\(ropeTheta)")
+    }
     guard hiddenSize % heads == 0, (hiddenSize / heads) % 2 == 0, keyHeads > 0,
       heads % keyHeads == 0
     else {
@@ -75,13 +80,16 @@ public struct EvaluateSettings: Sendable, Equatable {
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: ["data", "window", "windows", "exact_match"])
     data = try section.strings("data", default: [])
-    window = try section.integer("window", default: 1024)
-    windows = try section.integer("windows", default: 48)
+    window = section.contains("window") ? try section.positive("window") : 1024
+    windows = section.contains("windows") ? try section.positive("windows") : 48
     exactMatch = try section.integer("exact_match", default: 0)
-    guard !data.isEmpty, window > 0, windows > 0, exactMatch >= 0 else {
+    guard !data.isEmpty else {
       throw ConfigurationError(
-        path: section.path, key: "data",
-        expected: "at least one file, with positive window and windows", found: "\(data.count)")
+        path: section.path, key: "data", expected: "at least one file", found: "none")
+    }
+    guard exactMatch >= 0 else {
+      throw ConfigurationError(
+        path: section.path, key: "exact_match", expected: "at least 0", found: "\(exactMatch)")
     }
   }
 }

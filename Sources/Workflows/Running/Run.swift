@@ -65,8 +65,9 @@ public struct Run {
   /// - Parameter stage: Stop after this training stage and its evaluation.
   public func execute(through stage: String? = nil) throws -> Result {
     var state = try RunState(folder: output, pipeline: pipeline.json)
-    try state.begin()
     let steps = try plan(through: stage)
+    if state.result(of: "convert") == nil { try checkConversion() }
+    try state.begin()
     let wasFinished = steps.allSatisfy { state.result(of: $0.name) != nil }
     for step in steps where state.result(of: step.name) == nil {
       events.note(step.announcement)
@@ -139,6 +140,17 @@ public struct Run {
         .write(to: "\(output)/initial", in: context)
       return ["vocabulary": JSON(tokenizer.vocabularySize)]
     }
+  }
+
+  /// Refuses what cannot be converted or exported before anything is written. A dense model that
+  /// this run makes itself is checked when it is there.
+  private func checkConversion() throws {
+    guard let settings = pipeline.convert, Files.exists(dense) || pipeline.model != nil else {
+      return
+    }
+    _ = try ModelConversion(
+      source: dense, output: "\(output)/converted", settings: settings, seed: pipeline.seed
+    ).plan()
   }
 
   private func conversion(_ settings: ConvertSettings) -> Step {

@@ -77,8 +77,14 @@ struct StageRun {
   private var identity: JSONObject {
     [
       "stage": .object(settings.json), "seed": JSON(Int(clamping: pipeline.seed)),
-      "source": JSON(source),
+      "source": JSON(sourceName),
     ]
+  }
+
+  /// The source as the pipeline calls it: the same when the run folder is moved, or named from
+  /// another working folder.
+  private var sourceName: String {
+    source.hasPrefix("\(run)/") ? "{run}" + source.dropFirst(run.count) : pipeline.model ?? source
   }
 
   private func sampler(_ start: ModelFolder, _ tokenizer: Tokenizer) throws -> TrainingSampler {
@@ -104,9 +110,7 @@ struct StageRun {
     let elementType: ElementType = settings.saveType == .bf16 ? .bf16 : .f32
     try ModelWriter(layout: start.layout).write(
       model, to: folder, elementType: elementType, in: context)
-    for name in try Files.names(inFolder: start.path) where CompanionFiles.isCompanion(name) {
-      try Files.copy("\(start.path)/\(name)", to: "\(folder)/\(name)")
-    }
+    try CompanionFiles.copy(from: start.path, to: folder)
     let card = ModelCard(
       title: "\(pipeline.name), \(settings.name)",
       facts: [

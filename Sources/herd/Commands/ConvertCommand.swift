@@ -55,7 +55,15 @@ struct ConvertCommand: HerdCommand {
 
   @OptionGroup var common: CommonOptions
 
-  func run(_ console: Console) throws {
+  func validate() throws {
+    do {
+      try settings.checkNames()
+    } catch {
+      throw ValidationError("\(error)")
+    }
+  }
+
+  private var settings: ConvertSettings {
     var settings = ConvertSettings()
     settings.experts = experts
     settings.topK = topK
@@ -66,6 +74,10 @@ struct ConvertCommand: HerdCommand {
     settings.format = format
     settings.data = data
     settings.calibrationTokens = calibrationTokens
+    return settings
+  }
+
+  func run(_ console: Console) throws {
     let conversion = ModelConversion(
       source: dense, output: out, settings: settings, seed: common.seed, force: force,
       events: console.events)

@@ -22,6 +22,16 @@ struct ExportCommand: HerdCommand {
 
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    var settings = ConvertSettings()
+    settings.format = format
+    do {
+      try settings.checkNames()
+    } catch {
+      throw ValidationError("\(error)")
+    }
+  }
+
   func run(_ console: Console) throws {
     let result = try ModelExport(
       source: source, output: out, format: format, force: force, events: console.events

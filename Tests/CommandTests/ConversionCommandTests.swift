@@ -1,0 +1,139 @@
+import Formats
+import TestSupport
+import Testing
+
+/// `convert`, `verify` and `export`, on a checkpoint written here.
+@Suite struct ConversionCommandTests {
+  private let checkpoint: ChatCheckpoint
+  private let folder = TemporaryFolder()
+
+  init() throws { checkpoint = try ChatCheckpoint() }
+
+  private func path(_ name: String) -> String { "\(folder.path)/\(name)" }
+
+  private func convert(_ out: String, _ options: String...) throws -> HerdRun {
+    try HerdRun(list: ["convert", checkpoint.path, path(out), "--threads", "1"] + options)
+  }
+
+  private func json(_ run: HerdRun) throws -> JSON {
+    #expect(run.status == 0, "\(run.error)")
+    return try JSON.parse(Array(run.output.utf8))
+  }
+
+  private func expectError(
+    _ words: String, _ run: HerdRun, status: Int32 = 1,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    #expect(run.status == status, sourceLocation: sourceLocation)
+    #expect(run.output.isEmpty, sourceLocation: sourceLocation)
+    #expect(run.error.contains(words), "\(run.error)", sourceLocation: sourceLocation)
+    if status == 1 {
+      #expect(run.errorLines.count == 1, "\(run.error)", sourceLocation: sourceLocation)
+    }
+  }
+
+  @Test func convertVerifyExport() throws {
+    let data = checkpoint.data("toy.jsonl")
+    let converted = try json(
+      convert(
+        "moe", "--experts", "4", "--top-k", "2", "--shared", "0", "--combination",
+        "renormalized_softmax", "--strategy", "cluster-weights", "--router", "centroid", "--format",
+        "herd", "--data", data, "--calibration-tokens", "64", "--json"))
+    #expect(converted["verification"]?["passed"] == true)
+    let verified = try json(
+      HerdRun("verify", path("moe"), "--against", checkpoint.path, "--json", "--quiet"))
+    #expect(verified["passed"] == true)
+    #expect(verified["ledger"]?["restored_tensors"]?.int == ChatCheckpoint.tensors.count)
+    let difference = try #require(verified["max_logit_difference"]?.double)
+    #expect(difference <= (verified["tolerance"]?.double ?? 0))
+    let text = try HerdRun("verify", path("moe"), "--against", checkpoint.path)
+    #expect(text.output.contains("restored byte for byte: \(ChatCheckpoint.tensors.count)"))
+
+    expectError(
+      "no router bias", try HerdRun("export", path("moe"), path("out"), "--format", "mixtral"))
+    #expect(!Files.exists(path("out")))
+    let fits = try convert(
+      "plain", "--experts", "4", "--top-k", "2", "--shared", "0", "--strategy", "random",
+      "--router", "random", "--quiet")
+    #expect(fits.status == 0 && fits.error.isEmpty)
+    let exported = try json(
+      HerdRun("export", path("plain"), path("out"), "--format", "mixtral", "--json"))
+    #expect(exported["format"] == "mixtral")
+    let found = try json(HerdRun("inspect", path("out"), "--json"))
+    #expect(found["tokenizer"]?["chat_format"] == "llama3")
+    expectError(
+      "--force", try HerdRun("export", path("plain"), path("out"), "--format", "mixtral"))
+    #expect(
+      try HerdRun("export", path("plain"), path("out"), "--format", "mixtral", "--force").status
+        == 0)
+  }
+
+  @Test func aPlanTouchesNothing() throws {
+    let before = checkpoint.folder.names
+    let plan = try json(
+      convert("moe", "--experts", "3", "--top-k", "1", "--shared", "1", "--plan", "--json"))
+    #expect(plan["expert_width"]?.int == 6)
+    #expect(plan["active_share"]?.double == 0.5)
+    let text = try convert("moe", "--experts", "3", "--top-k", "1", "--shared", "1", "--plan")
+    #expect(text.output.contains("3 routed experts of 6"))
+    #expect(folder.names.isEmpty)
+    #expect(checkpoint.folder.names == before)
+  }
+
+  @Test func anOutputFolderIsReplacedOnlyByForce() throws {
+    folder.write("moe/precious.txt", "mine")
+    let options = ["--experts", "3", "--shared", "1", "--top-k", "1", "--strategy", "random"]
+    let arguments = ["convert", checkpoint.path, path("moe"), "--router", "random"] + options
+    expectError("--force", try HerdRun(list: arguments + ["--quiet"]))
+    #expect(try Files.names(inFolder: path("moe")) == ["precious.txt"])
+    #expect(try HerdRun(list: arguments + ["--quiet", "--force"]).status == 0)
+    #expect(!Files.exists(path("moe/precious.txt")))
+    #expect(folder.names == ["moe"])
+  }
+
+  @Test func sizesThatDoNotFit() throws {
+    expectError(
+      "--experts 4 or --experts 6", try convert("moe", "--experts", "5", "--shared", "0"))
+    expectError(
+      "between 1 and 4", try convert("moe", "--experts", "4", "--top-k", "5", "--shared", "0"))
+    expectError(
+      "granitemoeshared",
+      try convert("moe", "--experts", "3", "--shared", "1", "--top-k", "1", "--format", "mixtral"))
+    #expect(folder.names.isEmpty)
+  }
+
+  @Test func aDamagedMixtureIsFound() throws {
+    #expect(
+      try convert(
+        "moe", "--experts", "3", "--top-k", "1", "--shared", "1", "--strategy", "random",
+        "--router", "random"
+      ).status == 0)
+    let weights = path("moe/model.safetensors")
+    let whole = try Files.read(weights)
+    var bytes = whole
+    bytes[bytes.count - 40] ^= 1
+    try Files.write(bytes, to: weights)
+    let arguments = ["verify", path("moe"), "--against", checkpoint.path, "--quiet"]
+    expectError("do not come back", try HerdRun(list: arguments))
+    try Files.write(whole, to: weights)
+    #expect(try HerdRun(list: arguments).status == 0)
+    let other = try ChatCheckpoint(seed: 2)
+    expectError(
+      "do not come back",
+      try HerdRun("verify", path("moe"), "--against", other.path, "--quiet"))
+  }
+
+  @Test(arguments: [
+    (["convert", "a"], "out"),
+    (["convert", "a", "b", "--strategy", "sequental"], "sequential"),
+    (["convert", "a", "b", "--router", "magic"], "centroid"),
+    (["convert", "a", "b", "--format", "gguf"], "granitemoeshared"),
+    (["convert", "a", "b", "--combination", "sum"], "renormalized_softmax"),
+    (["convert", "a", "b", "--experts", "x"], "experts"),
+    (["export", "a", "b"], "--format"), (["export", "a", "b", "--format", "mixtrl"], "mixtral"),
+    (["verify", "a"], "--against"), (["run"], "pipeline"), (["train"], "pipeline"),
+  ])
+  func wrongUsage(arguments: [String], words: String) throws {
+    expectError(words, try HerdRun(list: arguments), status: 64)
+  }
+}

@@ -1,0 +1,123 @@
+import ExpertConstruction
+import Formats
+import TestSupport
+import Testing
+import Workflows
+
+/// Every strategy in every format that can hold it, through the workflows the commands call.
+@Suite struct ConversionMatrixTests {
+  private let small: SmallRun
+
+  init() throws { small = try SmallRun() }
+
+  private func settings(
+    _ strategy: StrategyName, _ format: OutputFormat, for export: OutputFormat? = nil
+  ) -> ConvertSettings {
+    var settings = ConvertSettings()
+    let target = export ?? format
+    settings.experts = target == .mixtral ? 4 : 3
+    settings.topK = target == .granitemoeshared ? 2 : 1
+    settings.shared = target == .mixtral ? 0 : 1
+    settings.strategy = strategy.rawValue
+    settings.router = strategy == .random ? "random" : "regressed"
+    settings.format = format.rawValue
+    settings.exports = export.map { [$0.rawValue] } ?? []
+    settings.data = [small.path("dense/data/math.train.jsonl")]
+    settings.calibrationTokens = 200
+    return settings
+  }
+
+  private func loss(_ name: String) throws -> Double {
+    var evaluation = CheckpointEvaluation(
+      checkpoint: small.path(name), data: [small.path("dense/data/math.val.jsonl")],
+      settings: .init(window: 48, windows: 4))
+    evaluation.threads = 1
+    return try evaluation.run().scores.mean
+  }
+
+  @Test(arguments: StrategyName.allCases)
+  func everyFormatHoldsTheDenseModel(strategy: StrategyName) throws {
+    for format in OutputFormat.allCases {
+      let name = format.rawValue
+      let result = try ModelConversion(
+        source: small.path("dense/initial"), output: small.path(name),
+        settings: settings(strategy, format), seed: 2
+      ).execute(threads: 1)
+      let proof = try #require(result.verification)
+      #expect(proof.largestDifference <= proof.tolerance)
+      #expect(proof.ledger?.isExact == true)
+      #expect(result.json["verification"]?["passed"] == true)
+      #expect(try loss(name).isFinite)
+    }
+  }
+
+  @Test(arguments: StrategyName.allCases)
+  func exportsPredictWhatTheHerdFormDoes(strategy: StrategyName) throws {
+    for format in OutputFormat.allCases where format != .herd {
+      let (herd, stock) = ("herd-\(format.rawValue)", "stock-\(format.rawValue)")
+      _ = try ModelConversion(
+        source: small.path("dense/initial"), output: small.path(herd),
+        settings: settings(strategy, .herd, for: format), seed: 2
+      ).execute(threads: 1)
+      _ = try ModelExport(
+        source: small.path(herd), output: small.path(stock), format: format.rawValue
+      ).execute()
+      #expect(try abs(loss(herd) - loss(stock)) < 1e-5, "\(format)")
+      let proof = try ModelVerification(
+        mixture: small.path(stock), dense: small.path("dense/initial")
+      ).run(threads: 1)
+      #expect(proof.ledger?.isExact == true)
+    }
+  }
+
+  @Test func exportsThatCannotHoldTheModelAreRefused() throws {
+    _ = try ModelConversion(
+      source: small.path("dense/initial"), output: small.path("herd"),
+      settings: settings(.sequential, .herd)
+    ).execute(threads: 1)
+    for format in OutputFormat.allCases where format != .herd {
+      #expect(throws: ConstructionError.self) {
+        try ModelExport(
+          source: small.path("herd"), output: small.path("out"), format: format.rawValue
+        ).execute()
+      }
+      #expect(!Files.exists(small.path("out")))
+    }
+  }
+
+  /// Without data the dense model writes its own calibration text, the same for the same seed.
+  @Test func sampledCalibrationIsSeeded() throws {
+    var settings = settings(.activation, .herd)
+    settings.data = []
+    settings.calibrationTokens = 64
+    var notes: [String] = []
+    for name in ["a", "b"] {
+      _ = try ModelConversion(
+        source: small.path("dense/initial"), output: small.path(name), settings: settings,
+        seed: 9, events: WorkflowEvents(note: { notes.append($0) })
+      ).execute(threads: 1)
+    }
+    #expect(notes.contains { $0.contains("sampled from the dense model, seed 9") })
+    #expect(
+      try Files.read(small.path("a/model.safetensors"))
+        == Files.read(small.path("b/model.safetensors")))
+  }
+
+  /// Another model of the same shape is no source, and a failed proof is an error.
+  @Test func anotherSourceIsFound() throws {
+    let other = try SmallRun()
+    let weights = other.path("dense/initial/model.safetensors")
+    var bytes = try Files.read(weights)
+    bytes[bytes.count - 2] ^= 0x40
+    try Files.write(bytes, to: weights)
+    _ = try ModelConversion(
+      source: small.path("dense/initial"), output: small.path("moe"),
+      settings: settings(.sequential, .herd)
+    ).execute(threads: 1)
+    let error = #expect(throws: WorkflowError.self) {
+      try ModelVerification(mixture: small.path("moe"), dense: other.path("dense/initial"))
+        .run(threads: 1)
+    }
+    #expect(error?.description.contains("do not come back") == true)
+  }
+}

@@ -1,0 +1,150 @@
+import Formats
+import Glibc
+import TestSupport
+import Testing
+import Workflows
+
+/// Whole pipelines on a model of a few thousand weights.
+@Suite struct RunTests {
+  private let small: SmallRun
+
+  init() throws { small = try SmallRun() }
+
+  private func weights(_ name: String) throws -> [UInt8] {
+    try Files.read(small.path("moe/\(name)/model.safetensors"))
+  }
+
+  @Test func everyStepLeavesItsFiles() throws {
+    let result = try small.run(small.pipeline())
+    #expect(!result.wasFinished)
+    for file in [
+      "run.json", "run.jsonl", "report.html", "report.md", "converted/config.json",
+      "converted/model.safetensors", "one/model.safetensors", "one/tokenizer.json",
+      "one/checkpoint/step-6/state.json", "two/config.json", "export/mixtral/model.safetensors",
+    ] {
+      #expect(Files.exists(small.path("moe/\(file)")), "\(file)")
+    }
+    #expect(
+      result.steps.object?.keys == [
+        "evaluate:dense", "convert", "evaluate:converted", "stage:one", "evaluate:one",
+        "stage:two", "evaluate:two", "export:mixtral", "report",
+      ])
+    #expect(result.steps["convert"]?["verification"]?["passed"] == true)
+    for name in ["dense", "converted", "one", "two"] {
+      let scores = result.steps["evaluate:\(name)"]
+      #expect(scores?["domains"]?.object?.keys == ["math", "code"])
+      #expect((scores?["mean_kl"] == nil) == (name == "dense"))
+      #expect(scores?["exact_match"]?["math"] != nil)
+    }
+    let log = try small.log()
+    for stage in ["one", "two"] {
+      let lines = log.filter { $0["stage"]?.string == stage }
+      #expect(
+        lines.filter { $0["event"] == "step" }.map { $0["step"]?.int } == [1, 2, 3, 4, 5, 6])
+      #expect(lines.filter { $0["event"] == "evaluation" }.map { $0["step"]?.int } == [3, 6])
+    }
+    let report = String(decoding: try Files.read(small.path("moe/report.html")), as: UTF8.self)
+    #expect(report.contains("<svg") && report.contains("two"))
+
+    // The stock format holds what the last stage wrote, bit for bit up to the folded scale.
+    var evaluation = CheckpointEvaluation(
+      checkpoint: small.path("moe/export/mixtral"),
+      data: ["math", "code"].map { small.path("dense/data/\($0).val.jsonl") },
+      settings: .init(window: 48, windows: 3))
+    evaluation.threads = 2
+    let exported = try evaluation.run().scores.mean
+    let trained = try #require(result.steps["evaluate:two"]?["mean"]?.double)
+    #expect(abs(exported - trained) < 1e-4)
+  }
+
+  @Test func aFinishedRunIsLeftAloneAndChangedSettingsAreNamed() throws {
+    let stages = [SmallRun.stage("one")]
+    _ = try small.run(small.pipeline(stages))
+    let (model, log) = (try weights("one"), try Files.read(small.path("moe/run.jsonl")))
+    let again = try small.run(small.pipeline(stages))
+    #expect(again.wasFinished)
+    #expect(again.text.contains("already finished"))
+    #expect(try weights("one") == model)
+    #expect(try Files.read(small.path("moe/run.jsonl")) == log)
+
+    let error = #expect(throws: WorkflowError.self) {
+      try small.run(small.pipeline([SmallRun.stage("one", learningRate: "1e-3")]))
+    }
+    #expect(error?.description.contains("(stages[0].learning_rate)") == true)
+    #expect(throws: WorkflowError.self) {
+      try Run(small.pipeline(stages), output: small.path("dense/data"), threads: 1).execute()
+    }
+  }
+
+  /// The folder as a kill in the middle of the second stage leaves it, then moved elsewhere.
+  @Test func anInterruptedStageEndsWithTheSameBits() throws {
+    let pipeline = try small.pipeline()
+    _ = try small.run(pipeline)
+    let (expected, lines) = (try weights("two"), try small.log())
+    for name in try Files.names(inFolder: small.path("moe/two")) where name != "checkpoint" {
+      try Files.remove(small.path("moe/two/\(name)"))
+    }
+    try Files.remove(small.path("moe/two/checkpoint/step-6"))
+    let record = small.path("moe/run.json")
+    var state = try ConfigurationFile(contentsOf: record)
+    var steps = try state.section("steps").object
+    for step in ["stage:two", "evaluate:two", "export:mixtral", "report"] { steps[step] = nil }
+    state["steps"] = .object(steps)
+    try state.write(to: record)
+    rename(small.path("moe"), small.path("moved"))
+
+    var notes: [String] = []
+    let result = try Run(
+      pipeline, output: small.path("moved"), threads: 2,
+      events: WorkflowEvents(note: { notes.append($0) })
+    ).execute()
+    rename(small.path("moved"), small.path("moe"))
+    #expect(!result.wasFinished)
+    #expect(notes.contains("two: going on at step 5 of 6"))
+    #expect(!notes.contains { $0.hasPrefix("training one") })
+    #expect(try weights("two") == expected)
+    func losses(_ lines: [JSON]) -> [Double?] { lines.map { $0["loss"]?.double } }
+    #expect(try losses(small.log()) == losses(lines))
+  }
+
+  @Test func trainStopsAfterAStageAndGoesOn() throws {
+    let pipeline = try small.pipeline()
+    func train(_ stage: String?, resume: Bool) throws -> Run.Result {
+      try Run(pipeline, output: small.path("moe"), threads: 2)
+        .train(through: stage, resume: resume)
+    }
+    let unknown = #expect(throws: WorkflowError.self) { try train("three", resume: false) }
+    #expect(unknown?.description.contains("no stage \"three\"") == true)
+    #expect(!Files.exists(small.path("moe")))
+    #expect(try train("one", resume: false).steps["stage:one"] != nil)
+    #expect(!Files.exists(small.path("moe/two")))
+    let error = #expect(throws: WorkflowError.self) { try train(nil, resume: false) }
+    #expect(error?.description.contains("--resume") == true)
+    #expect(try train(nil, resume: true).steps["stage:two"] != nil)
+    #expect(!Files.exists(small.path("moe/export")))
+  }
+
+  /// What cannot be exported in the end is refused at the start.
+  @Test func impossibleExportsAreRefusedBeforeAnythingIsWritten() throws {
+    for (change, words) in [
+      ("shared: 4", "--shared 0"), ("shared: 0, combination: gained", "trained u"),
+      ("shared: 1", "do not divide"),
+    ] {
+      var sections = SmallRun.sections
+      sections["convert"] = sections["convert"]?.replacing("shared: 0", with: change)
+      let pipeline = try small.pipeline([SmallRun.stage("one")], sections: sections)
+      let error = #expect(throws: (any Error).self) { try small.run(pipeline) }
+      #expect(error.map { "\($0)" }?.contains(words) == true, "\(String(describing: error))")
+      #expect(!Files.exists(small.path("moe")))
+    }
+  }
+
+  @Test func anEstimateWritesNothing() throws {
+    let estimate = try RunEstimate(small.pipeline(), output: small.path("moe"), threads: 1)
+    #expect(estimate.tokens == 2 * 6 * 4 * 48)
+    #expect(estimate.memory > 0 && estimate.seconds > 0)
+    #expect(estimate.text.contains("two: 6 steps"))
+    #expect(estimate.json["tokens"]?.int == estimate.tokens)
+    #expect(!Files.exists(small.path("moe")))
+  }
+}
