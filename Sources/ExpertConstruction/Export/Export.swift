@@ -83,7 +83,14 @@ public struct Export {
     try layout.configuration(of: model).write(to: folder.path(of: "config.json"))
     try carryLedger(to: folder)
     let card = "\(checkpoint.folder)/README.md"
-    if Files.exists(card) { try Files.copy(card, to: folder.path(of: "README.md")) }
+    if Files.exists(card) {
+      // Stock formats are loaded by transformers, whatever library made the source.
+      let text = String(decoding: try Files.read(card), as: UTF8.self)
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map {
+        $0 == "library_name: herd" ? "library_name: transformers" : $0
+      }
+      try Files.write(lines.joined(separator: "\n"), to: folder.path(of: "README.md"))
+    }
     try folder.commit()
   }
 

@@ -42,6 +42,29 @@ public struct HerdLayout: CheckpointLayout {
   }
 }
 
+extension HerdLayout {
+  /// Lets every mixture of a herd `config.json` have a selection bias; it starts at zero where the
+  /// weights have none.
+  /// - Throws: ``ModelError`` for another format, which has no place for it.
+  public static func addSelectionBias(to config: inout ConfigurationFile) throws {
+    guard modelTypes.contains(try config.string("model_type")) else {
+      throw ModelError(
+        "\(config.path): selection biases need herd's own format; convert with --format herd")
+    }
+    var herd = try config.section("herd").object
+    let blocks = (herd["blocks"]?.array ?? []).map { block -> JSON in
+      guard var object = block.object, var mlp = object["mlp"]?.object,
+        mlp["type"]?.string == "mixture"
+      else { return block }
+      mlp["selection_bias"] = true
+      object["mlp"] = .object(mlp)
+      return .object(object)
+    }
+    herd["blocks"] = .array(blocks)
+    config["herd"] = .object(herd)
+  }
+}
+
 extension ModelConfiguration {
   fileprivate func mixtureBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
     let prefix = ParameterName.mlp(layer)

@@ -26,6 +26,7 @@ public struct ModelLoader {
     var named: Set<String> = []
     for binding in layout.bindings {
       named.insert(binding.tensor)
+      if checkpoint[binding.tensor] == nil, Self.startsAtZero(binding.tensor) { continue }
       guard let tensor = checkpoint[binding.tensor] else {
         throw ModelError(
           "\(checkpoint.folder): tensor \(binding.tensor) \(binding.shape) is missing; config.json asks for it"
@@ -98,9 +99,17 @@ public struct ModelLoader {
     return try parameter(shape, dtype: dtype, in: context)
   }
 
+  /// Balancing by selection bias may begin on a model that never had one.
+  private static func startsAtZero(_ name: String) -> Bool {
+    name.hasSuffix(".router.selection_bias")
+  }
+
   private func parameter(_ shape: ParameterShape, dtype: DType?, in context: Context) throws
     -> Parameter
   {
+    if parts[shape.name] == nil, Self.startsAtZero(shape.name) {
+      return Parameter(shape.name, context.zeros(shape.shape, dtype ?? .f32))
+    }
     let pieces = parts[shape.name] ?? []
     let total = shape.shape.reduce(1, *)
     guard pieces.reduce(0, { $0 + $1.count }) == total, let first = pieces.first,

@@ -30,8 +30,13 @@ public struct ModelVerification {
     /// The byte ledger's account; `nil` for a folder without one, such as a trained one.
     public let ledger: LedgerVerification?
 
-    /// The difference that is still accepted: 1e-4 · max(1, max |logit|).
-    public var tolerance: Double { 1e-4 * max(1, largestLogit) }
+    /// The relative rounding step of weights that a scale other than a power of two was folded into;
+    /// 0 where every weight kept its bytes.
+    public let rounding: Double
+
+    /// The difference that is still accepted: 1e-4 · max(1, max |logit|), or the rounding of folded
+    /// weights where that is coarser.
+    public var tolerance: Double { max(1e-4, rounding) * max(1, largestLogit) }
 
     /// The result for people.
     public var text: String {
@@ -92,13 +97,26 @@ public struct ModelVerification {
       largest = max(largest, abs(Double(b)))
       if !a.isFinite { difference = .infinity }
     }
-    let result = Result(largestDifference: difference, largestLogit: largest, ledger: ledger)
+    let isRounded = ledger.map { !$0.rounded.isEmpty } ?? false
+    let result = Result(
+      largestDifference: difference, largestLogit: largest, ledger: ledger,
+      rounding: isRounded ? Self.roundingStep(of: folder) : 0)
     guard difference <= result.tolerance else {
       throw WorkflowError(
         "\(mixture): with all experts chosen its logits differ from \(dense) by \(difference), more than \(result.tolerance); it is not a conversion of that model, or was trained since"
       )
     }
     return result
+  }
+
+  /// The spacing of 1.0 in the type of the MLP weights.
+  private static func roundingStep(of folder: ModelFolder) -> Double {
+    let type = folder.checkpoint.tensors.first { $0.shape.count > 1 }?.elementType
+    return switch type {
+    case .bf16: 0x1p-7
+    case .f16: 0x1p-10
+    default: 0x1p-22
+    }
   }
 
   private func logits(_ folder: ModelFolder, _ text: [Int32], in context: Context) throws -> [Float]

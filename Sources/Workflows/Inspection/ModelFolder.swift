@@ -14,9 +14,14 @@ public struct ModelFolder {
 
   /// Opens a folder: `config.json`, shards and index, and every tensor's shape against the config.
   ///
-  /// - Parameter access: How weights will be read.
+  /// - Parameters:
+  ///   - access: How weights will be read.
+  ///   - addingSelectionBias: Gives each mixture of a herd model that has none a selection bias of
+  ///     zero, for training that balances experts by it.
   /// - Throws: An error naming the file, tensor or field at fault.
-  public init(_ path: String, access: SafetensorsFile.Access = .mapped) throws {
+  public init(
+    _ path: String, access: SafetensorsFile.Access = .mapped, addingSelectionBias: Bool = false
+  ) throws {
     guard Files.isFolder(path) else {
       throw WorkflowError(
         Files.exists(path)
@@ -24,7 +29,9 @@ public struct ModelFolder {
           : "\(path): no such folder; check the path of the checkpoint")
     }
     self.path = path
-    config = try ConfigurationFile(contentsOf: "\(path)/config.json")
+    var config = try ConfigurationFile(contentsOf: "\(path)/config.json")
+    if addingSelectionBias { try HerdLayout.addSelectionBias(to: &config) }
+    self.config = config
     let layout = try CheckpointLayouts.layout(for: config)
     loader = try ModelLoader(
       layout: layout, checkpoint: Checkpoint(folder: path, access: access))

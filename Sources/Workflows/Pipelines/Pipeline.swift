@@ -34,15 +34,18 @@ public struct Pipeline: Sendable {
 
   /// Reads and checks a pipeline file, or `pipeline.yaml` of a folder. Data files are looked up when
   /// the run starts.
+  /// - Parameter override: A seed that takes the place of the file's own.
   /// - Throws: one-line errors naming file, key and what to write instead.
-  public init(contentsOf path: String) throws {
+  public init(contentsOf path: String, seed override: UInt64? = nil) throws {
     let path = Files.isFolder(path) ? "\(path)/pipeline.yaml" : path
     self.path = path
     let bytes = try Files.read(path, maximumBytes: 1 << 20)
-    json = try YAML.parse(String(decoding: bytes, as: UTF8.self), path: path)
-    guard let object = json.object else {
+    let document = try YAML.parse(String(decoding: bytes, as: UTF8.self), path: path)
+    guard var object = document.object else {
       throw WorkflowError("\(path): a pipeline is a mapping of keys; see Pipelines/quickstart")
     }
+    if let override { object["seed"] = JSON(Int(clamping: override)) }
+    json = .object(object)
     let file = ConfigurationFile(path: path, object: object)
     try file.refuseUnknownKeys(known: Self.keys)
     name = try file.string("name", default: Self.folderName(of: path))
@@ -76,7 +79,7 @@ public struct Pipeline: Sendable {
         "\(path): \"initialize\" needs \"synthesize\": the tokenizer is made from it")
     }
     let names = stages.map(\.name)
-    let reserved = ["data", "initial", "converted", "export"]
+    let reserved = ["data", "dense", "initial", "converted", "export"]
     for (index, name) in names.enumerated() {
       guard !names[..<index].contains(name), !reserved.contains(name), Self.isFolderName(name)
       else {

@@ -25,7 +25,8 @@ struct StageRun {
   /// Trains, going on from the newest resume state, and writes `<run>/<stage>`.
   /// - Returns: Steps, tokens and the last loss.
   func execute() throws -> JSON {
-    let start = try ModelFolder(source)
+    let start = try ModelFolder(
+      source, addingSelectionBias: settings.losses.selectionBiasRate > 0)
     let tokenizer = try start.tokenizer()
     let model = try start.loader.model(in: context)
     let teacher =

@@ -79,7 +79,7 @@ struct ConvertCommand: HerdCommand {
 
   func run(_ console: Console) throws {
     let conversion = ModelConversion(
-      source: dense, output: out, settings: settings, seed: common.seed, force: force,
+      source: dense, output: out, settings: settings, seed: common.seed ?? 0, force: force,
       events: console.events)
     if plan {
       let plan = try conversion.plan()

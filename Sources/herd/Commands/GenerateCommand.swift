@@ -43,7 +43,7 @@ struct GenerateCommand: HerdCommand {
       checkpoint: checkpoint, prompt: chat.map { .chat($0) } ?? .text(prompt ?? ""))
     generation.maximumTokens = maxTokens
     generation.temperature = temperature
-    generation.seed = common.seed
+    generation.seed = common.seed ?? 0
     generation.chatFormat = format.chatFormat
     generation.threads = common.threads
     if console.isJSON {

@@ -23,7 +23,7 @@ struct RunCommand: HerdCommand {
   @OptionGroup var common: CommonOptions
 
   func run(_ console: Console) throws {
-    let pipeline = try Pipeline(contentsOf: pipeline)
+    let pipeline = try Pipeline(contentsOf: pipeline, seed: common.seed)
     if dryRun {
       let estimate = try RunEstimate(
         pipeline, output: output ?? "runs/\(pipeline.name)", threads: common.threads)

@@ -25,7 +25,7 @@ struct TrainCommand: HerdCommand {
   @OptionGroup var common: CommonOptions
 
   func run(_ console: Console) throws {
-    let pipeline = try Pipeline(contentsOf: pipeline)
+    let pipeline = try Pipeline(contentsOf: pipeline, seed: common.seed)
     let result = try Run(
       pipeline, output: output, threads: common.threads, events: console.events
     ).train(through: stage, resume: resume)

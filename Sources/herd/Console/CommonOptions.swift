@@ -8,8 +8,8 @@ struct CommonOptions: ParsableArguments {
   @Option(help: "Threads that compute; 0 for one per core.")
   var threads = 0
 
-  @Option(help: "Seed of everything random.")
-  var seed: UInt64 = 0
+  @Option(help: "Seed of everything random; 0, or the pipeline's own, unless given.")
+  var seed: UInt64?
 
   @Flag(help: "No logs and no progress on standard error.")
   var quiet = false
