@@ -1,10 +1,11 @@
 import Data
 import Formats
-import Glibc
+import TestSupport
 import Testing
 
 /// Against the real checkpoint and corpora, where they are present.
-@Suite(.enabled(if: RealInput.folder != nil)) struct RealInputTests {
+@Suite(.enabled(if: RealInput.isPresent, "needs the real input (HERD_REAL_DIR)"))
+struct RealInputTests {
   /// A val file as Hugging Face `transformers` 5.17.0 and `tokenizers` 0.23.3 see it; the numbers
   /// come from Scripts/goldens/val_streams.py of 2026-11-23.
   struct Golden: Sendable {
@@ -30,7 +31,7 @@ import Testing
 
   @Test(arguments: goldens)
   func valStreams(golden: Golden) throws {
-    let folder = try #require(RealInput.folder)
+    let folder = RealInput.folder
     let model = "\(folder)/dense-32m"
     let tokenizer = try Tokenizer(folder: model)
     let format = try ChatFormat.detect(folder: model, tokenizer: tokenizer)
@@ -53,7 +54,7 @@ import Testing
 
   /// Another kind of text, without chat: what is decoded is what was read.
   @Test func wikiTextSurvives() throws {
-    let folder = try #require(RealInput.folder)
+    let folder = RealInput.folder
     let tokenizer = try Tokenizer(folder: "\(folder)/dense-32m")
     let reader = try RecordReader(path: "\(folder)/data/wikitext2.test.txt.zst")
     guard case .text(let text)? = try reader.next() else {
@@ -64,14 +65,4 @@ import Testing
     #expect(Array(tokenizer.decode(ids, skipSpecial: false).utf8) == Array(text.utf8))
     #expect(try reader.next() == nil)
   }
-}
-
-enum RealInput {
-  /// The folder in HERD_REAL_DIR, by default `shared/real` beside the package; `nil` if absent.
-  static let folder: String? = {
-    let package = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
-    let beside = (package.dropLast() + ["shared", "real"]).joined(separator: "/")
-    let path = getenv("HERD_REAL_DIR").map { String(cString: $0) } ?? beside
-    return Files.exists("\(path)/data") && Files.exists("\(path)/dense-32m") ? path : nil
-  }()
 }

@@ -1,8 +1,8 @@
 import Data
 import Formats
-import Glibc
 import Models
 import Numerics
+import TestSupport
 import Testing
 
 @testable import Evaluation
@@ -71,17 +71,6 @@ struct RealCheckpointTests {
     guard left.count == right.count else { return .infinity }
     return zip(left, right).reduce(0) { max($0, abs($1.0 - $1.1)) }
   }
-}
-
-/// Where the real input lies.
-enum RealInput {
-  static let folder: String = {
-    if let folder = getenv("HERD_REAL_DIR") { return String(cString: folder) }
-    let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
-    return root.joined(separator: "/") + "/../shared/real"
-  }()
-
-  static var isPresent: Bool { Files.isFolder("\(folder)/dense-32m") }
 }
 
 /// The recorded outputs of `transformers`.
