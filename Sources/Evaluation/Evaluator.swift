@@ -16,11 +16,18 @@ public struct Evaluator {
     /// The most tokens in one forward pass; one window always fits.
     public var tokensPerPass: Int
 
+    /// Whether each record attends to itself only, as a model trained on packed documents expects.
+    public var separatesDocuments: Bool
+
     /// The protocol `window` × `windows`.
-    public init(window: Int = 1024, windows: Int = 48, tokensPerPass: Int = 4096) {
+    public init(
+      window: Int = 1024, windows: Int = 48, tokensPerPass: Int = 4096,
+      separatesDocuments: Bool = false
+    ) {
       self.window = window
       self.windows = windows
       self.tokensPerPass = tokensPerPass
+      self.separatesDocuments = separatesDocuments
     }
   }
 
@@ -75,7 +82,9 @@ public struct Evaluator {
         "a window of \(settings.window) tokens exceeds the model's \(positions) positions; use a smaller --window"
       )
     }
-    let windows = EvaluationWindows(stream, length: settings.window, limit: settings.windows)
+    let windows = EvaluationWindows(
+      stream, length: settings.window, limit: settings.windows,
+      separatesDocuments: settings.separatesDocuments)
     guard windows.count > 0 else {
       throw EvaluationError(
         "\(stream.domain): \(stream.ids.count) tokens do not fill a window of \(settings.window) and its last target; use a smaller --window or more data"

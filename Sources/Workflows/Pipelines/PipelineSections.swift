@@ -1,3 +1,4 @@
+import Evaluation
 import Formats
 
 /// Chat text to generate, per domain, with answers that can be checked.
@@ -66,6 +67,13 @@ public struct InitializeSettings: Sendable, Equatable {
   }
 }
 
+extension EvaluateSettings {
+  /// The settings in the evaluation room's terms.
+  var `protocol`: Evaluator.Settings {
+    Evaluator.Settings(window: window, windows: windows, separatesDocuments: separatesDocuments)
+  }
+}
+
 /// What a run measures on its models.
 public struct EvaluateSettings: Sendable, Equatable {
   /// Held-out files; a domain is a file's name up to its first dot.
@@ -74,14 +82,23 @@ public struct EvaluateSettings: Sendable, Equatable {
   public var window: Int
   /// Windows per domain.
   public var windows: Int
+  /// Whether each record attends to itself only (`sampling: documents`), or windows ignore record
+  /// boundaries (`sampling: windows`).
+  public var separatesDocuments: Bool
   /// Chat prompts per domain whose greedy answer is compared with the record's; 0 for none.
   public var exactMatch: Int
 
   init(_ section: ConfigurationFile) throws {
-    try section.refuseUnknownKeys(known: ["data", "window", "windows", "exact_match"])
+    try section.refuseUnknownKeys(known: ["data", "window", "windows", "sampling", "exact_match"])
     data = try section.strings("data", default: [])
     window = section.contains("window") ? try section.positive("window") : 1024
     windows = section.contains("windows") ? try section.positive("windows") : 48
+    let sampling = try section.string("sampling", default: "windows")
+    guard ["windows", "documents"].contains(sampling) else {
+      throw ConfigurationError(
+        path: section.path, key: "sampling", expected: "windows or documents", found: sampling)
+    }
+    separatesDocuments = sampling == "documents"
     exactMatch = try section.integer("exact_match", default: 0)
     guard !data.isEmpty else {
       throw ConfigurationError(

@@ -21,7 +21,7 @@ struct RunEvaluation {
   func execute() throws -> JSON {
     var evaluation = CheckpointEvaluation(
       checkpoint: checkpoint, data: try settings.data.map { try pipeline.resolve($0, run: run) },
-      settings: Evaluator.Settings(window: settings.window, windows: settings.windows))
+      settings: settings.protocol)
     evaluation.reference = dense
     evaluation.exactMatchPrompts = settings.exactMatch
     evaluation.threads = context.deviceDescription.threads

@@ -21,7 +21,7 @@ final class StageEvaluator {
     streams = try builder.streams(
       files: evaluate.data.map { try pipeline.resolve($0, run: run) },
       tokenLimit: evaluate.window * evaluate.windows + 1)
-    settings = Evaluator.Settings(window: evaluate.window, windows: evaluate.windows)
+    settings = evaluate.protocol
     self.context = context
   }
 

@@ -115,7 +115,7 @@ struct StageRun {
     let card = ModelCard(
       title: "\(pipeline.name), \(settings.name)",
       facts: [
-        ("Trained from", start.path), ("Tokens", "\(settings.tokens)"),
+        ("Trained from", sourceName), ("Tokens", "\(settings.tokens)"),
         ("Seed", "\(pipeline.seed)"),
       ])
     try Files.write(card.markdown, to: "\(folder)/README.md")
