@@ -14,13 +14,15 @@ struct TokenBatch {
   /// A batch without tokens.
   init() {}
 
-  /// Windows of equal length, scored where their loss weight is not 0.
+  /// The documents of a batch, scored where their loss weight is not 0.
   init(_ batch: Batch) {
     tokens = batch.tokens
     targets = batch.targets
     scoredRows = batch.lossWeights.indices.lazy.filter { batch.lossWeights[$0] != 0 }
       .map(Int32.init)
-    lengths = [Int](repeating: batch.sequenceLength, count: batch.sequenceCount)
+    let starts = batch.documentStarts
+    let firsts = starts.indices.filter { $0 == 0 || starts[$0] != starts[$0 - 1] }
+    lengths = zip(firsts, firsts.dropFirst() + [starts.count]).map { $1 - $0 }
   }
 
   /// Appends the inputs `text[range]`, of whose targets the last `scored` count.
