@@ -47,14 +47,18 @@ struct Load: ParsableCommand {
       ])
   }
 
+  /// Reads the file in 8 MiB pieces, one behind the other into `target` as a load would.
   private func sequentialRead(_ file: String, into target: inout [UInt8]) throws {
     let descriptor = open(file, O_RDONLY)
     defer { close(descriptor) }
+    var offset = 0
     var got = 1
     while got > 0 {
-      got = target.withUnsafeMutableBytes {
-        Glibc.read(descriptor, $0.baseAddress, min($0.count, 8 << 20))
+      got = target.withUnsafeMutableBytes { bytes in
+        let piece = min(8 << 20, bytes.count - offset)
+        return Glibc.read(descriptor, bytes.baseAddress.map { $0 + offset }, piece)
       }
+      offset = offset + got >= target.count ? 0 : offset + got
     }
   }
 }
