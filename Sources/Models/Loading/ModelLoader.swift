@@ -18,15 +18,23 @@ public struct ModelLoader {
   }
 
   /// Checks that the layout and the files agree on every tensor, without reading weights.
+  /// - Parameter selectionBiasFromZero: Accepts a checkpoint without the selection biases that the
+  ///   layout has; they start at zero.
   /// - Throws: ``ModelError`` naming a missing, misshapen, unsupported or unknown tensor.
-  public init(layout: any CheckpointLayout, checkpoint: Checkpoint) throws {
+  public init(
+    layout: any CheckpointLayout, checkpoint: Checkpoint, selectionBiasFromZero: Bool = false
+  ) throws {
     self.layout = layout
     self.checkpoint = checkpoint
     var parts: [String: [Piece]] = [:]
     var named: Set<String> = []
     for binding in layout.bindings {
       named.insert(binding.tensor)
-      if checkpoint[binding.tensor] == nil, Self.startsAtZero(binding.tensor) { continue }
+      if selectionBiasFromZero, checkpoint[binding.tensor] == nil,
+        Self.startsAtZero(binding.tensor)
+      {
+        continue
+      }
       guard let tensor = checkpoint[binding.tensor] else {
         throw ModelError(
           "\(checkpoint.folder): tensor \(binding.tensor) \(binding.shape) is missing; config.json asks for it"

@@ -100,7 +100,8 @@ public struct ModelConversion {
       return try ModelVerification(mixture: output, dense: source, events: events)
         .run(in: context)
     } catch {
-      try Files.remove(output)
+      // The verification's own error is what counts.
+      try? Files.remove(output)
       throw error
     }
   }

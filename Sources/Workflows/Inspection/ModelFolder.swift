@@ -34,7 +34,8 @@ public struct ModelFolder {
     self.config = config
     let layout = try CheckpointLayouts.layout(for: config)
     loader = try ModelLoader(
-      layout: layout, checkpoint: Checkpoint(folder: path, access: access))
+      layout: layout, checkpoint: Checkpoint(folder: path, access: access),
+      selectionBiasFromZero: addingSelectionBias)
   }
 
   /// The format and block list.

@@ -56,6 +56,9 @@ struct StageRun {
       try log.rewind(after: step)
     }
     hooks.onStep = { [events, settings] metrics in
+      // A stage that starts afresh leaves no lines of an attempt that was killed before its first
+      // checkpoint.
+      if metrics.step == 1 { try log.rewind(after: 0) }
       try log.append(metrics.json)
       events.progress(
         WorkflowProgress(
