@@ -164,6 +164,7 @@ public final class Trainer {
 
   private func save(_ done: Int) throws {
     guard let store, group.rank == 0 else { return }
+    try hooks.beforeCheckpoint()
     var state = TrainingState(step: done)
     for parameter in model.parameters { state.add(parameter.value, .weight, of: parameter) }
     for entry in selection.entries {

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,6 +79,8 @@ static void *work(void *argument) {
       }
       pthread_mutex_lock(&pool->mutex);
       atomic_fetch_add_explicit(&pool->sleeping, 1, memory_order_seq_cst);
+      // Pairs with the fence in wake_workers: an acquire load alone may move above the addition.
+      atomic_thread_fence(memory_order_seq_cst);
       while (!has_news(pool, seen)) pthread_cond_wait(&pool->wake, &pool->mutex);
       atomic_fetch_sub_explicit(&pool->sleeping, 1, memory_order_seq_cst);
       pthread_mutex_unlock(&pool->mutex);
@@ -107,8 +110,8 @@ hk_pool *hk_pool_create(int threads) {
 }
 
 static void wake_workers(hk_pool *pool) {
-  // Both sides are sequentially consistent: either a worker about to sleep sees the news, or it is
-  // seen here as sleeping.
+  // Both sides have a full fence between their write and their read: either a worker about to sleep
+  // sees the news, or it is seen here as sleeping.
   atomic_thread_fence(memory_order_seq_cst);
   if (atomic_load_explicit(&pool->sleeping, memory_order_seq_cst) == 0) return;
   pthread_mutex_lock(&pool->mutex);
@@ -152,10 +155,26 @@ void hk_pool_run(hk_pool *pool, long count, void (*body)(void *, long), void *co
   }
 }
 
+#if defined(__linux__)
+// The processors a container may use at once by its cgroup's quota, rounded up; 0 where there is none.
+static int quota_cores(void) {
+  long long quota = 0, period = 0;
+  FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+  if (!file) return 0;
+  int found = fscanf(file, "%lld %lld", &quota, &period);
+  fclose(file);
+  if (found != 2 || quota <= 0 || period <= 0) return 0;
+  return (int)((quota + period - 1) / period);
+}
+#endif
+
 int hk_available_cores(void) {
 #if defined(__linux__)
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    int cores = CPU_COUNT(&set), quota = quota_cores();
+    return quota > 0 && quota < cores ? quota : cores;
+  }
 #endif
   return 1;
 }

@@ -31,6 +31,14 @@ public struct TokenStream: Equatable, Sendable {
     return documentStarts[index]..<end
   }
 
+  /// Tells this stream from one of other records, or of the same ones otherwise rendered.
+  public var fingerprint: String {
+    let sums =
+      ids.withUnsafeBytes { Checksum.of($0).hexadecimal }
+      + lossMask.withUnsafeBytes { Checksum.of($0).hexadecimal }
+    return "\(domain) \(documentStarts.count) \(Checksum.of(sums).hexadecimal)"
+  }
+
   /// The domain a file belongs to: its name up to the first dot.
   public static func domain(of path: String) -> String {
     let name = path.utf8.split(separator: UInt8(ascii: "/")).last ?? path.utf8[...]

@@ -44,9 +44,11 @@ public struct Conversion {
   ///   - force: Whether a folder of that name is replaced.
   ///   - calibration: Needed when the settings' `needsCalibration` says so.
   ///   - progress: Called after each layer.
+  ///   - verify: Gets the finished folder while it still has its hidden name; what it throws leaves
+  ///     nothing behind, and a folder that was to be replaced as it was.
   public func run(
     to path: String, force: Bool = false, calibration: (any CalibrationSource)? = nil,
-    progress: (Progress) -> Void = { _ in }
+    progress: (Progress) -> Void = { _ in }, verify: (String) throws -> Void = { _ in }
   ) throws -> ConversionReport {
     let folder = try OutputFolder(path, force: force)
     let writer = try CheckpointWriter(
@@ -67,6 +69,7 @@ public struct Conversion {
     try Files.write(
       ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))
     try Files.write(report.modelCard, to: folder.path(of: "README.md"))
+    try verify(folder.stagingPath)
     try folder.commit()
     return report
   }

@@ -15,7 +15,14 @@ private func collect(_ old: JSON?, _ new: JSON?, at path: String, into paths: in
     for (index, pair) in zip(old, new).enumerated() {
       collect(pair.0, pair.1, at: "\(path)[\(index)]", into: &paths)
     }
-  } else if old != new {
+  } else if old != new, !isSameNumber(old, new) {
     paths.append(path)
   }
+}
+
+/// Whether both are numbers of one value, as 1.5e-3 and 0.0015.
+private func isSameNumber(_ old: JSON?, _ new: JSON?) -> Bool {
+  guard case .number(let old) = old, case .number(let new) = new else { return false }
+  if let old = old.int, let new = new.int { return old == new }
+  return old.double != nil && old.double == new.double
 }

@@ -4,7 +4,8 @@ import Glibc
 ///
 /// Files are put into a hidden sibling, `.NAME.partial-PID`, which takes the final name in one step
 /// on ``commit()``. When the last reference goes without a commit, the sibling and all in it are
-/// removed, and a folder that was to be replaced is as it was.
+/// removed, and a folder that was to be replaced is as it was. Siblings that killed processes left
+/// are removed when the same name is next written: a lock tells them from those still in use.
 public final class OutputFolder {
   /// The name the folder will have.
   public let path: String
@@ -12,6 +13,8 @@ public final class OutputFolder {
   public let stagingPath: String
   private let force: Bool
   private var isCommitted = false
+  /// Open and locked for as long as the staging folder is in use.
+  private let lock: Int32
 
   /// Starts an output folder; parents of `path` are created as needed.
   ///
@@ -25,18 +28,61 @@ public final class OutputFolder {
     self.force = force
     try Self.checkReplaceable(self.path, force: force)
     try Files.createFolder(folder)
-    var staging = "\(folder)/.\(name).partial-\(getpid())"
+    let prefix = ".\(name).partial-"
+    try Self.removeAbandoned(prefix: prefix, in: folder, keepingReplaced: !Files.exists(self.path))
+    var staging = "\(folder)/\(prefix)\(getpid())"
+    var lock = try Self.create(staging)
     var attempt = 1
-    while mkdir(staging, 0o755) != 0 {
-      guard errno == EEXIST, attempt < 1000 else { throw FileError("create", staging) }
+    while lock == nil {
       attempt += 1
-      staging = "\(folder)/.\(name).partial-\(getpid())-\(attempt)"
+      guard attempt < 1000 else { throw FileError("create", staging, .exists) }
+      staging = "\(folder)/\(prefix)\(getpid())-\(attempt)"
+      lock = try Self.create(staging)
     }
     stagingPath = staging
+    self.lock = lock ?? -1
+  }
+
+  /// Makes and locks a staging folder; `nil` when the name is taken, or another process took the new
+  /// folder for an abandoned one before it was locked.
+  private static func create(_ path: String) throws(FileError) -> Int32? {
+    guard mkdir(path, 0o755) == 0 else {
+      if errno == EEXIST { return nil }
+      throw FileError("create", path)
+    }
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      if errno == ENOENT { return nil }
+      throw FileError("open", path)
+    }
+    // Without locks, as on some network file systems, nothing is ever taken for abandoned.
+    let isRemoved = flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+    if !isRemoved, Files.isFolder(path) { return descriptor }
+    close(descriptor)
+    return nil
   }
 
   deinit {
     if !isCommitted { try? Files.remove(stagingPath) }
+    if lock >= 0 { close(lock) }
+  }
+
+  /// Removes staging folders of this name that no process holds any more.
+  ///
+  /// - Parameter keepingReplaced: Leaves folders that stepped aside: with nothing under the final
+  ///   name, such a one is the only copy there is.
+  private static func removeAbandoned(
+    prefix: String, in folder: String, keepingReplaced: Bool
+  ) throws(FileError) {
+    for name in try Files.names(inFolder: folder) where name.hasPrefix(prefix) {
+      if keepingReplaced, name.hasSuffix("-replaced") { continue }
+      let path = "\(folder)/\(name)"
+      let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+      guard descriptor >= 0 else { continue }
+      defer { close(descriptor) }
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { continue }
+      try Files.remove(path)
+    }
   }
 
   /// The staging path of the file `name`.
@@ -44,13 +90,19 @@ public final class OutputFolder {
 
   /// Brings everything to the disk and gives the folder its name.
   ///
-  /// A folder to be replaced steps aside just before, is put back should the renaming fail, and is
-  /// removed only when the new one is in place.
+  /// A folder to be replaced changes names with the new one in one step, where the file system can
+  /// do that, and is removed only then. Elsewhere it steps aside just before and is put back should
+  /// the renaming fail.
   public func commit() throws(FileError) {
     guard !isCommitted else { throw FileError("create", path, .alreadyCommitted) }
     try Self.synchronizeTree(stagingPath)
     // Again: someone else may have made the folder meanwhile.
     try Self.checkReplaceable(path, force: force)
+    if Files.exists(path), Self.exchange(stagingPath, path) {
+      isCommitted = true
+      try Files.synchronizeFolder(ofPath: path)
+      return try Files.remove(stagingPath)
+    }
     var old: String?
     if Files.exists(path) {
       let aside = "\(stagingPath)-replaced"
@@ -65,6 +117,17 @@ public final class OutputFolder {
     isCommitted = true
     try Files.synchronizeFolder(ofPath: path)
     if let old { try Files.remove(old) }
+  }
+
+  /// Gives each of two folders the other's name in one step; false where the system cannot.
+  private static func exchange(_ first: String, _ second: String) -> Bool {
+    typealias Rename =
+      @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
+    // The headers hide renameat2 and its flags from Swift.
+    guard let symbol = dlsym(nil, "renameat2") else { return false }
+    let exchangeNames: UInt32 = 2
+    return unsafeBitCast(symbol, to: Rename.self)(AT_FDCWD, first, AT_FDCWD, second, exchangeNames)
+      == 0
   }
 
   private static func checkReplaceable(_ path: String, force: Bool) throws(FileError) {

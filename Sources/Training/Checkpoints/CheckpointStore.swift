@@ -1,4 +1,5 @@
 import Formats
+import Glibc
 import Models
 import Numerics
 
@@ -6,30 +7,36 @@ import Numerics
 ///
 /// A checkpoint is written into a hidden sibling, brought to the disk and renamed, and only then are
 /// older ones removed, so that at every moment a whole one exists once there has been one. The one
-/// before the newest is kept too, should a disk lose what it had confirmed.
+/// before the newest is kept too, should a disk lose what it had confirmed. One that cannot be read
+/// for a reason outside its bytes, such as missing permission, ends the stage instead of being passed
+/// over: it may be whole.
 public final class CheckpointStore {
   /// The folder that holds the `step-N` folders, such as `RUN/STAGE/checkpoint`.
   public let folder: String
   private let settings: JSONObject
+  private let environment: JSONObject
   private let note: (String) -> Void
   /// The step of the newest checkpoint known to be whole.
   private var lastGood: Int?
 
   static let stateFile = "state.json"
   private static let prefix = "step-"
-  private static let version = 1
+  private static let version = 2
 
   /// A store over a folder that need not exist yet.
   ///
   /// - Parameters:
   ///   - settings: Everything that must be the same for a stage to go on: the stage's settings, the
   ///     seed, whatever identifies model and data.
-  ///   - note: Gets a line for each checkpoint that is ignored.
+  ///   - environment: What may change at the price of the last bits, such as the number of threads.
+  ///   - note: Gets a line for each checkpoint that is ignored and for a changed environment.
   public init(
-    folder: String, settings: JSONObject, note: @escaping (String) -> Void = { _ in }
+    folder: String, settings: JSONObject, environment: JSONObject = [:],
+    note: @escaping (String) -> Void = { _ in }
   ) {
     self.folder = folder
     self.settings = settings
+    self.environment = environment
     self.note = note
   }
 
@@ -37,7 +44,8 @@ public final class CheckpointStore {
 
   /// The newest whole checkpoint; `nil` when there is none. Leftovers of interrupted writes go.
   ///
-  /// - Throws: ``TrainingError`` naming the keys when it was written under other settings.
+  /// - Throws: ``TrainingError`` naming the keys when it was written under other settings, or when one
+  ///   cannot be read though it may be whole.
   public func newest(in context: Context) throws -> TrainingState? {
     guard Files.isFolder(folder) else { return nil }
     let names = try Files.names(inFolder: folder)
@@ -51,10 +59,13 @@ public final class CheckpointStore {
         let description = try describe(step)
         try checkSettings(description)
         let state = try read(step, description, in: context)
+        try compareEnvironment(description, path)
         lastGood = step
         return state
-      } catch let error as ChangedSettings {
+      } catch let error as UnusableCheckpoint {
         throw TrainingError("\(path): \(error.message)")
+      } catch  where Self.mayBeWhole(error) {
+        throw TrainingError("\(error); if \(path) is lost, remove it to go on from an older one")
       } catch {
         note("\(path) is not a whole checkpoint and is ignored: \(error)")
       }
@@ -69,10 +80,27 @@ public final class CheckpointStore {
     guard let object = parsed.object else { throw TrainingError("\(path) holds no object") }
     let description = ConfigurationFile(path: path, object: object)
     let version = try description.integer("version")
-    guard version == Self.version, try description.integer("step") == step else {
-      throw TrainingError("\(path) is of version \(version) or of another step")
+    guard version == Self.version else { throw UnusableCheckpoint.otherVersion(version) }
+    guard try description.integer("step") == step else {
+      throw TrainingError("\(path) is of another step")
     }
     return description
+  }
+
+  /// Whether a reading error says nothing about the bytes: the system refused for another reason than
+  /// that a file is missing or too short.
+  private static func mayBeWhole(_ error: any Error) -> Bool {
+    let file = (error as? any FileErrorCarrying)?.fileError
+    guard case .system(let code)? = file?.reason else { return false }
+    return code != ENOENT && code != ENOTDIR && code != EISDIR
+  }
+
+  private func compareEnvironment(_ description: ConfigurationFile, _ path: String) throws {
+    let changed = differingKeys(try description.section("environment").object, environment)
+    guard !changed.isEmpty else { return }
+    note(
+      "\(path) was written with other \(changed.joined(separator: ", ")); results may differ in their last bits from those of one uninterrupted run"
+    )
   }
 
   private func checkSettings(_ description: ConfigurationFile) throws {
@@ -82,7 +110,7 @@ public final class CheckpointStore {
       throw TrainingError("settings_hash does not fit the settings")
     }
     guard hash != Self.hash(settings) else { return }
-    throw ChangedSettings(keys: differingKeys(saved, settings))
+    throw UnusableCheckpoint.changedSettings(differingKeys(saved, settings))
   }
 
   private func read(
@@ -128,6 +156,7 @@ public final class CheckpointStore {
         "step": JSON(state.step),
         "settings_hash": JSON(Self.hash(settings)),
         "settings": .object(settings),
+        "environment": .object(environment),
         "checksums": .object(sums),
       ]
       try Files.write(
@@ -197,11 +226,17 @@ public final class CheckpointStore {
   }
 }
 
-/// The settings of a checkpoint are not those of the run.
-private struct ChangedSettings: Error {
-  let keys: [String]
+/// A whole checkpoint that this run must not go on from, nor go past.
+private enum UnusableCheckpoint: Error {
+  case changedSettings([String])
+  case otherVersion(Int)
 
   var message: String {
-    "written under other settings (\(keys.joined(separator: ", "))); restore them, or give another output folder to start anew"
+    switch self {
+    case .changedSettings(let keys):
+      "written under other settings (\(keys.joined(separator: ", "))); restore them, or give another output folder to start anew"
+    case .otherVersion(let version):
+      "written by another version of herd (format \(version)); use that version, or give another output folder to start anew"
+    }
   }
 }

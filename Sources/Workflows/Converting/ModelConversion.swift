@@ -83,27 +83,21 @@ public struct ModelConversion {
         documents: CalibrationText(
           folder, files: settings.data, count: settings.calibrationTokens, seed: seed
         ).documents(in: context), context: context) : nil
+    let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
+    var verification: ModelVerification.Result?
     let report = try Conversion(plan, checkpoint: folder.checkpoint, context: context).run(
       to: output, force: force, calibration: calibration
     ) { progress in
       events.progress(
         WorkflowProgress("convert", done: progress.layersDone, total: progress.layers))
+    } verify: { finished in
+      guard isSmall else { return }
+      verification = try ModelVerification(
+        mixture: finished, calling: output, dense: source, events: events
+      ).run(in: context)
     }
     events.note(report.afterTraining)
-    let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
-    return Result(report: report, verification: isSmall ? try verify(in: context) : nil)
-  }
-
-  /// Whole-model proof; a folder that fails it does not stay.
-  private func verify(in context: Context) throws -> ModelVerification.Result {
-    do {
-      return try ModelVerification(mixture: output, dense: source, events: events)
-        .run(in: context)
-    } catch {
-      // The verification's own error is what counts.
-      try? Files.remove(output)
-      throw error
-    }
+    return Result(report: report, verification: verification)
   }
 }
 

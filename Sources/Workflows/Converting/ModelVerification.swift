@@ -9,14 +9,20 @@ public struct ModelVerification {
   public let mixture: String
   /// The dense folder.
   public let dense: String
+  /// What messages call the mixture.
+  private let name: String
   private let events: WorkflowEvents
 
   /// Tokens of the text on which logits are compared.
   static let tokens = 128
 
   /// A verification that has not looked at anything yet.
-  public init(mixture: String, dense: String, events: WorkflowEvents = .init()) {
+  /// - Parameter name: What messages call the mixture; its path unless given.
+  public init(
+    mixture: String, calling name: String? = nil, dense: String, events: WorkflowEvents = .init()
+  ) {
     self.mixture = mixture
+    self.name = name ?? mixture
     self.dense = dense
     self.events = events
   }
@@ -81,7 +87,7 @@ public struct ModelVerification {
     guard own.hiddenSize == other.hiddenSize, own.vocabularySize == other.vocabularySize,
       own.blocks.count == other.blocks.count
     else {
-      throw WorkflowError("\(mixture) and \(dense) have different shapes; give the dense source")
+      throw WorkflowError("\(name) and \(dense) have different shapes; give the dense source")
     }
     let ledger = try ledger(folder, source)
     events.note("comparing logits with every expert chosen")
@@ -103,7 +109,7 @@ public struct ModelVerification {
       rounding: isRounded ? Self.roundingStep(of: folder) : 0)
     guard difference <= result.tolerance else {
       throw WorkflowError(
-        "\(mixture): with all experts chosen its logits differ from \(dense) by \(difference), more than \(result.tolerance); it is not a conversion of that model, or was trained since"
+        "\(name): with all experts chosen its logits differ from \(dense) by \(difference), more than \(result.tolerance); it is not a conversion of that model, or was trained since"
       )
     }
     return result
@@ -133,7 +139,7 @@ public struct ModelVerification {
     let result = try LedgerVerification(folder.checkpoint, ledger, against: source.checkpoint)
     guard result.isExact else {
       throw WorkflowError(
-        "\(mixture): \(result.different.count) source tensors do not come back, first \(result.different[0]); the folder was damaged or trained since it was converted"
+        "\(name): \(result.different.count) source tensors do not come back, first \(result.different[0]); the folder was damaged or trained since it was converted"
       )
     }
     return result

@@ -97,7 +97,10 @@ public struct Run {
     var steps: [Step] = []
     if let settings = pipeline.synthesize { steps.append(synthesis(settings)) }
     if let settings = pipeline.initialize { steps.append(initialization(settings)) }
-    if pipeline.initialize == nil { steps += evaluation("dense", dense) }
+    // A new model that is trained as it is has nothing to tell before training.
+    if pipeline.initialize == nil || pipeline.convert != nil {
+      steps += evaluation("dense", dense)
+    }
     var current = dense
     if let settings = pipeline.convert {
       current = "\(output)/converted"

@@ -20,6 +20,14 @@ final class StageLog {
     writer = try RunLogWriter(path: path, keepingThrough: step, stage: stage)
   }
 
+  /// The loss of the last step logged for this stage; `nil` before the first.
+  func lastLoss() throws -> Double? {
+    try RunLog.records(at: path).last { $0.stage == stage && $0["loss"] != nil }?["loss"]?.number
+  }
+
+  /// Waits until every line is on the disk.
+  func synchronize() throws { try writer.synchronize() }
+
   /// Adds a line.
   func append(_ line: JSONObject) throws {
     try writer.append(RunLogRecord(line))

@@ -34,7 +34,8 @@ struct StageRun {
     let sampler = try sampler(start, tokenizer)
     let log = try StageLog(path: "\(run)/run.jsonl", stage: settings.name)
     let store = CheckpointStore(
-      folder: "\(folder)/checkpoint", settings: identity, note: events.note)
+      folder: "\(folder)/checkpoint", settings: identity(sampler.streams),
+      environment: environment, note: events.note)
     let trainer = try Trainer(
       settings, model: model, teacher: teacher, batches: sampler, store: store,
       hooks: hooks(log, evaluator: StageEvaluator(pipeline, run: run, start, tokenizer, context)),
@@ -44,7 +45,7 @@ struct StageRun {
     return [
       "steps": JSON(summary.steps),
       "tokens": JSON(summary.steps * settings.sequenceLength * settings.batchSequences),
-      "loss": summary.last.map { JSON($0.loss) } ?? .null,
+      "loss": try (summary.last?.loss ?? log.lastLoss()).map { JSON($0) } ?? .null,
     ]
   }
 
@@ -67,6 +68,7 @@ struct StageRun {
             "loss \(Decimals.fixed(metrics.loss, places: 3)), \(Int(metrics.tokensPerSecond)) tokens/s"
         ))
     }
+    hooks.beforeCheckpoint = { try log.synchronize() }
     hooks.onEvaluation = { [settings] step, model in
       guard let scores = try evaluator?.scores(of: model) else { return }
       try log.append([
@@ -78,10 +80,19 @@ struct StageRun {
   }
 
   /// Everything that must not change between the two halves of an interrupted stage.
-  private var identity: JSONObject {
+  private func identity(_ streams: [TokenStream]) -> JSONObject {
     [
-      "stage": .object(settings.json), "seed": JSON(Int(clamping: pipeline.seed)),
-      "source": JSON(sourceName),
+      "stage": .object(settings.json), "seed": JSON("\(pipeline.seed)"),
+      "source": JSON(sourceName), "data": .array(streams.map { JSON($0.fingerprint) }),
+    ]
+  }
+
+  /// What changes the last bits of a step, and nothing else.
+  private var environment: JSONObject {
+    let device = context.deviceDescription
+    return [
+      "device": JSON(device.kind), "threads": JSON(device.threads),
+      "architecture": JSON(device.architecture), "blas": JSON(device.blas),
     ]
   }
 
@@ -92,10 +103,12 @@ struct StageRun {
   }
 
   private func sampler(_ start: ModelFolder, _ tokenizer: Tokenizer) throws -> TrainingSampler {
-    let named = settings.data.compactMap(\.format).first
-    let format = try? start.chatFormat(named: named, tokenizer: tokenizer)
-    let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
     let streams = try settings.data.map { source in
+      // A folder that tells no chat format can still be trained on plain text.
+      let format =
+        try source.format.map { try start.chatFormat(named: $0, tokenizer: tokenizer) }
+        ?? (try? start.chatFormat(tokenizer: tokenizer))
+      let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
       let file = try pipeline.resolve(source.file, run: run)
       events.note("\(settings.name): reading \(file)")
       return (stream: try builder.stream(files: [file]), weight: source.weight)

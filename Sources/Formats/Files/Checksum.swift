@@ -1,10 +1,10 @@
 /// A 64-bit checksum of bytes: tells a torn or damaged tensor from a whole one, no defence against
 /// forgery. Each 8-byte word goes through an invertible mix, so no change of one word is missed.
-struct Checksum {
+package struct Checksum {
   private var state: UInt64 = 0x9e37_79b9_7f4a_7c15
 
   /// The checksum of `bytes`.
-  static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+  package static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     var sum = Checksum()
     let words = bytes.count / 8
     for word in 0..<words {
@@ -16,7 +16,7 @@ struct Checksum {
   }
 
   /// The checksum of a text's UTF-8.
-  static func of(_ text: String) -> UInt64 {
+  package static func of(_ text: String) -> UInt64 {
     Array(text.utf8).withUnsafeBytes { of($0) }
   }
 
@@ -28,7 +28,7 @@ struct Checksum {
 
 extension UInt64 {
   /// 16 hexadecimal digits.
-  var hexadecimal: String {
+  package var hexadecimal: String {
     let digits = String(self, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
