@@ -97,7 +97,10 @@ import Testing
     ]
     process.standardOutput = FileHandle.nullDevice
     try process.run()
-    while process.isRunning, !Files.exists("\(output)/\(file)") { usleep(500) }
+    let deadline = ContinuousClock.now + .seconds(120)
+    while process.isRunning, !Files.exists("\(output)/\(file)"), ContinuousClock.now < deadline {
+      usleep(500)
+    }
     Foundation.kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
     return process.terminationReason == .uncaughtSignal

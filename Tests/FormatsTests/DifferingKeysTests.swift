@@ -32,4 +32,10 @@ import Testing
     other["stages"] = [["tokens": 5]]
     #expect(differingKeys(settings, other) == ["losses", "stages"])
   }
+
+  @Test func spellingOfANumberIsNoDifference() throws {
+    let old: JSONObject = ["rate": try JSON.parse(Array("1.5e-3".utf8)), "steps": 1]
+    let new: JSONObject = ["rate": 0.0015, "steps": 1.0]
+    #expect(differingKeys(old, new).isEmpty)
+  }
 }

@@ -113,6 +113,20 @@ import Testing
     #expect(try Files.names(inFolder: "\(folder.path)/out") == ["old"])
   }
 
+  @Test func sweepsWhatAKilledProcessLeft() throws {
+    let folder = TemporaryFolder()
+    folder.write(".out.partial-4000000/model", "1")
+    folder.write(".out.partial-4000000-replaced/model", "the only copy")
+    let inUse = try OutputFolder("\(folder.path)/out")
+    let output = try OutputFolder("\(folder.path)/out")
+    #expect(!Files.exists("\(folder.path)/.out.partial-4000000"))
+    #expect(Files.exists("\(folder.path)/.out.partial-4000000-replaced/model"))
+    #expect(Files.exists(inUse.stagingPath))
+    try output.commit()
+    _ = try OutputFolder("\(folder.path)/out", force: true)
+    #expect(!Files.exists("\(folder.path)/.out.partial-4000000-replaced"))
+  }
+
   @Test(arguments: ["/", ".", ".."])
   func neverReplacesTheWorkingFolder(path: String) {
     let error = #expect(throws: FileError.self) { try OutputFolder(path, force: true) }

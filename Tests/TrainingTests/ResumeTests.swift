@@ -1,4 +1,5 @@
 import Formats
+import Glibc
 import Models
 import Numerics
 import TestSupport
@@ -46,6 +47,11 @@ import Testing
     let model = try model(in: context)
     _ = try Trainer(settings(), model: model, batches: ToyBatches(), in: context).run()
     return weights(model, in: context)
+  }
+
+  private final class Notes {
+    var lines: [String] = []
+    func append(_ line: String) { lines.append(line) }
   }
 
   /// Where a run is ended.
@@ -117,6 +123,41 @@ import Testing
     }
     let end = try process(folder.path, settings())
     #expect(end.weights == (try uninterrupted()))
+  }
+
+  @Test func anUnreadableCheckpointIsNotPassedOver() throws {
+    let folder = TemporaryFolder()
+    kill(folder.path, at: .afterStep(7))
+    let state = "\(folder.path)/checkpoint/step-6/\(CheckpointStore.stateFile)"
+    try Files.remove(state)
+    // A link to itself: the system refuses to open it, which says nothing about the bytes.
+    #expect(symlink(state, state) == 0)
+    let error = #expect(throws: TrainingError.self) { try process(folder.path, settings()) }
+    #expect(error?.description.contains("step-6 is lost, remove it") == true)
+    #expect(
+      try Files.names(inFolder: "\(folder.path)/checkpoint") == ["step-3", "step-6"])
+  }
+
+  @Test func aCheckpointOfAnotherVersionIsNotPassedOver() throws {
+    let folder = TemporaryFolder()
+    kill(folder.path, at: .afterStep(7))
+    let path = "\(folder.path)/checkpoint/step-6/\(CheckpointStore.stateFile)"
+    var state = try ConfigurationFile(contentsOf: path).object
+    state["version"] = 99
+    try Files.write(JSON.object(state).serialized(), to: path)
+    let error = #expect(throws: TrainingError.self) { try process(folder.path, settings()) }
+    #expect(error?.description.contains("another version of herd (format 99)") == true)
+  }
+
+  @Test func anotherEnvironmentIsTold() throws {
+    let folder = TemporaryFolder()
+    kill(folder.path, at: .afterStep(4))
+    let notes = Notes()
+    let store = CheckpointStore(
+      folder: "\(folder.path)/checkpoint", settings: settings().json,
+      environment: ["threads": 7], note: notes.append)
+    #expect(try store.newest(in: makeContext())?.step == 3)
+    #expect(notes.lines.count == 1 && notes.lines[0].contains("other threads"))
   }
 
   @Test func leftoversOfAnInterruptedWriteAreRemoved() throws {

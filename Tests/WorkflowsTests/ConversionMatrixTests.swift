@@ -1,5 +1,6 @@
 import ExpertConstruction
 import Formats
+import Numerics
 import TestSupport
 import Testing
 import Workflows
@@ -101,6 +102,29 @@ import Workflows
     #expect(
       try Files.read(small.path("a/model.safetensors"))
         == Files.read(small.path("b/model.safetensors")))
+  }
+
+  /// The folder to be replaced stays until the new one is proved.
+  @Test func aFailedProofLeavesTheOldFolder() throws {
+    struct Unproved: Error {}
+    let output = small.path("moe")
+    let conversion = ModelConversion(
+      source: small.path("dense/initial"), output: output, settings: settings(.random, .herd))
+    _ = try conversion.execute(threads: 1)
+    let before = try Files.read("\(output)/model.safetensors")
+    let dense = try ModelFolder(small.path("dense/initial"), access: .pread)
+    #expect(throws: Unproved.self) {
+      try Conversion(
+        conversion.plan(), checkpoint: dense.checkpoint, context: Context(device: .cpu(threads: 1))
+      ).run(
+        to: output, force: true,
+        verify: { finished in
+          #expect(Files.exists("\(finished)/config.json"))
+          throw Unproved()
+        })
+    }
+    #expect(try Files.read("\(output)/model.safetensors") == before)
+    #expect(!small.folder.names.contains { $0.contains("partial") })
   }
 
   /// Another model of the same shape is no source, and a failed proof is an error.
