@@ -32,7 +32,7 @@ import Workflows
     var evaluation = CheckpointEvaluation(
       checkpoint: small.path(name), data: [small.path("dense/data/math.val.jsonl")],
       settings: .init(window: 48, windows: 4))
-    evaluation.threads = 1
+    evaluation.device = .cpu(threads: 1)
     return try evaluation.run().scores.mean
   }
 
@@ -43,7 +43,7 @@ import Workflows
       let result = try ModelConversion(
         source: small.path("dense/initial"), output: small.path(name),
         settings: settings(strategy, format), seed: 2
-      ).execute(threads: 1)
+      ).execute(on: .cpu(threads: 1))
       let proof = try #require(result.verification)
       #expect(proof.largestDifference <= proof.tolerance)
       #expect(proof.ledger?.isExact == true)
@@ -59,14 +59,14 @@ import Workflows
       _ = try ModelConversion(
         source: small.path("dense/initial"), output: small.path(herd),
         settings: settings(strategy, .herd, for: format), seed: 2
-      ).execute(threads: 1)
+      ).execute(on: .cpu(threads: 1))
       _ = try ModelExport(
         source: small.path(herd), output: small.path(stock), format: format.rawValue
       ).execute()
       #expect(try abs(loss(herd) - loss(stock)) < 1e-5, "\(format)")
       let proof = try ModelVerification(
         mixture: small.path(stock), dense: small.path("dense/initial")
-      ).run(threads: 1)
+      ).run(on: .cpu(threads: 1))
       #expect(proof.ledger?.isExact == true)
     }
   }
@@ -75,7 +75,7 @@ import Workflows
     _ = try ModelConversion(
       source: small.path("dense/initial"), output: small.path("herd"),
       settings: settings(.sequential, .herd)
-    ).execute(threads: 1)
+    ).execute(on: .cpu(threads: 1))
     for format in OutputFormat.allCases where format != .herd {
       #expect(throws: ConstructionError.self) {
         try ModelExport(
@@ -96,7 +96,7 @@ import Workflows
       _ = try ModelConversion(
         source: small.path("dense/initial"), output: small.path(name), settings: settings,
         seed: 9, events: WorkflowEvents(note: { notes.append($0) })
-      ).execute(threads: 1)
+      ).execute(on: .cpu(threads: 1))
     }
     #expect(notes.contains { $0.contains("sampled from the dense model, seed 9") })
     #expect(
@@ -110,7 +110,7 @@ import Workflows
     let output = small.path("moe")
     let conversion = ModelConversion(
       source: small.path("dense/initial"), output: output, settings: settings(.random, .herd))
-    _ = try conversion.execute(threads: 1)
+    _ = try conversion.execute(on: .cpu(threads: 1))
     let before = try Files.read("\(output)/model.safetensors")
     let dense = try ModelFolder(small.path("dense/initial"), access: .pread)
     #expect(throws: Unproved.self) {
@@ -137,10 +137,10 @@ import Workflows
     _ = try ModelConversion(
       source: small.path("dense/initial"), output: small.path("moe"),
       settings: settings(.sequential, .herd)
-    ).execute(threads: 1)
+    ).execute(on: .cpu(threads: 1))
     let error = #expect(throws: WorkflowError.self) {
       try ModelVerification(mixture: small.path("moe"), dense: other.path("dense/initial"))
-        .run(threads: 1)
+        .run(on: .cpu(threads: 1))
     }
     #expect(error?.description.contains("do not come back") == true)
   }

@@ -51,7 +51,7 @@ import Workflows
       checkpoint: small.path("moe/export/mixtral"),
       data: ["math", "code"].map { small.path("dense/data/\($0).val.jsonl") },
       settings: .init(window: 48, windows: 3))
-    evaluation.threads = 2
+    evaluation.device = .cpu(threads: 2)
     let exported = try evaluation.run().scores.mean
     let trained = try #require(result.steps["evaluate:two"]?["mean"]?.double)
     #expect(abs(exported - trained) < 1e-4)
@@ -72,7 +72,7 @@ import Workflows
     }
     #expect(error?.description.contains("(stages[0].learning_rate)") == true)
     #expect(throws: WorkflowError.self) {
-      try Run(small.pipeline(stages), output: small.path("dense/data"), threads: 1).execute()
+      try Run(small.pipeline(stages), output: small.path("dense/data"), device: .cpu(threads: 1)).execute()
     }
   }
 
@@ -95,7 +95,7 @@ import Workflows
 
     var notes: [String] = []
     let result = try Run(
-      pipeline, output: small.path("moved"), threads: 2,
+      pipeline, output: small.path("moved"), device: .cpu(threads: 2),
       events: WorkflowEvents(note: { notes.append($0) })
     ).execute()
     rename(small.path("moved"), small.path("moe"))
@@ -110,7 +110,7 @@ import Workflows
   @Test func trainStopsAfterAStageAndGoesOn() throws {
     let pipeline = try small.pipeline()
     func train(_ stage: String?, resume: Bool) throws -> Run.Result {
-      try Run(pipeline, output: small.path("moe"), threads: 2)
+      try Run(pipeline, output: small.path("moe"), device: .cpu(threads: 2))
         .train(through: stage, resume: resume)
     }
     let unknown = #expect(throws: WorkflowError.self) { try train("three", resume: false) }
@@ -140,7 +140,7 @@ import Workflows
   }
 
   @Test func anEstimateWritesNothing() throws {
-    let estimate = try RunEstimate(small.pipeline(), output: small.path("moe"), threads: 1)
+    let estimate = try RunEstimate(small.pipeline(), output: small.path("moe"), device: .cpu(threads: 1))
     #expect(estimate.tokens == 2 * 6 * 4 * 48)
     #expect(estimate.memory > 0 && estimate.seconds > 0)
     #expect(estimate.text.contains("two: 6 steps"))

@@ -66,9 +66,9 @@ public struct ModelConversion {
     }
   }
 
-  /// Plans, converts, proves, verifies on the CPU with `threads` threads, 0 for one per core.
-  public func execute(threads: Int = 0) throws -> Result {
-    try execute(in: Context(device: .cpu(threads: threads)))
+  /// Plans, converts, proves, verifies on `device`.
+  public func execute(on device: Device = .cpu()) throws -> Result {
+    try execute(in: Context(device: device))
   }
 
   /// Plans, converts, proves, verifies.

@@ -74,9 +74,9 @@ public struct ModelVerification {
     }
   }
 
-  /// Compares logits and bytes on the CPU with `threads` threads, 0 for one per core.
-  public func run(threads: Int = 0) throws -> Result {
-    try run(in: Context(device: .cpu(threads: threads)))
+  /// Compares logits and bytes on `device`.
+  public func run(on device: Device = .cpu()) throws -> Result {
+    try run(in: Context(device: device))
   }
 
   /// Compares logits and bytes.

@@ -6,6 +6,8 @@ import Numerics
 public struct SystemReport: Sendable {
   /// The device as ``Context`` chose it.
   public let device: DeviceDescription
+  /// The GPU and its libraries.
+  public let gpu: GPUReport
   /// The processor's own name; `nil` where the system does not tell.
   public let processor: String?
   /// Cores this process may use.
@@ -20,10 +22,10 @@ public struct SystemReport: Sendable {
   public let system: String
 
   /// Looks at the machine.
-  /// - Parameter threads: As for ``Device/cpu(threads:instructionSet:)``.
   /// - Throws: `DeviceError` when the device cannot be used.
-  public init(threads: Int = 0) throws {
-    device = try Context(device: .cpu(threads: threads)).deviceDescription
+  public init(device: Device = .cpu()) throws {
+    self.device = try Context(device: device).deviceDescription
+    gpu = GPUReport()
     let fields = Self.fields(of: "/proc/cpuinfo")
     processor = fields["model name"]
     let flags = Set((fields["flags"] ?? "").split(separator: " ").map(String.init))
@@ -47,6 +49,7 @@ public struct SystemReport: Sendable {
         "kind": JSON(device.kind), "architecture": JSON(device.architecture),
         "threads": JSON(device.threads), "blas": JSON(device.blas),
       ],
+      "gpu": gpu.json,
       "processor": processor.map { JSON($0) } ?? .null, "cores": JSON(cores),
       "vector_extensions": .array(vectorExtensions.map { JSON($0) }),
       "memory_bytes": memoryBytes.map { JSON($0) } ?? .null,

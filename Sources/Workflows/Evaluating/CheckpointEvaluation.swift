@@ -20,8 +20,8 @@ public struct CheckpointEvaluation: Sendable {
   public var exactMatchPrompts = 0
   /// Chat format by name, where the folder does not tell it.
   public var chatFormat: String?
-  /// Threads; 0 for one per core.
-  public var threads = 0
+  /// Where to compute.
+  public var device = Device.cpu()
 
   /// The evaluation of `checkpoint` on `data` by the standard protocol.
   public init(checkpoint: String, data: [String], settings: Evaluator.Settings = .init()) {
@@ -64,7 +64,7 @@ public struct CheckpointEvaluation: Sendable {
     let (needed, overflow) = settings.window.multipliedReportingOverflow(by: settings.windows)
     let streams = try builder.streams(files: data, tokenLimit: overflow ? .max : needed + 1)
     let prose = try wikiText.map { try text(of: $0) }
-    let context = try Context(device: .cpu(threads: threads))
+    let context = try Context(device: device)
     let model = try folder.loader.model(in: context)
     let evaluator = try Evaluator(
       model, against: referenceFolder.map { try $0.loader.model(in: context) },

@@ -26,8 +26,8 @@ public struct TextGeneration: Sendable {
   public var seed: UInt64 = 0
   /// Chat format by name, where the folder does not tell it.
   public var chatFormat: String?
-  /// Threads; 0 for one per core.
-  public var threads = 0
+  /// Where to compute.
+  public var device = Device.cpu()
 
   /// A greedy continuation of `prompt`.
   public init(checkpoint: String, prompt: Prompt) {
@@ -65,7 +65,7 @@ public struct TextGeneration: Sendable {
       throw WorkflowError(
         "the prompt has \(ids.count) tokens, the model \(positions) positions; shorten the prompt")
     }
-    let context = try Context(device: .cpu(threads: threads))
+    let context = try Context(device: device)
     let model = try folder.loader.model(dtype: nil, in: context)
     let limit = min(maximumTokens, positions - ids.count)
     let generator = TextGenerator(model, capacity: ids.count + limit, in: context)

@@ -18,14 +18,14 @@ public struct Run {
   /// - Throws: `DeviceError` when the device cannot be used, ``WorkflowError`` for a path that
   ///   cannot be resolved.
   public init(
-    _ pipeline: Pipeline, output: String? = nil, threads: Int = 0, events: WorkflowEvents = .init()
+    _ pipeline: Pipeline, output: String? = nil, device: Device = .cpu(), events: WorkflowEvents = .init()
   ) throws {
     self.pipeline = pipeline
     let folder = output ?? "runs/\(pipeline.name)"
     self.output = folder
     dense = try pipeline.model.map { try pipeline.resolve($0, run: folder) } ?? "\(folder)/initial"
     self.events = events
-    context = try Context(device: .cpu(threads: threads))
+    context = try Context(device: device)
   }
 
   /// How a run ended.

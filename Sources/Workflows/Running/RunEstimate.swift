@@ -16,9 +16,9 @@ public struct RunEstimate: Sendable {
   public let seconds: Double
 
   /// Estimates without writing or reading weights.
-  public init(_ pipeline: Pipeline, output: String, threads: Int = 0) throws {
+  public init(_ pipeline: Pipeline, output: String, device: Device = .cpu()) throws {
     let (total, active, hidden, layers) = try Self.sizes(pipeline, output)
-    let rate = try Self.measuredRate(threads: threads)
+    let rate = try Self.measuredRate(on: device)
     var lines: [String] = []
     var (tokens, memory, seconds) = (0, 0, 0.0)
     if let synthesize = pipeline.synthesize {
@@ -98,13 +98,17 @@ public struct RunEstimate: Sendable {
 
   /// Operations per second of a medium matrix product on this machine, halved: a step is not all
   /// matrix products.
-  private static func measuredRate(threads: Int) throws -> Double {
-    let context = try Context(device: .cpu(threads: threads))
+  private static func measuredRate(on device: Device) throws -> Double {
+    let context = try Context(device: device)
     let size = 512
     let a = context.zeros([size, size])
     _ = context.linear(a, weight: a)
     let clock = ContinuousClock()
-    let time = clock.measure { for _ in 0..<4 { _ = context.linear(a, weight: a) } }
+    let time = clock.measure {
+      var c = a
+      for _ in 0..<4 { c = context.linear(a, weight: a) }
+      _ = context.readScalar(c.slice(0..<1).reshaped([size]).slice(0..<1))
+    }
     let seconds = Double(time.components.attoseconds) * 1e-18 + Double(time.components.seconds)
     return 0.5 * 4 * 2 * Double(size * size * size) / max(seconds, 1e-6)
   }

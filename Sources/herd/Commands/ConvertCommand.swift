@@ -85,7 +85,7 @@ struct ConvertCommand: HerdCommand {
       let plan = try conversion.plan()
       try console.result(plan.json) { plan.description }
     } else {
-      let result = try conversion.execute(threads: common.threads)
+      let result = try conversion.execute(on: common.chosenDevice(console))
       try console.result(result.json) { result.text }
     }
   }

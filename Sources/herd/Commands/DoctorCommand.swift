@@ -10,7 +10,7 @@ struct DoctorCommand: HerdCommand {
   @OptionGroup var common: CommonOptions
 
   func run(_ console: Console) throws {
-    let report = try SystemReport(threads: common.threads)
+    let report = try SystemReport(device: common.chosenDevice(console))
     try console.result(report.json) {
       var table = FieldList()
       table.append("herd", "\(ToolkitVersion.current) (\(ToolkitVersion.compiler))")
@@ -23,6 +23,7 @@ struct DoctorCommand: HerdCommand {
         "\(report.device.kind), \(report.device.architecture) kernels, \(report.device.threads) threads"
       )
       table.append("BLAS", report.device.blas)
+      for (name, text) in report.gpu.lines { table.append(name, text) }
       table.append(
         "memory",
         "\(report.memoryBytes.map(Quantity.bytes) ?? "unknown"), "

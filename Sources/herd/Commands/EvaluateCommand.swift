@@ -57,7 +57,7 @@ struct EvaluateCommand: HerdCommand {
     evaluation.wikiText = wikitext
     evaluation.exactMatchPrompts = exactMatch
     evaluation.chatFormat = chat.chatFormat
-    evaluation.threads = common.threads
+    evaluation.device = try common.chosenDevice(console)
     let result = try evaluation.run {
       console.events.progress(WorkflowProgress($0.domain, done: $0.done, total: $0.total))
     }

@@ -26,12 +26,12 @@ struct RunCommand: HerdCommand {
     let pipeline = try Pipeline(contentsOf: pipeline, seed: common.seed)
     if dryRun {
       let estimate = try RunEstimate(
-        pipeline, output: output ?? "runs/\(pipeline.name)", threads: common.threads)
+        pipeline, output: output ?? "runs/\(pipeline.name)", device: common.chosenDevice(console))
       try console.result(estimate.json) { estimate.text }
       return
     }
     let result = try Run(
-      pipeline, output: output, threads: common.threads, events: console.events
+      pipeline, output: output, device: common.chosenDevice(console), events: console.events
     ).execute()
     try console.result(result.json) { result.text }
   }

@@ -27,7 +27,7 @@ struct TrainCommand: HerdCommand {
   func run(_ console: Console) throws {
     let pipeline = try Pipeline(contentsOf: pipeline, seed: common.seed)
     let result = try Run(
-      pipeline, output: output, threads: common.threads, events: console.events
+      pipeline, output: output, device: common.chosenDevice(console), events: console.events
     ).train(through: stage, resume: resume)
     try console.result(result.json) { result.text }
   }

@@ -21,7 +21,7 @@ struct VerifyCommand: HerdCommand {
 
   func run(_ console: Console) throws {
     let result = try ModelVerification(mixture: moe, dense: against, events: console.events)
-      .run(threads: common.threads)
+      .run(on: common.chosenDevice(console))
     try console.result(result.json) { result.text }
   }
 }

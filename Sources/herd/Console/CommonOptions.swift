@@ -5,6 +5,12 @@ struct CommonOptions: ParsableArguments {
   @Flag(help: "Print one JSON object on standard output instead of text.")
   var json = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Where to compute: auto (a GPU when one is usable), cpu, cuda, or cuda:N.",
+      valueName: "device"))
+  var device = DeviceOption.automatic
+
   @Option(help: "Threads that compute; 0 for one per core.")
   var threads = 0
 

@@ -47,7 +47,7 @@ struct SmallRun {
       initialize: {hidden_size: 32, layers: 2, heads: 4, key_heads: 2, width: 64, max_positions: 96}
 
       """)
-    _ = try Run(Pipeline(contentsOf: path), output: self.path("dense"), threads: 1).execute()
+    _ = try Run(Pipeline(contentsOf: path), output: self.path("dense"), device: .cpu(threads: 1)).execute()
   }
 
   /// A path in the folder.
@@ -67,7 +67,7 @@ struct SmallRun {
 
   /// Runs the pipeline into `moe`, two threads.
   func run(_ pipeline: Pipeline, events: WorkflowEvents = .init()) throws -> Run.Result {
-    try Run(pipeline, output: path("moe"), threads: 2, events: events).execute()
+    try Run(pipeline, output: path("moe"), device: .cpu(threads: 2), events: events).execute()
   }
 
   /// The lines of `moe/run.jsonl`.

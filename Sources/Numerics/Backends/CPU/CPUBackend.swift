@@ -8,7 +8,7 @@ import Glibc
 /// that the pool is the only source of parallelism.
 package final class CPUBackend: Backend, @unchecked Sendable {
   package let pool: ThreadPool
-  package let allocator = CachingAllocator()
+  package let allocator = CachingAllocator(HostMemory())
   package let description: DeviceDescription
   private let f32: UnsafePointer<hk_kernels>
   private let f64: UnsafePointer<hk_kernels>

@@ -1,9 +1,22 @@
-import CKernels
-import Glibc
 import Synchronization
 
+/// Where a ``CachingAllocator`` gets its blocks.
+package protocol BlockSource: Sendable {
+  /// A block of `size` bytes; `nil` when there is no room for it.
+  func newBlock(_ size: Int) -> UInt?
+  /// Takes a block back.
+  func free(_ block: UInt)
+  /// Called after cached blocks were freed.
+  func didTrim()
+  /// Ends the program: `size` bytes could not be had although everything cached was given back.
+  func outOfMemory(_ size: Int, _ statistics: MemoryStatistics) -> Never
+}
+
 /// Keeps freed blocks by size: a training step asks for the same sizes again and again, and fresh
-/// pages cost more than the arithmetic on them.
+/// memory costs more than the arithmetic on it.
+///
+/// On a device whose work is enqueued a freed block may still be read by a kernel; as all work is on
+/// one stream, whoever gets the block next comes after that kernel.
 package final class CachingAllocator: StorageAllocator {
   private struct State {
     var free: [Int: [UInt]] = [:]
@@ -11,8 +24,10 @@ package final class CachingAllocator: StorageAllocator {
   }
 
   private let state = Mutex(State())
+  private let source: any BlockSource
 
-  package init() {}
+  /// An allocator without blocks.
+  package init(_ source: any BlockSource) { self.source = source }
 
   /// Bytes in use, their peak, and bytes cached.
   package var statistics: MemoryStatistics { state.withLock { $0.statistics } }
@@ -22,12 +37,21 @@ package final class CachingAllocator: StorageAllocator {
     let cached = state.withLock { state in
       let block = state.free[size]?.popLast()
       if block != nil { state.statistics.cached -= size }
-      state.statistics.inUse += size
-      state.statistics.peak = max(state.statistics.peak, state.statistics.inUse)
       return block
     }
-    let address = cached ?? Self.newBlock(size)
+    let address = cached ?? newBlock(size)
+    state.withLock { state in
+      state.statistics.inUse += size
+      state.statistics.peak = max(state.statistics.peak, state.statistics.inUse)
+    }
     return Storage(address: address, byteCount: size, owner: self)
+  }
+
+  private func newBlock(_ size: Int) -> UInt {
+    if let block = source.newBlock(size) { return block }
+    trim()
+    if let block = source.newBlock(size) { return block }
+    source.outOfMemory(size, statistics)
   }
 
   package func release(address: UInt, byteCount: Int) {
@@ -47,8 +71,8 @@ package final class CachingAllocator: StorageAllocator {
       }
       return state.free.values.flatMap { $0 }
     }
-    for block in blocks { Glibc.free(UnsafeMutableRawPointer(bitPattern: block)) }
-    hk_release_free_pages()
+    for block in blocks { source.free(block) }
+    source.didTrim()
   }
 
   deinit { trim() }
@@ -58,12 +82,5 @@ package final class CachingAllocator: StorageAllocator {
     let least = max(256, byteCount)
     let step = max(64, (1 << (Int.bitWidth - 1 - least.leadingZeroBitCount)) / 8)
     return (least + step - 1) / step * step
-  }
-
-  private static func newBlock(_ size: Int) -> UInt {
-    guard let block = aligned_alloc(64, (size + 63) / 64 * 64) else {
-      fatalError("out of memory: \(size >> 20) MiB more were needed; use a smaller batch or window")
-    }
-    return UInt(bitPattern: block)
   }
 }

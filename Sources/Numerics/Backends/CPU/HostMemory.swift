@@ -1,0 +1,19 @@
+import CKernels
+import Glibc
+
+/// Memory of the host, aligned to cache lines.
+struct HostMemory: BlockSource {
+  func newBlock(_ size: Int) -> UInt? {
+    aligned_alloc(64, (size + 63) / 64 * 64).map { UInt(bitPattern: $0) }
+  }
+
+  func free(_ block: UInt) { Glibc.free(UnsafeMutableRawPointer(bitPattern: block)) }
+
+  func didTrim() { hk_release_free_pages() }
+
+  func outOfMemory(_ size: Int, _ statistics: MemoryStatistics) -> Never {
+    stop(
+      "out of memory: \(size >> 20) MiB were asked for with \(statistics.inUse >> 20) MiB in use; "
+        + "use a smaller micro_batch, sequence_length or window")
+  }
+}

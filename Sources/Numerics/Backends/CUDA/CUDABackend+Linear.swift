@@ -1,0 +1,24 @@
+extension CUDABackend {
+  package func matmul(
+    _ a: Tensor, transposeA: Bool, _ b: Tensor, transposeB: Bool, alpha: Double, into c: Tensor,
+    accumulate: Bool
+  ) {
+    let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
+    let n = transposeB ? b.rows : b.columns
+    precondition((transposeB ? b.columns : b.rows) == k && c.rows == m && c.columns == n)
+    guard m > 0, n > 0 else { return }
+    guard k > 0 else {
+      if !accumulate { fillZero(c) }
+      return
+    }
+    // Weights follow the activations' type; the sum is in f32 either way.
+    let type: DType = a.dtype == .bf16 || a.dtype == .f64 ? a.dtype : .f32
+    let (left, right) = (converted(a, to: type), converted(b, to: type))
+    let addresses = left.address | right.address | c.address
+    products.multiply(
+      .init(
+        m: m, n: n, k: k, transposeA: transposeA, transposeB: transposeB, inputs: type,
+        output: c.dtype, alignment: UInt32(1 << min(8, addresses.trailingZeroBitCount))),
+      alpha: alpha, left.address, right.address, beta: accumulate ? 1 : 0, into: c.address)
+  }
+}

@@ -1,0 +1,81 @@
+extension CUDABackend {
+  package func allocate(byteCount: Int) -> Storage { allocator.allocate(byteCount: byteCount) }
+
+  package var memory: MemoryStatistics { allocator.statistics }
+
+  package func trim() {
+    device.synchronize()
+    allocator.trim()
+  }
+
+  package func fillZero(_ tensor: Tensor) {
+    guard tensor.byteCount > 0 else { return }
+    device.activate()
+    device.check(
+      device.driver.fill_bytes(UInt64(tensor.address), 0, tensor.byteCount, device.stream),
+      "filling \(tensor.shape)")
+  }
+
+  package func copy(_ source: Tensor, into destination: Tensor) {
+    precondition(source.byteCount == destination.byteCount && source.dtype == destination.dtype)
+    guard source.byteCount > 0 else { return }
+    device.activate()
+    device.check(
+      device.driver.copy_on_device(
+        UInt64(destination.address), UInt64(source.address), source.byteCount, device.stream),
+      "copying \(source.shape)")
+  }
+
+  package func upload(_ bytes: UnsafeRawBufferPointer, into tensor: Tensor) {
+    guard let base = bytes.baseAddress, bytes.count > 0 else { return }
+    device.activate()
+    // From pageable memory this returns once the bytes are staged: the source may go.
+    device.check(
+      device.driver.copy_to_device(UInt64(tensor.address), base, bytes.count, device.stream),
+      "uploading \(tensor.shape)")
+  }
+
+  package func upload(_ values: [Float], into tensor: Tensor) {
+    let staged = onHost(tensor)
+    host.upload(values, into: staged)
+    upload(UnsafeRawBufferPointer(start: staged.pointer, count: staged.byteCount), into: tensor)
+  }
+
+  package func upload(_ values: [Double], into tensor: Tensor) {
+    let staged = onHost(tensor)
+    host.upload(values, into: staged)
+    upload(UnsafeRawBufferPointer(start: staged.pointer, count: staged.byteCount), into: tensor)
+  }
+
+  package func download(_ tensor: Tensor, into destination: UnsafeMutableRawBufferPointer) {
+    guard let base = destination.baseAddress, tensor.byteCount > 0 else { return }
+    precondition(destination.count >= tensor.byteCount)
+    device.activate()
+    device.check(
+      device.driver.copy_to_host(base, UInt64(tensor.address), tensor.byteCount, device.stream),
+      "downloading \(tensor.shape)")
+    device.synchronize()
+  }
+
+  package func downloadFloats(_ tensor: Tensor) -> [Float] {
+    host.downloadFloats(downloaded(tensor))
+  }
+
+  package func downloadDoubles(_ tensor: Tensor) -> [Double] {
+    host.downloadDoubles(downloaded(tensor))
+  }
+
+  private func downloaded(_ tensor: Tensor) -> Tensor {
+    let staged = onHost(tensor)
+    download(
+      tensor, into: UnsafeMutableRawBufferPointer(start: staged.pointer, count: staged.byteCount))
+    return staged
+  }
+
+  /// Host memory for a tensor's values.
+  private func onHost(_ tensor: Tensor) -> Tensor {
+    Tensor(
+      shape: tensor.shape, dtype: tensor.dtype,
+      storage: host.allocate(byteCount: tensor.byteCount))
+  }
+}

@@ -1,0 +1,167 @@
+import CDevice
+import Synchronization
+
+/// An NVIDIA GPU: cuBLASLt for dense products, own kernels for everything else, one stream.
+///
+/// Nothing of CUDA is needed to build: libraries are opened at run time and kernels are compiled for
+/// the GPU at hand when they are first used. Every call but a download only enqueues.
+package final class CUDABackend: @unchecked Sendable {
+  package let device: CUDADevice
+  package let description: DeviceDescription
+  let allocator: CachingAllocator
+  /// Converts between element types on the way to and from the device.
+  let host: CPUBackend
+  let products: ProductLibrary
+  private let compiler: KernelCompiler
+  private let cache: KernelCache
+  private let modules = Mutex(Modules())
+
+  private struct Modules {
+    var loaded: [KernelVariant: Module] = [:]
+  }
+
+  /// A loaded variant and its functions by name.
+  private final class Module: @unchecked Sendable {
+    let handle: cd_handle
+    var functions: [String: (handle: cd_handle, shared: Int)] = [:]
+    init(_ handle: cd_handle) { self.handle = handle }
+  }
+
+  /// Opens GPU `ordinal` and the libraries it needs.
+  /// - Throws: ``DeviceError`` naming what is missing and how to get it.
+  package init(
+    ordinal: Int = 0, libraries: CUDALibraries = CUDALibraries(), cache: KernelCache = KernelCache()
+  ) throws(DeviceError) {
+    device = try CUDADevice(libraries, ordinal: ordinal)
+    compiler = try KernelCompiler(
+      libraries, architecture: KernelCompiler.architecture(device.capability))
+    allocator = CachingAllocator(DeviceMemory(device: device))
+    products = try ProductLibrary(libraries, device: device)
+    host = try CPUBackend(threads: 1, instructionSet: .avx512)
+    self.cache = cache
+    description = DeviceDescription(
+      kind: "cuda", architecture: "\(device.name), \(compiler.architecture)", threads: 1,
+      blas: "cuBLASLt \(products.version), NVRTC \(compiler.version)")
+  }
+
+  /// Streaming multiprocessors of the GPU.
+  var multiprocessors: Int { device.multiprocessors }
+  /// The most dynamic shared memory a block may ask for, in bytes.
+  var sharedMemoryPerBlock: Int { device.sharedMemoryPerBlock }
+
+  /// An argument of a kernel, in the order of its parameters.
+  enum KernelArgument {
+    /// A device pointer; null for `nil`.
+    case tensor(Tensor?)
+    /// A 32-bit integer.
+    case int(Int)
+    /// A 64-bit integer.
+    case long(Int)
+    /// A 32-bit float.
+    case float(Double)
+
+    var bits: UInt64 {
+      switch self {
+      case .tensor(let tensor): UInt64(tensor?.address ?? 0)
+      case .int(let value): UInt64(UInt32(bitPattern: Int32(value)))
+      case .long(let value): UInt64(bitPattern: Int64(value))
+      case .float(let value): UInt64(Float(value).bitPattern)
+      }
+    }
+  }
+
+  /// Enqueues a kernel.
+  ///
+  /// - Parameters:
+  ///   - name: The kernel's name in `file`.
+  ///   - element: The type of activations the file is compiled for; `f32` unless `bf16`.
+  ///   - defines: Further definitions for the compiler.
+  ///   - grid: Blocks along x, y and z.
+  ///   - block: Threads per block.
+  ///   - shared: Dynamic shared memory per block, in bytes.
+  func launch(
+    _ name: String, in file: KernelFile, _ element: DType, defines: [String] = [],
+    grid: (Int, Int, Int), block: Int, shared: Int = 0, _ arguments: KernelArgument...
+  ) {
+    device.activate()
+    let variant = KernelVariant(file, element == .bf16 ? .bf16 : .f32, defines: defines)
+    let function = function(name, variant, shared: shared)
+    var slots = arguments.map(\.bits)
+    let status = slots.withUnsafeMutableBufferPointer { slots in
+      withUnsafeTemporaryAllocation(
+        of: UnsafeMutableRawPointer?.self, capacity: slots.count + 1
+      ) { pointers in
+        for index in slots.indices {
+          pointers.initializeElement(
+            at: index, to: slots.baseAddress.map { UnsafeMutableRawPointer($0 + index) })
+        }
+        return device.driver.launch(
+          function, UInt32(grid.0), UInt32(grid.1), UInt32(grid.2), UInt32(block), 1, 1,
+          UInt32(shared), device.stream, pointers.baseAddress, nil)
+      }
+    }
+    device.check(status, "launching \(name)")
+  }
+
+  private func function(_ name: String, _ variant: KernelVariant, shared: Int) -> cd_handle {
+    modules.withLock { modules in
+      let module: Module
+      if let loaded = modules.loaded[variant] {
+        module = loaded
+      } else {
+        module = load(variant)
+        modules.loaded[variant] = module
+      }
+      if let known = module.functions[name], known.shared >= shared { return known.handle }
+      var handle = module.functions[name]?.handle
+      if handle == nil {
+        device.check(
+          device.driver.module_function(&handle, module.handle, name),
+          "\(variant.file.rawValue).cu has no \(name)")
+      }
+      guard let handle else { stop("\(variant.file.rawValue).cu has no \(name)") }
+      // Beyond 48 KiB a kernel must be given leave.
+      if shared > 48 << 10 {
+        let maximumDynamicSharedBytes: Int32 = 8
+        device.check(
+          device.driver.function_set(handle, maximumDynamicSharedBytes, Int32(shared)),
+          "\(name) with \(shared >> 10) KiB of shared memory")
+      }
+      module.functions[name] = (handle, max(shared, 48 << 10))
+      return handle
+    }
+  }
+
+  private func load(_ variant: KernelVariant) -> Module {
+    do throws(DeviceError) {
+      let code = try cache.code(variant, compiler)
+      var module: cd_handle?
+      code.withUnsafeBytes { bytes in
+        guard let base = bytes.baseAddress else { return }
+        device.check(
+          device.driver.module_load(&module, base), "loading \(variant.file.rawValue).cu")
+      }
+      guard let module else { stop("\(variant.file.rawValue).cu has no machine code") }
+      return Module(module)
+    } catch {
+      stop(error.description)
+    }
+  }
+
+  /// Memory for the duration of the work enqueued so far.
+  func scratch(_ shape: [Int], _ dtype: DType) -> Tensor {
+    let bytes = shape.reduce(1, *) * dtype.byteCount
+    return Tensor(shape: shape, dtype: dtype, storage: allocate(byteCount: bytes))
+  }
+
+  /// The tensor as `f32`: itself, or converted.
+  func floats(_ tensor: Tensor) -> Tensor { converted(tensor, to: .f32) }
+
+  /// The tensor in another element type: itself, or converted.
+  func converted(_ tensor: Tensor, to dtype: DType) -> Tensor {
+    if tensor.dtype == dtype { return tensor }
+    let result = scratch(tensor.shape, dtype)
+    cast(tensor, into: result)
+    return result
+  }
+}

@@ -1,0 +1,30 @@
+/// Memory of a GPU.
+struct DeviceMemory: BlockSource {
+  let device: CUDADevice
+
+  func newBlock(_ size: Int) -> UInt? {
+    device.activate()
+    var address: UInt64 = 0
+    let outOfMemory: Int32 = 2
+    let status = device.driver.memory_allocate(&address, size)
+    if status == outOfMemory { return nil }
+    device.check(status, "allocating \(size >> 20) MiB")
+    return UInt(address)
+  }
+
+  func free(_ block: UInt) {
+    device.activate()
+    device.check(device.driver.memory_free(UInt64(block)), "freeing memory")
+  }
+
+  func didTrim() {}
+
+  func outOfMemory(_ size: Int, _ statistics: MemoryStatistics) -> Never {
+    var (free, total) = (0, 0)
+    _ = device.driver.memory_info(&free, &total)
+    stop(
+      "\(device.name) is out of memory: \(size >> 20) MiB were asked for with "
+        + "\(statistics.inUse >> 20) MiB in use and \(free >> 20) of \(total >> 20) MiB free; "
+        + "use a smaller micro_batch or sequence_length, or checkpointing: true")
+  }
+}

@@ -1,0 +1,59 @@
+/// What a machine has for computing on a GPU, and what is missing.
+public struct GPUSurvey: Sendable {
+  /// A part that is needed: what was found, or one line on what is missing and how to get it.
+  public typealias Part = Result<String, DeviceError>
+
+  /// The GPU with its memory, capability and the CUDA version its driver supports.
+  public let gpu: Part
+  /// The run-time compiler and its version.
+  public let compiler: Part
+  /// The library of matrix products and its version.
+  public let products: Part
+  /// Whether there is a driver at all.
+  public let hasDriver: Bool
+
+  /// Looks at GPU `ordinal`.
+  public init(ordinal: Int = 0) {
+    let libraries = CUDALibraries()
+    hasDriver = (try? libraries.driver.get()) != nil
+    gpu = Self.part {
+      let device = try CUDADevice(libraries, ordinal: ordinal)
+      let (major, minor) = device.capability
+      return
+        "\(device.name), \(device.totalMemory >> 20) MiB, compute capability \(major).\(minor), "
+        + "driver for CUDA \(device.driverVersion / 1000).\(device.driverVersion % 1000 / 10)"
+    }
+    compiler = Self.part {
+      "NVRTC \(try KernelCompiler(libraries, architecture: "sm_80").version)"
+    }
+    products = libraries.blas.map {
+      let number = Int($0.pointee.version())
+      return "cuBLASLt \(number / 10000).\(number / 100 % 100).\(number % 100)"
+    }
+  }
+
+  /// The first thing that is missing; `nil` when the GPU can be used.
+  public var obstacle: DeviceError? {
+    for part in [gpu, compiler, products] {
+      if case .failure(let error) = part { return error }
+    }
+    return nil
+  }
+
+  private static func part(_ body: () throws(DeviceError) -> String) -> Part {
+    Result { () throws(DeviceError) in try body() }
+  }
+}
+
+extension Device {
+  /// The GPU when one is usable, else the CPU; with a line on the choice where there is a driver.
+  public static func automatic(threads: Int = 0) -> (device: Device, note: String?) {
+    let survey = GPUSurvey()
+    guard let obstacle = survey.obstacle else {
+      return (.cuda(), "computing on \((try? survey.gpu.get()) ?? "the GPU")")
+    }
+    return (
+      .cpu(threads: threads), survey.hasDriver ? "computing on the CPU: \(obstacle)" : nil
+    )
+  }
+}
