@@ -21,6 +21,11 @@ public final class Context {
   /// What the device is, for logs and reports.
   public var deviceDescription: DeviceDescription { backend.description }
 
+  /// The element type of activations that come from parameters of type `dtype`.
+  public func activationType(for dtype: DType) -> DType {
+    dtype == .f64 ? .f64 : backend.activationType
+  }
+
   // MARK: - Making tensors
 
   /// A tensor with undefined contents.

@@ -55,6 +55,6 @@ final class Attention: TokenMixer {
   func makeState(capacity: Int, in context: Context) -> any MixerState {
     KeyValueCache(
       columns: configuration.keyHeads * configuration.headDimension, capacity: capacity,
-      dtype: inverseFrequencies.dtype, in: context)
+      dtype: context.activationType(for: inverseFrequencies.dtype), in: context)
   }
 }

@@ -47,7 +47,9 @@ public final class MixtureMLP: FeedForward {
   public func callAsFunction(_ x_TD: Tensor, in context: Context) -> (
     output: Tensor, routing: Routing?
   ) {
-    let scores_TE = context.linear(x_TD, weight: router.tensor, bias: routerBias?.tensor)
+    // Selection and its statistics are in full precision whatever the activations are.
+    let scores_TE = context.linear(
+      x_TD, weight: router.tensor, bias: routerBias?.tensor, as: x_TD.dtype.statistic)
     let routing = context.route(
       scores_TE, selectionBias: selectionBias?.tensor,
       topK: choosesAllExperts ? configuration.experts : configuration.topK,
@@ -62,7 +64,7 @@ public final class MixtureMLP: FeedForward {
     var shared_TD = shared(x_TD, in: context).output
     if let sharedGate {
       shared_TD = context.sigmoidGate(
-        shared_TD, scores: context.linear(x_TD, weight: sharedGate.tensor))
+        shared_TD, scores: context.linear(x_TD, weight: sharedGate.tensor, as: x_TD.dtype.statistic))
     }
     return (context.add(routed_TD, shared_TD), routing)
   }

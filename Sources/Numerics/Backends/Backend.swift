@@ -11,6 +11,11 @@ package protocol Backend:
   AdamWKernels
 {
   var description: DeviceDescription { get }
+  /// The element type of activations, `f32` or `bf16`, for parameters that are not `f64`.
+  var activationType: DType { get }
+  /// Rows of logits that exist at a time: enough for full-speed products, few enough to stay small
+  /// next to the weights.
+  var logitRows: Int { get }
 }
 
 /// Memory of a device and transfers. Uploads and kernels are enqueued; downloads wait.

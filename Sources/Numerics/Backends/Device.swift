@@ -4,12 +4,12 @@ public enum Device: Sendable, Equatable {
   /// `instructionSet`.
   case cpu(threads: Int = 0, instructionSet: InstructionSet = .avx512)
 
-  /// An NVIDIA GPU by its number, as `nvidia-smi` counts.
-  case cuda(ordinal: Int = 0)
+  /// An NVIDIA GPU by its number, as `nvidia-smi` counts, with activations in `f32` or `bf16`.
+  case cuda(ordinal: Int = 0, activations: DType = .f32)
 
   package func makeBackend() throws(DeviceError) -> any Backend {
     switch self {
-    case .cuda(let ordinal): try CUDABackend(ordinal: ordinal)
+    case .cuda(let ordinal, let type): try CUDABackend(ordinal: ordinal, activationType: type)
     case .cpu(let threads, let instructionSet):
       try CPUBackend(threads: threads, instructionSet: instructionSet)
     }

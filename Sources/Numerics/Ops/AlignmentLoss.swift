@@ -28,7 +28,7 @@ extension Context {
 
   private func squaredError(_ x: Tensor, _ target: Tensor, relative: Bool) -> Tensor {
     precondition(x.count == target.count && x.dtype == target.dtype)
-    let (loss, factor) = (empty([], x.dtype), empty([], x.dtype))
+    let (loss, factor) = (empty([], x.dtype.statistic), empty([], x.dtype.statistic))
     backend.squaredErrorForward(x, target: target, relative: relative, into: loss, factor: factor)
     return record(
       loss, from: [x], SquaredErrorNode(x: x, target: target.detached(), factor: factor))

@@ -63,7 +63,7 @@ extension Context {
       documentStarts.map { $0.dtype == .i32 && $0.count == query.rows } ?? true,
       "attention: one i32 document start per query")
     let output = empty([query.rows, query.columns], query.dtype)
-    let logSumExp = empty([heads, query.rows], query.dtype)
+    let logSumExp = empty([heads, query.rows], query.dtype.statistic)
     backend.attentionForward(
       query: query, key: key, value: value, documentStarts: documentStarts, shape: shape,
       into: output, logSumExp: logSumExp)

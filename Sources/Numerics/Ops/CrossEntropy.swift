@@ -33,10 +33,6 @@ public struct LinearLoss {
   public let divergence_T: Tensor?
 }
 
-/// Rows of logits that exist at a time: enough for full-speed products, few enough to stay small
-/// next to the weights.
-let logitRows = 256
-
 extension Context {
   /// The cross-entropy of `softmax(x · weightᵀ)` with the targets, plus the divergence from a
   /// teacher (Hinton et al. 2015, at temperature 1), without ever holding all logits.
@@ -58,14 +54,14 @@ extension Context {
     crossEntropy: Double = 1, distillation: Double = 0
   ) -> LinearLoss {
     precondition(targets_T.dtype == .i32 && targets_T.count == x_TD.rows)
-    precondition(lossWeights_T.dtype == x_TD.dtype && lossWeights_T.count == x_TD.rows)
-    let dtype = x_TD.dtype
+    let dtype = x_TD.dtype.statistic
+    precondition(lossWeights_T.dtype == dtype && lossWeights_T.count == x_TD.rows)
     let shares = LossShares(crossEntropy: crossEntropy, distillation: distillation)
     let ce_T = empty([x_TD.rows], dtype)
     let kl_T = teacher.map { _ in empty([x_TD.rows], dtype) }
     let recorded = tape != nil && (x_TD.slot != nil || weight_VD.slot != nil)
-    let dx_TD = recorded && x_TD.slot != nil ? empty(x_TD.shape, dtype) : nil
-    let dWeight_VD = recorded && weight_VD.slot != nil ? empty(weight_VD.shape, dtype) : nil
+    let dx_TD = recorded && x_TD.slot != nil ? empty(x_TD.shape, x_TD.dtype) : nil
+    let dWeight_VD = recorded && weight_VD.slot != nil ? empty(weight_VD.shape, weight_VD.dtype) : nil
 
     forEachLogitChunk(x_TD, weight_VD, teacher) { rows, logits_RV, teacher_RV in
       let weights_R = lossWeights_T.slice(rows)
@@ -73,14 +69,16 @@ extension Context {
         logits_RV, teacher: teacher_RV, targets: targets_T.slice(rows),
         gradient: recorded ? (weights_R, shares) : nil, crossEntropy: ce_T.slice(rows),
         divergence: kl_T?.slice(rows))
+      guard recorded else { return }
+      let dLogits_RV = cast(logits_RV, to: x_TD.dtype)
       if let dx_TD {
         backend.matmul(
-          logits_RV, transposeA: false, weight_VD, transposeB: false, alpha: 1,
+          dLogits_RV, transposeA: false, weight_VD, transposeB: false, alpha: 1,
           into: dx_TD.tokenRows(rows), accumulate: false)
       }
       if let dWeight_VD {
         backend.matmul(
-          logits_RV, transposeA: true, x_TD.tokenRows(rows), transposeB: false, alpha: 1,
+          dLogits_RV, transposeA: true, x_TD.tokenRows(rows), transposeB: false, alpha: 1,
           into: dWeight_VD, accumulate: rows.lowerBound > 0)
       }
     }
@@ -107,11 +105,11 @@ extension Context {
       precondition(teacher.weight.shape[0] == vocabulary, "the teacher has another vocabulary")
       precondition(teacher.hidden.rows == tokens && teacher.hidden.dtype == x_TD.dtype)
     }
-    let chunk = min(tokens, logitRows)
-    let student = empty([chunk, vocabulary], x_TD.dtype)
-    let reference = teacher.map { _ in empty([chunk, vocabulary], x_TD.dtype) }
-    for start in stride(from: 0, to: tokens, by: logitRows) {
-      let rows = start..<min(tokens, start + logitRows)
+    let chunk = min(tokens, backend.logitRows)
+    let student = empty([chunk, vocabulary], x_TD.dtype.statistic)
+    let reference = teacher.map { _ in empty([chunk, vocabulary], x_TD.dtype.statistic) }
+    for start in stride(from: 0, to: tokens, by: max(1, chunk)) {
+      let rows = start..<min(tokens, start + chunk)
       let logits_RV = student.slice(0..<rows.count)
       backend.matmul(
         x_TD.tokenRows(rows), transposeA: false, weight_VD, transposeB: true, alpha: 1,

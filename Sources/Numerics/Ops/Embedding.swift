@@ -1,6 +1,6 @@
 /// Kernels of table lookup.
 package protocol EmbeddingKernels {
-  /// `y[t] = weight[ids[t]]`; a 16-bit table gives `f32`.
+  /// `y[t] = weight[ids[t]]`, converted to the type of `y`.
   func embedding(_ ids: Tensor, weight: Tensor, into y: Tensor)
   /// `dWeight[ids[t]] += dy[t]`, in token order.
   func embeddingBackward(_ dy: Tensor, ids: Tensor, dWeight: Tensor)
@@ -12,13 +12,13 @@ extension Context {
   /// - Parameters:
   ///   - ids_T: Token ids in `0..<V`, `[T]`, `i32`. On the CPU an id outside stops the program.
   ///   - weight_VD: The embedding table, `[V, D]`; a 16-bit table carries no gradient.
-  /// - Returns: `[T, D]`, `f32` for 16-bit tables.
+  /// - Returns: `[T, D]`, `f64` for such a table, else of the device's activation type.
   public func embedding(_ ids_T: Tensor, weight weight_VD: Tensor) -> Tensor {
     precondition(
       ids_T.dtype == .i32 && weight_VD.shape.count == 2,
       "embedding: ids \(ids_T.dtype), table \(weight_VD.shape)")
     let y_TD = empty(
-      [ids_T.count, weight_VD.columns], weight_VD.dtype.isReal ? weight_VD.dtype : .f32)
+      [ids_T.count, weight_VD.columns], activationType(for: weight_VD.dtype))
     backend.embedding(ids_T, weight: weight_VD, into: y_TD)
     return record(y_TD, from: [weight_VD], EmbeddingNode(ids: ids_T, weight: weight_VD))
   }

@@ -1,7 +1,7 @@
 /// Kernels of matrix products.
 package protocol LinearKernels {
   /// `c = alpha · op(a) · op(b) (+ c)` for row-major matrices, `op` transposing where asked.
-  /// `b` may hold 16-bit weights while `a` and `c` are `f32`.
+  /// `b` may hold 16-bit weights while `a` and `c` are `f32`; with 16-bit `a` any mix is allowed.
   func matmul(
     _ a: Tensor, transposeA: Bool, _ b: Tensor, transposeB: Bool, alpha: Double, into c: Tensor,
     accumulate: Bool)
@@ -19,13 +19,15 @@ extension Context {
   ///   - weight_OI: Weights as checkpoints store them, `[O, I]`; `f32`, `f64`, or 16-bit for
   ///     inference.
   ///   - bias_O: Optional bias, `[O]`.
+  ///   - type: The element type of the result; that of `x_TI` unless given.
   /// - Returns: `[T, O]`.
-  public func linear(_ x_TI: Tensor, weight weight_OI: Tensor, bias bias_O: Tensor? = nil) -> Tensor
-  {
+  public func linear(
+    _ x_TI: Tensor, weight weight_OI: Tensor, bias bias_O: Tensor? = nil, as type: DType? = nil
+  ) -> Tensor {
     let outputs = weight_OI.shape[0]
     precondition(
       weight_OI.count == outputs * x_TI.columns, "linear: \(x_TI.shape) with \(weight_OI.shape)")
-    let y_TO = empty([x_TI.rows, outputs], x_TI.dtype)
+    let y_TO = empty([x_TI.rows, outputs], type ?? x_TI.dtype)
     backend.matmul(
       x_TI, transposeA: false, weight_OI, transposeB: true, alpha: 1, into: y_TO, accumulate: false)
     if let bias_O { backend.addBias(bias_O, to: y_TO) }

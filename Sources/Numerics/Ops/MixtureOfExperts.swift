@@ -59,11 +59,13 @@ extension Context {
     precondition(down.shape == [experts.count, model, experts.width], "down \(down.shape)")
     precondition(down.dtype == gate.dtype)
     precondition(weights.count == slots && weights.rows == x_TD.rows, "weights \(weights.shape)")
-    precondition(dispatch.offsets.count == experts.count + 1 && weights.dtype == x_TD.dtype)
+    precondition(
+      dispatch.offsets.count == experts.count + 1 && weights.dtype == x_TD.dtype.statistic)
     let y_TD = empty(x_TD.shape, x_TD.dtype)
     let isRecorded =
       tape != nil && [x_TD, gate, up, down, weights].contains { $0.requiresGradient }
-    precondition(!isRecorded || gate.dtype == x_TD.dtype, "16-bit experts: inference only")
+    precondition(
+      !isRecorded || gate.dtype == x_TD.dtype.statistic, "16-bit experts: inference only")
     func projection() -> Tensor { empty([slots, experts.width], x_TD.dtype) }
     let saved = isRecorded ? (gate: projection(), up: projection()) : nil
     backend.mixtureForward(

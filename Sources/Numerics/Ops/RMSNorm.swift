@@ -17,10 +17,10 @@ extension Context {
   ///   - weight_D: Per-channel gain, `[D]`.
   public func rmsNorm(_ x_TD: Tensor, weight weight_D: Tensor, epsilon: Double) -> Tensor {
     precondition(
-      x_TD.columns == weight_D.count && x_TD.dtype == weight_D.dtype,
+      x_TD.columns == weight_D.count && x_TD.dtype.statistic == weight_D.dtype,
       "rmsNorm: \(x_TD.shape) \(x_TD.dtype) with \(weight_D.shape) \(weight_D.dtype)")
     let y_TD = empty(x_TD.shape, x_TD.dtype)
-    let reciprocal_T = empty([x_TD.rows], x_TD.dtype)
+    let reciprocal_T = empty([x_TD.rows], x_TD.dtype.statistic)
     backend.rmsNormForward(
       x_TD, weight: weight_D, epsilon: epsilon, into: y_TD, reciprocal: reciprocal_T)
     return record(

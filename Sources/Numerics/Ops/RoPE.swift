@@ -12,7 +12,7 @@ extension Context {
   /// Rotary position embedding (Su et al. 2021, eq. 34), in the layout Hugging Face checkpoints use:
   /// channel `i` of a head pairs with channel `i + d/2`.
   ///
-  /// Angles are the product of position and inverse frequency rounded to `x`'s element type.
+  /// Angles are the product of position and inverse frequency rounded to `f32`, or `f64` with `x`.
   ///
   /// - Parameters:
   ///   - x_TC: Queries or keys, `[T, heads · d]` with even `d`.
@@ -26,10 +26,11 @@ extension Context {
     precondition(
       x_TC.columns == heads * 2 * half && positions.count == x_TC.rows && positions.dtype == .i32,
       "rope: \(x_TC.shape) with \(positions.count) positions, \(heads) heads, \(half) frequencies")
-    let cosines = empty([x_TC.rows, half], x_TC.dtype)
-    let sines = empty([x_TC.rows, half], x_TC.dtype)
+    let type = x_TC.dtype.statistic
+    let cosines = empty([x_TC.rows, half], type)
+    let sines = empty([x_TC.rows, half], type)
     backend.ropeTable(
-      positions: positions, inverseFrequencies: cast(inverseFrequencies, to: x_TC.dtype),
+      positions: positions, inverseFrequencies: cast(inverseFrequencies, to: type),
       cosines: cosines, sines: sines)
     let y_TC = empty(x_TC.shape, x_TC.dtype)
     backend.rope(

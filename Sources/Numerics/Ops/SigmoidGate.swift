@@ -14,7 +14,7 @@ extension Context {
   ///   - x_TD: `[T, D]`.
   ///   - scores_T: One score per row, `[T]` or `[T, 1]`.
   public func sigmoidGate(_ x_TD: Tensor, scores scores_T: Tensor) -> Tensor {
-    precondition(scores_T.count == x_TD.rows)
+    precondition(scores_T.count == x_TD.rows && scores_T.dtype == x_TD.dtype.statistic)
     let y_TD = empty(x_TD.shape, x_TD.dtype)
     backend.sigmoidGateForward(x_TD, scores: scores_T, into: y_TD)
     return record(y_TD, from: [x_TD, scores_T], SigmoidGateNode(x: x_TD, scores: scores_T))

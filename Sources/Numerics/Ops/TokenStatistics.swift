@@ -23,10 +23,10 @@ extension Context {
     teacher: (hidden: Tensor, weight: Tensor)? = nil
   ) -> TokenStatistics {
     precondition(targets_T.dtype == .i32 && targets_T.count == x_TD.rows)
-    let ce_T = empty([x_TD.rows], x_TD.dtype)
-    let correct_T = empty([x_TD.rows], x_TD.dtype)
-    let kl_T = teacher.map { _ in empty([x_TD.rows], x_TD.dtype) }
-    let agreement_T = teacher.map { _ in empty([x_TD.rows], x_TD.dtype) }
+    let ce_T = empty([x_TD.rows], x_TD.dtype.statistic)
+    let correct_T = empty([x_TD.rows], x_TD.dtype.statistic)
+    let kl_T = teacher.map { _ in empty([x_TD.rows], x_TD.dtype.statistic) }
+    let agreement_T = teacher.map { _ in empty([x_TD.rows], x_TD.dtype.statistic) }
     forEachLogitChunk(x_TD, weight_VD, teacher) { rows, logits_RV, teacher_RV in
       let targets_R = targets_T.slice(rows)
       backend.compareLargest(logits_RV, targets: targets_R, into: correct_T.slice(rows))

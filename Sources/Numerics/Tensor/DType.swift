@@ -1,6 +1,7 @@
 /// The element type of a ``Tensor``.
 ///
-/// Parameters and activations are `f32` on the CPU, weights may also be stored as `bf16` or `f16`;
+/// Parameters and activations are `f32` on the CPU, weights may also be stored as `bf16` or `f16`; on
+/// a GPU activations may be `bf16` too, beside `f32` parameters and statistics;
 /// `f64` exists so that gradients can be checked by central differences; `i32` holds token ids,
 /// expert ids, counts and offsets.
 public enum DType: String, Sendable, CaseIterable {
@@ -15,6 +16,10 @@ public enum DType: String, Sendable, CaseIterable {
     }
   }
 
-  /// Whether gradients can flow through values of this type.
+  /// The type of what is gathered over many values of this type, such as norms, softmax sums and
+  /// losses: never less than `f32`.
+  public var statistic: DType { self == .f64 ? .f64 : .f32 }
+
+  /// Whether parameters of this type can be trained.
   public var isReal: Bool { self == .f32 || self == .f64 }
 }

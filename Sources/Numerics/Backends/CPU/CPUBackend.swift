@@ -10,6 +10,8 @@ package final class CPUBackend: Backend, @unchecked Sendable {
   package let pool: ThreadPool
   package let allocator = CachingAllocator(HostMemory())
   package let description: DeviceDescription
+  package let activationType = DType.f32
+  package let logitRows = 256
   private let f32: UnsafePointer<hk_kernels>
   private let f64: UnsafePointer<hk_kernels>
 

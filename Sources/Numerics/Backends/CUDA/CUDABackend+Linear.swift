@@ -11,8 +11,10 @@ extension CUDABackend {
       if !accumulate { fillZero(c) }
       return
     }
-    // Weights follow the activations' type; the sum is in f32 either way.
-    let type: DType = a.dtype == .bf16 || a.dtype == .f64 ? a.dtype : .f32
+    // Weights follow the activations' type, and what gives activations is itself rounded to theirs;
+    // sums are in f32 either way.
+    let isHalf = a.dtype == .bf16 || c.dtype == .bf16
+    let type: DType = a.dtype == .f64 ? .f64 : isHalf ? .bf16 : .f32
     let (left, right) = (converted(a, to: type), converted(b, to: type))
     let addresses = left.address | right.address | c.address
     products.multiply(

@@ -8,6 +8,8 @@ import Synchronization
 package final class CUDABackend: @unchecked Sendable {
   package let device: CUDADevice
   package let description: DeviceDescription
+  package let activationType: DType
+  package let logitRows = 4096
   let allocator: CachingAllocator
   /// Converts between element types on the way to and from the device.
   let host: CPUBackend
@@ -28,9 +30,10 @@ package final class CUDABackend: @unchecked Sendable {
   }
 
   /// Opens GPU `ordinal` and the libraries it needs.
+  /// - Parameter activationType: `f32` or `bf16`.
   /// - Throws: ``DeviceError`` naming what is missing and how to get it.
   package init(
-    ordinal: Int = 0, libraries: CUDALibraries = CUDALibraries(), cache: KernelCache = KernelCache()
+    ordinal: Int = 0, activationType: DType = .f32, libraries: CUDALibraries = CUDALibraries(), cache: KernelCache = KernelCache()
   ) throws(DeviceError) {
     device = try CUDADevice(libraries, ordinal: ordinal)
     compiler = try KernelCompiler(
@@ -39,6 +42,7 @@ package final class CUDABackend: @unchecked Sendable {
     products = try ProductLibrary(libraries, device: device)
     host = try CPUBackend(threads: 1, instructionSet: .avx512)
     self.cache = cache
+    self.activationType = activationType
     description = DeviceDescription(
       kind: "cuda", architecture: "\(device.name), \(compiler.architecture)", threads: 1,
       blas: "cuBLASLt \(products.version), NVRTC \(compiler.version)")
