@@ -68,9 +68,15 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Numerics", "Formats"], path: "Tests/TestSupport",
       swiftSettings: strict),
+    .target(
+      name: "Conformance", dependencies: ["Numerics", "TestSupport"], path: "Tests/Conformance",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "herd-conformance", dependencies: ["Conformance", "Numerics"],
+      path: "Tests/ConformanceProgram", swiftSettings: strict),
     tests("FormatsTests", ["Formats"]),
     tests("DataTests", ["Data", "Formats", "CZstd"]),
-    tests("NumericsTests", ["Numerics", "CKernels", "CDevice"]),
+    tests("NumericsTests", ["Numerics", "CKernels", "CDevice", "Conformance"]),
     tests("ModelsTests", ["Models", "Numerics", "Formats"]),
     tests("ExpertConstructionTests", ["ExpertConstruction", "Models", "Numerics", "Formats"]),
     tests("TrainingTests", ["Training", "Models", "Numerics", "Formats", "Data"]),

@@ -16,6 +16,12 @@ public final class Context {
     backend = try device.makeBackend()
   }
 
+  /// A context whose new tensors hold no numbers until they are written, for tests.
+  package convenience init(device: Device, poisoned: Bool) throws(DeviceError) {
+    try self.init(device: device)
+    if poisoned { backend.startPoisoning() }
+  }
+
   package init(backend: any Backend) { self.backend = backend }
 
   /// What the device is, for logs and reports.

@@ -31,6 +31,8 @@ package protocol MemoryKernels: AnyObject, Sendable {
   func downloadDoubles(_ tensor: Tensor) -> [Double]
   /// What the allocator holds.
   var memory: MemoryStatistics { get }
+  /// From now on new memory holds bytes 0xff, so that tests see what was never written.
+  func startPoisoning()
   /// Gives cached memory back to the system.
   func trim()
 }

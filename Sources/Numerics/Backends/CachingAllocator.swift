@@ -4,6 +4,8 @@ import Synchronization
 package protocol BlockSource: Sendable {
   /// A block of `size` bytes; `nil` when there is no room for it.
   func newBlock(_ size: Int) -> UInt?
+  /// Fills a block with bytes 0xff: not a number in every real type, -1 in integers.
+  func poison(_ block: UInt, _ size: Int)
   /// Takes a block back.
   func free(_ block: UInt)
   /// Called after cached blocks were freed.
@@ -21,6 +23,7 @@ package final class CachingAllocator: StorageAllocator {
   private struct State {
     var free: [Int: [UInt]] = [:]
     var statistics = MemoryStatistics()
+    var isPoisoning = false
   }
 
   private let state = Mutex(State())
@@ -40,12 +43,17 @@ package final class CachingAllocator: StorageAllocator {
       return block
     }
     let address = cached ?? newBlock(size)
-    state.withLock { state in
+    let isPoisoning = state.withLock { state in
       state.statistics.inUse += size
       state.statistics.peak = max(state.statistics.peak, state.statistics.inUse)
+      return state.isPoisoning
     }
+    if isPoisoning { source.poison(address, size) }
     return Storage(address: address, byteCount: size, owner: self)
   }
+
+  /// From now on blocks are handed out poisoned, so that whatever a kernel does not write shows.
+  package func startPoisoning() { state.withLock { $0.isPoisoning = true } }
 
   private func newBlock(_ size: Int) -> UInt {
     if let block = source.newBlock(size) { return block }

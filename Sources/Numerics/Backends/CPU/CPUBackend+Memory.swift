@@ -6,6 +6,8 @@ extension CPUBackend {
 
   package var memory: MemoryStatistics { allocator.statistics }
 
+  package func startPoisoning() { allocator.startPoisoning() }
+
   package func trim() { allocator.trim() }
 
   package func fillZero(_ tensor: Tensor) { memset(tensor.pointer, 0, tensor.byteCount) }

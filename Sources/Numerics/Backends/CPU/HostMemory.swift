@@ -7,6 +7,10 @@ struct HostMemory: BlockSource {
     aligned_alloc(64, (size + 63) / 64 * 64).map { UInt(bitPattern: $0) }
   }
 
+  func poison(_ block: UInt, _ size: Int) {
+    if let address = UnsafeMutableRawPointer(bitPattern: block) { memset(address, 0xff, size) }
+  }
+
   func free(_ block: UInt) { Glibc.free(UnsafeMutableRawPointer(bitPattern: block)) }
 
   func didTrim() { hk_release_free_pages() }

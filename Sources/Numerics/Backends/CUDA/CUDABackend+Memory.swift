@@ -3,6 +3,8 @@ extension CUDABackend {
 
   package var memory: MemoryStatistics { allocator.statistics }
 
+  package func startPoisoning() { allocator.startPoisoning() }
+
   package func trim() {
     device.synchronize()
     allocator.trim()

@@ -12,6 +12,12 @@ struct DeviceMemory: BlockSource {
     return UInt(address)
   }
 
+  func poison(_ block: UInt, _ size: Int) {
+    device.activate()
+    device.check(
+      device.driver.fill_bytes(UInt64(block), 0xff, size, device.stream), "filling memory")
+  }
+
   func free(_ block: UInt) {
     device.activate()
     device.check(device.driver.memory_free(UInt64(block)), "freeing memory")

@@ -1,0 +1,124 @@
+import Numerics
+import TestSupport
+
+/// One operation on one problem, forward and backward, that every device must solve alike.
+public struct ConformanceCase: Sendable {
+  /// The operation and its sizes.
+  public let name: String
+  private let body: @Sendable (Trial) -> Void
+
+  init(_ name: String, _ body: @escaping @Sendable (Trial) -> Void) {
+    self.name = name
+    self.body = body
+  }
+
+  /// What came out, by name; the reference is the CPU in Double.
+  public typealias Outcome = [(name: String, values: [Double], isExact: Bool)]
+
+  /// Solves the problem in `context`, with inputs as `element` can hold them.
+  ///
+  /// - Parameter isReference: Computes in Double on the same rounded inputs.
+  public func outcome(
+    in context: Context, element: DType, seed: UInt64, isReference: Bool = false
+  ) -> Outcome {
+    let trial = Trial(context, element: element, seed: seed, isReference: isReference)
+    body(trial)
+    return trial.outcome
+  }
+
+  /// The largest relative error of any output, infinite where exact ones differ.
+  public static func disagreement(_ found: Outcome, _ expected: Outcome) -> (
+    name: String, error: Double
+  ) {
+    var worst = (name: "", error: 0.0)
+    for (a, b) in zip(found, expected) {
+      var error = a.isExact ? (a.values == b.values ? 0 : .infinity) : relativeError(a.values, b.values)
+      if a.values.count != b.values.count || a.values.contains(where: { !$0.isFinite }) {
+        error = .infinity
+      }
+      if error >= worst.error { worst = (a.name, error) }
+    }
+    return worst
+  }
+}
+
+/// The inputs and outputs of one run of a case.
+final class Trial {
+  let context: Context
+  private let element: DType
+  private let isReference: Bool
+  private let seed: UInt64
+  private var parameters: [Parameter] = []
+  private(set) var outcome: ConformanceCase.Outcome = []
+  private var made: UInt64 = 0
+
+  init(_ context: Context, element: DType, seed: UInt64, isReference: Bool) {
+    self.context = context
+    self.element = element
+    self.isReference = isReference
+    self.seed = seed
+  }
+
+  /// The type of activations here.
+  var type: DType { isReference ? .f64 : element }
+  /// The type of parameters and statistics here.
+  var small: DType { isReference ? .f64 : .f32 }
+
+  /// Uniform in [-1, 1], rounded as activations are.
+  func activation(_ shape: [Int]) -> Parameter { parameter(shape, element, type) }
+
+  /// Uniform in [-1, 1] in `f32`: a weight, or something small.
+  func weight(_ shape: [Int]) -> Parameter { parameter(shape, .f32, small) }
+
+  /// As ``weight(_:)``, but with values that activations can hold too: a matrix that a device may
+  /// round to their type before it multiplies.
+  func matrix(_ shape: [Int]) -> Parameter { parameter(shape, element, small) }
+
+  private func parameter(_ shape: [Int], _ rounding: DType, _ type: DType) -> Parameter {
+    made += 1
+    let rounded = context.randomTensor(shape, rounding, seed: seed &* 1000 &+ made)
+    let values = context.readDoubles(rounded)
+    let parameter = Parameter("p\(made)", context.tensor(values, shape, type), isTrainable: true)
+    parameters.append(parameter)
+    return parameter
+  }
+
+  /// Uniform integers below `bound`.
+  func integers(_ count: Int, below bound: Int) -> [Int32] {
+    made += 1
+    var random = RandomStream(seed: seed &* 1000 &+ made)
+    return (0..<count).map { _ in Int32(min(Double(bound - 1), random.uniform() * Double(bound))) }
+  }
+
+  /// Notes an output without gradient.
+  func note(_ name: String, _ tensor: Tensor, exact: Bool = false) {
+    outcome.append(
+      (
+        name,
+        tensor.dtype == .i32
+          ? context.readIntegers(tensor).map(Double.init) : context.readDoubles(tensor),
+        exact || tensor.dtype == .i32
+      ))
+  }
+
+  /// Runs `body` recorded, notes its outputs, then the gradient of every input so far with respect
+  /// to a random projection of the first output. Runs it twice, so that gradients also add up.
+  func differentiate(_ body: () -> [(name: String, tensor: Tensor)]) {
+    for round in 0..<2 {
+      context.recording {
+        let outputs = body()
+        if round == 0 { for output in outputs { note(output.name, output.tensor) } }
+        let y = outputs[0].tensor
+        if y.count == 1 { return y }
+        // Towards a fixed target the gradient differs from element to element.
+        let target = context.tensor(
+          context.readDoubles(context.randomTensor(y.shape, element, seed: 5)), y.shape, y.dtype)
+        return context.meanSquaredError(y, target: target)
+      }
+    }
+    for parameter in parameters {
+      guard let gradient = parameter.gradient else { continue }
+      note("d \(parameter.name) \(parameter.value.shape)", gradient)
+    }
+  }
+}
