@@ -1,4 +1,4 @@
-// The CUDA sources, embedded so that a program is one file. Add a line for each new kernel file.
+// The CUDA sources, embedded so that a program is one file. Add a kernel file in both lists.
 #include "CDevice.h"
 
 #pragma clang diagnostic ignored "-Wc23-extensions"
@@ -6,9 +6,83 @@
 static const char element[] = {
 #embed "kernels/element.cuh"
     , 0};
+static const char adamw[] = {
+#embed "kernels/adamw.cu"
+    , 0};
+static const char alignment_loss[] = {
+#embed "kernels/alignment_loss.cu"
+    , 0};
+static const char attention[] = {
+#embed "kernels/attention.cu"
+    , 0};
+static const char attention_decode[] = {
+#embed "kernels/attention_decode.cu"
+    , 0};
+static const char attention_f32[] = {
+#embed "kernels/attention_f32.cu"
+    , 0};
+static const char bias[] = {
+#embed "kernels/bias.cu"
+    , 0};
+static const char cast[] = {
+#embed "kernels/cast.cu"
+    , 0};
+static const char cross_entropy[] = {
+#embed "kernels/cross_entropy.cu"
+    , 0};
+static const char elementwise[] = {
+#embed "kernels/elementwise.cu"
+    , 0};
+static const char embedding[] = {
+#embed "kernels/embedding.cu"
+    , 0};
+static const char expert_dispatch[] = {
+#embed "kernels/expert_dispatch.cu"
+    , 0};
+static const char largest[] = {
+#embed "kernels/largest.cu"
+    , 0};
+static const char rms_norm[] = {
+#embed "kernels/rms_norm.cu"
+    , 0};
+static const char rope[] = {
+#embed "kernels/rope.cu"
+    , 0};
+static const char router_losses[] = {
+#embed "kernels/router_losses.cu"
+    , 0};
+static const char routing[] = {
+#embed "kernels/routing.cu"
+    , 0};
+static const char sigmoid_gate[] = {
+#embed "kernels/sigmoid_gate.cu"
+    , 0};
+static const char swiglu[] = {
+#embed "kernels/swiglu.cu"
+    , 0};
+
+#define SOURCE(file, text) {file, text, sizeof text - 1}
 
 static const cd_source sources[] = {
-    {"element.cuh", element, sizeof element - 1},
+    SOURCE("element.cuh", element),
+    SOURCE("adamw.cu", adamw),
+    SOURCE("alignment_loss.cu", alignment_loss),
+    SOURCE("attention.cu", attention),
+    SOURCE("attention_decode.cu", attention_decode),
+    SOURCE("attention_f32.cu", attention_f32),
+    SOURCE("bias.cu", bias),
+    SOURCE("cast.cu", cast),
+    SOURCE("cross_entropy.cu", cross_entropy),
+    SOURCE("elementwise.cu", elementwise),
+    SOURCE("embedding.cu", embedding),
+    SOURCE("expert_dispatch.cu", expert_dispatch),
+    SOURCE("largest.cu", largest),
+    SOURCE("rms_norm.cu", rms_norm),
+    SOURCE("rope.cu", rope),
+    SOURCE("router_losses.cu", router_losses),
+    SOURCE("routing.cu", routing),
+    SOURCE("sigmoid_gate.cu", sigmoid_gate),
+    SOURCE("swiglu.cu", swiglu),
 };
 
 const cd_source *cd_embedded_source(int index) {

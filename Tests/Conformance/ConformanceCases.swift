@@ -76,37 +76,39 @@ extension ConformanceCase {
       ]
     }
 
-  private static let losses: [ConformanceCase] = [(1, 2, 4), (63, 100, 16), (65, 1000, 40), (300, 8192, 64)]
-    .flatMap { t, v, d in
-      [false, true].map { hasTeacher in
-        ConformanceCase("linearCrossEntropy T\(t) V\(v) D\(d)\(hasTeacher ? " teacher" : "")") {
-          trial in
-          let (x, w) = (trial.activation([t, d]), trial.matrix([v, d]))
-          let (other, head) = (trial.activation([t, d]), trial.matrix([v, d]))
-          other.isTrainable = false
-          head.isTrainable = false
-          // One target outside the vocabulary carries no loss.
-          var targets = trial.integers(t, below: v)
-          targets[t / 2] = t > 1 ? -1 : 0
-          let ids = trial.context.tensor(targets, [t])
-          let weights = trial.context.tensor(
-            (0..<t).map { Double($0 % 3) / 4 + 0.25 }, [t], trial.small)
-          trial.differentiate {
-            let loss = trial.context.linearCrossEntropy(
-              x.tensor, weight: w.tensor, targets: ids, lossWeights: weights,
-              teacher: hasTeacher ? (other.tensor, head.tensor) : nil, crossEntropy: 0.3,
-              distillation: hasTeacher ? 0.7 : 0)
-            return [("total", loss.total), ("ce", loss.crossEntropy_T)]
-              + (loss.divergence_T.map { [("kl", $0)] } ?? [])
-          }
-          let statistics = trial.context.tokenStatistics(
-            x.value, weight: w.value, targets: ids,
-            teacher: hasTeacher ? (other.value, head.value) : nil)
-          trial.note("statistics ce", statistics.crossEntropy_T)
-          if let kl = statistics.divergence_T { trial.note("statistics kl", kl) }
+  private static let losses: [ConformanceCase] = [
+    (1, 2, 4), (63, 100, 16), (65, 1000, 40), (300, 8192, 64),
+  ]
+  .flatMap { t, v, d in
+    [false, true].map { hasTeacher in
+      ConformanceCase("linearCrossEntropy T\(t) V\(v) D\(d)\(hasTeacher ? " teacher" : "")") {
+        trial in
+        let (x, w) = (trial.activation([t, d]), trial.matrix([v, d]))
+        let (other, head) = (trial.activation([t, d]), trial.matrix([v, d]))
+        other.isTrainable = false
+        head.isTrainable = false
+        // One target outside the vocabulary carries no loss.
+        var targets = trial.integers(t, below: v)
+        targets[t / 2] = t > 1 ? -1 : 0
+        let ids = trial.context.tensor(targets, [t])
+        let weights = trial.context.tensor(
+          (0..<t).map { Double($0 % 3) / 4 + 0.25 }, [t], trial.small)
+        trial.differentiate {
+          let loss = trial.context.linearCrossEntropy(
+            x.tensor, weight: w.tensor, targets: ids, lossWeights: weights,
+            teacher: hasTeacher ? (other.tensor, head.tensor) : nil, crossEntropy: 0.3,
+            distillation: hasTeacher ? 0.7 : 0)
+          return [("total", loss.total), ("ce", loss.crossEntropy_T)]
+            + (loss.divergence_T.map { [("kl", $0)] } ?? [])
         }
+        let statistics = trial.context.tokenStatistics(
+          x.value, weight: w.value, targets: ids,
+          teacher: hasTeacher ? (other.value, head.value) : nil)
+        trial.note("statistics ce", statistics.crossEntropy_T)
+        if let kl = statistics.divergence_T { trial.note("statistics kl", kl) }
       }
     }
+  }
 
   private static let routing: [ConformanceCase] =
     [(1, 4, 1), (63, 7, 2), (65, 64, 8), (1000, 8, 2), (300, 300, 16)].flatMap { t, e, k in
@@ -159,7 +161,9 @@ extension ConformanceCase {
           learningRate: 1e-2, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
           gradientScale: factor)
       }
-      for (name, tensor) in [("norm", norm), ("factor", factor), ("value", value), ("m", m), ("v", v)] {
+      for (name, tensor) in [
+        ("norm", norm), ("factor", factor), ("value", value), ("m", m), ("v", v),
+      ] {
         trial.note(name, tensor)
       }
     }

@@ -72,7 +72,8 @@ import Workflows
     }
     #expect(error?.description.contains("(stages[0].learning_rate)") == true)
     #expect(throws: WorkflowError.self) {
-      try Run(small.pipeline(stages), output: small.path("dense/data"), device: .cpu(threads: 1)).execute()
+      try Run(small.pipeline(stages), output: small.path("dense/data"), device: .cpu(threads: 1))
+        .execute()
     }
   }
 
@@ -140,7 +141,8 @@ import Workflows
   }
 
   @Test func anEstimateWritesNothing() throws {
-    let estimate = try RunEstimate(small.pipeline(), output: small.path("moe"), device: .cpu(threads: 1))
+    let estimate = try RunEstimate(
+      small.pipeline(), output: small.path("moe"), device: .cpu(threads: 1))
     #expect(estimate.tokens == 2 * 6 * 4 * 48)
     #expect(estimate.memory > 0 && estimate.seconds > 0)
     #expect(estimate.text.contains("two: 6 steps"))

@@ -64,7 +64,8 @@ public final class MixtureMLP: FeedForward {
     var shared_TD = shared(x_TD, in: context).output
     if let sharedGate {
       shared_TD = context.sigmoidGate(
-        shared_TD, scores: context.linear(x_TD, weight: sharedGate.tensor, as: x_TD.dtype.statistic))
+        shared_TD, scores: context.linear(x_TD, weight: sharedGate.tensor, as: x_TD.dtype.statistic)
+      )
     }
     return (context.add(routed_TD, shared_TD), routing)
   }

@@ -61,7 +61,8 @@ extension Context {
     let kl_T = teacher.map { _ in empty([x_TD.rows], dtype) }
     let recorded = tape != nil && (x_TD.slot != nil || weight_VD.slot != nil)
     let dx_TD = recorded && x_TD.slot != nil ? empty(x_TD.shape, x_TD.dtype) : nil
-    let dWeight_VD = recorded && weight_VD.slot != nil ? empty(weight_VD.shape, weight_VD.dtype) : nil
+    let dWeight_VD =
+      recorded && weight_VD.slot != nil ? empty(weight_VD.shape, weight_VD.dtype) : nil
 
     forEachLogitChunk(x_TD, weight_VD, teacher) { rows, logits_RV, teacher_RV in
       let weights_R = lossWeights_T.slice(rows)

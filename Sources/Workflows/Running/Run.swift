@@ -18,7 +18,8 @@ public struct Run {
   /// - Throws: `DeviceError` when the device cannot be used, ``WorkflowError`` for a path that
   ///   cannot be resolved.
   public init(
-    _ pipeline: Pipeline, output: String? = nil, device: Device = .cpu(), events: WorkflowEvents = .init()
+    _ pipeline: Pipeline, output: String? = nil, device: Device = .cpu(),
+    events: WorkflowEvents = .init()
   ) throws {
     self.pipeline = pipeline
     let folder = output ?? "runs/\(pipeline.name)"

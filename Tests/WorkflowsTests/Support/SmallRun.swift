@@ -47,7 +47,8 @@ struct SmallRun {
       initialize: {hidden_size: 32, layers: 2, heads: 4, key_heads: 2, width: 64, max_positions: 96}
 
       """)
-    _ = try Run(Pipeline(contentsOf: path), output: self.path("dense"), device: .cpu(threads: 1)).execute()
+    _ = try Run(Pipeline(contentsOf: path), output: self.path("dense"), device: .cpu(threads: 1))
+      .execute()
   }
 
   /// A path in the folder.

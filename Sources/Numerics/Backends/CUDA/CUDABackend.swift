@@ -33,7 +33,8 @@ package final class CUDABackend: @unchecked Sendable {
   /// - Parameter activationType: `f32` or `bf16`.
   /// - Throws: ``DeviceError`` naming what is missing and how to get it.
   package init(
-    ordinal: Int = 0, activationType: DType = .f32, libraries: CUDALibraries = CUDALibraries(), cache: KernelCache = KernelCache()
+    ordinal: Int = 0, activationType: DType = .f32, libraries: CUDALibraries = CUDALibraries(),
+    cache: KernelCache = KernelCache()
   ) throws(DeviceError) {
     device = try CUDADevice(libraries, ordinal: ordinal)
     compiler = try KernelCompiler(

@@ -108,6 +108,7 @@ package final class CUDADevice: @unchecked Sendable {
 
 /// Prints one line on standard error and ends the program with status 1.
 func stop(_ message: String) -> Never {
-  fputs("herd: \(message)\n", stderr)
+  let line = Array("herd: \(message)\n".utf8)
+  _ = write(STDERR_FILENO, line, line.count)
   exit(1)
 }

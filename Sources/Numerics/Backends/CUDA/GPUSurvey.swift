@@ -16,14 +16,14 @@ public struct GPUSurvey: Sendable {
   public init(ordinal: Int = 0) {
     let libraries = CUDALibraries()
     hasDriver = (try? libraries.driver.get()) != nil
-    gpu = Self.part {
+    gpu = Self.part { () throws(DeviceError) in
       let device = try CUDADevice(libraries, ordinal: ordinal)
       let (major, minor) = device.capability
       return
         "\(device.name), \(device.totalMemory >> 20) MiB, compute capability \(major).\(minor), "
         + "driver for CUDA \(device.driverVersion / 1000).\(device.driverVersion % 1000 / 10)"
     }
-    compiler = Self.part {
+    compiler = Self.part { () throws(DeviceError) in
       "NVRTC \(try KernelCompiler(libraries, architecture: "sm_80").version)"
     }
     products = libraries.blas.map {

@@ -83,7 +83,9 @@ private func withPointers<Result>(
   defer { for copy in copies { copy.deallocate() } }
   return withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: copies.count + 1) {
     list in
-    for (index, copy) in copies.enumerated() { list.initializeElement(at: index, to: UnsafePointer(copy)) }
+    for (index, copy) in copies.enumerated() {
+      list.initializeElement(at: index, to: UnsafePointer(copy))
+    }
     list.initializeElement(at: copies.count, to: nil)
     guard let base = list.baseAddress else { fatalError("an empty list of strings") }
     return body(UnsafePointer(base))

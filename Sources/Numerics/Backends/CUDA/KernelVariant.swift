@@ -16,7 +16,9 @@ package struct KernelVariant: Hashable, Sendable {
 
   /// What the compiler is told for a GPU architecture such as `sm_90a`.
   func options(architecture: String) -> [String] {
-    ["--gpu-architecture=\(architecture)", "--std=c++17", "-default-device",
-      "-DELEMENT_\(element == .bf16 ? "BF16" : "F32")"] + defines.map { "-D\($0)" }
+    [
+      "--gpu-architecture=\(architecture)", "--std=c++17", "-default-device",
+      "-DELEMENT_\(element == .bf16 ? "BF16" : "F32")",
+    ] + defines.map { "-D\($0)" }
   }
 }

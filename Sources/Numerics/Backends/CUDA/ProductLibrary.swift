@@ -76,7 +76,7 @@ final class ProductLibrary: @unchecked Sendable {
       return plan
     }
     // The library thinks in columns: cᵀ = op(b)ᵀ · op(a)ᵀ, and a row-major matrix is its transpose.
-    func run<Scale>(_ alpha: Scale, _ beta: Scale) -> Int32 {
+    func run<Scale: BitwiseCopyable>(_ alpha: Scale, _ beta: Scale) -> Int32 {
       var (alpha, beta, algorithm) = (alpha, beta, plan.algorithm)
       return table.multiply(
         handle, plan.product, &alpha, Self.pointer(b), plan.layouts[0], Self.pointer(a),
