@@ -20,7 +20,10 @@ extension CUDABackend {
     let name: String
     let file: KernelFile
     let tile: Tile
-    if query.dtype == .bf16 {
+    if query.dtype == .bf16, isHopper, headDim == 128, shape.dim % 8 == 0, shape.scale > 0 {
+      (name, file) = ("attention_forward_hopper", .attentionHopper)
+      tile = Tile(rows: 128, threads: 384, shared: 1024 + 5 * 128 * 128 * 2)
+    } else if query.dtype == .bf16 {
       (name, file) = ("attention_forward", .attention)
       tile = .forward(headDim)
     } else {
