@@ -17,7 +17,7 @@
 constexpr int THREADS = 256, TILE = 64, CHUNK = HEAD_DIM % 64 == 0 ? 64 : 32;
 constexpr int CHUNKS = HEAD_DIM / CHUNK, WIDTH = CHUNK / 16;
 // Blocks per multiprocessor: one alone does not hide the latency of its loads.
-constexpr int BLOCKS = HEAD_DIM <= 128 ? 2 : 1, KEY_BLOCKS = HEAD_DIM <= 64 ? 2 : 1;
+constexpr int BLOCKS = HEAD_DIM <= 128 ? 2 : 1;
 constexpr int PITCH = CHUNK + 4, SCORE_PITCH = TILE + 4;  // Rows shifted by 16 bytes of banks.
 
 // Shared: (2 TILE PITCH + TILE SCORE_PITCH) floats.
@@ -284,7 +284,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 }
 
 // Grid: (key heads, tiles of keys). Scores transposed: rows are keys, columns queries.
-extern "C" __global__ void __launch_bounds__(THREADS, KEY_BLOCKS)
+extern "C" __global__ void __launch_bounds__(THREADS, HEAD_DIM <= 64 ? 2 : 1)
     attention_backward_key_f32(const float *doutput, const float *query, const float *key,
                                const float *value, const float2 *statistics, const int *starts,
                                float *dkey, float *dvalue, int tokens, int keys, int heads,

@@ -25,7 +25,8 @@ __device__ __forceinline__ void lookup(const int *ids, const W *weight, T *y, in
   const int id = ids[blockIdx.x];
   T *out = y + (i64)blockIdx.x * columns;
   if ((unsigned)id >= (unsigned)vocabulary) {
-    for (int i = threadIdx.x; i < columns; i += blockDim.x) store(out + i, __int_as_float(0x7fc00000));
+    for (int i = threadIdx.x; i < columns; i += blockDim.x)
+      store(out + i, __int_as_float(0x7fc00000));
     return;
   }
   const W *row = weight + (i64)id * columns;

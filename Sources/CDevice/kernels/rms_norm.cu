@@ -197,7 +197,8 @@ extern "C" __global__ void __launch_bounds__(256) rms_norm_backward_rows(
   }
 }
 
-// Weight gradients for any shape: 32 columns by 8 rows at a time, a part of the rows per blockIdx.y.
+// Weight gradients for any shape: 32 columns by 8 rows at a time, a part of the rows per
+// blockIdx.y.
 extern "C" __global__ void __launch_bounds__(256) rms_norm_backward_weight(
     const T *dy, const T *x, const float *reciprocal, float *partial, i64 rows, int columns) {
   __shared__ float parts[8][32];

@@ -37,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(256) load_balance_partial(
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-// total = factor · Σ partial; one block.
+// loss = E / T · Σ partial; one block.
 extern "C" __global__ void __launch_bounds__(256) load_balance_finish(
     const double *partial, int parts, i64 rows, int experts, float *loss) {
   double sum = 0.0;

@@ -20,7 +20,10 @@ extension CUDABackend {
     let name: String
     let file: KernelFile
     let tile: Tile
-    if query.dtype == .bf16 {
+    if usesWarpgroups(query, shape), shape.scale > 0 {
+      (name, file) = ("attention_forward_hopper", .attentionHopper)
+      tile = .hopperForward
+    } else if query.dtype == .bf16 {
       (name, file) = ("attention_forward", .attention)
       tile = .forward(headDim)
     } else {
@@ -85,8 +88,20 @@ extension CUDABackend {
       if most > sharedMemoryPerBlock { stages = 1 }
       defines.append("STAGES=\(stages)")
     }
-    let queryTile = half ? Tile.backwardQuery(headDim, stages: stages) : .float(headDim)
-    let keyTile = half ? Tile.backwardKey(headDim, stages: stages) : .float(headDim)
+    let hopper = usesWarpgroups(query, shape)
+    let queryTile: Tile
+    let keyTile: Tile
+    if hopper {
+      (queryTile, keyTile) = (.hopperBackwardQuery, .hopperBackwardKey)
+    } else if half {
+      queryTile = .backwardQuery(headDim, stages: stages)
+      keyTile = .backwardKey(headDim, stages: stages)
+    } else {
+      (queryTile, keyTile) = (.float(headDim), .float(headDim))
+    }
+    let gradientFile: KernelFile = hopper ? .attentionHopper : file
+    let gradientDefines = hopper ? ["BACKWARD=1"] : defines
+    let gradientSuffix = hopper ? "_hopper" : suffix
 
     // Per head and query what both gradients need: log-sum-exp and Σ dy·y.
     let statistics = scratch([shape.heads * query.rows, 2], .f32)
@@ -99,7 +114,8 @@ extension CUDABackend {
       .tensor(dOutput), .tensor(output), .tensor(logSumExp), .tensor(statistics),
       .int(query.rows), .int(shape.heads), .int(shape.dim))
     launch(
-      "attention_backward_key\(suffix)", in: file, query.dtype, defines: defines,
+      "attention_backward_key\(gradientSuffix)", in: gradientFile, query.dtype,
+      defines: gradientDefines,
       grid: (shape.keyHeads, keyTile.count(key.rows), keyTile.split), block: keyTile.threads,
       shared: keyTile.shared,
       .tensor(dOutput), .tensor(query), .tensor(key), .tensor(value), .tensor(statistics),
@@ -107,13 +123,21 @@ extension CUDABackend {
       .int(shape.heads), .int(shape.keyHeads), .int(shape.dim), .int(shape.queryOffset),
       .int(shape.window ?? 0), .float(shape.scale))
     launch(
-      "attention_backward_query\(suffix)", in: file, query.dtype, defines: defines,
+      "attention_backward_query\(gradientSuffix)", in: gradientFile, query.dtype,
+      defines: gradientDefines,
       grid: (shape.heads, queryTile.count(query.rows), 1), block: queryTile.threads,
       shared: queryTile.shared,
       .tensor(dOutput), .tensor(query), .tensor(key), .tensor(value), .tensor(statistics),
       .tensor(documentStarts), .tensor(dQuery), .int(query.rows), .int(key.rows),
       .int(shape.heads), .int(shape.keyHeads), .int(shape.dim), .int(shape.queryOffset),
       .int(shape.window ?? 0), .float(shape.scale))
+  }
+}
+
+extension CUDABackend {
+  /// Whether the kernels of `attention_hopper.cu` take the problem.
+  private func usesWarpgroups(_ query: Tensor, _ shape: AttentionShape) -> Bool {
+    query.dtype == .bf16 && isHopper && paddedHead(shape.dim) == 128 && shape.dim % 8 == 0
   }
 }
 
@@ -130,9 +154,9 @@ extension Int {
   }
 }
 
-/// How a kernel cuts its work; the formulas are those of the constants in `attention.cu` and
-/// `attention_f32.cu`.
-private struct Tile {
+/// How a kernel cuts its work; the formulas are those of the constants in the kernels'
+/// files.
+private struct Tile: Sendable {
   /// Queries or keys per block.
   var rows: Int
   var threads = 128
@@ -147,6 +171,12 @@ private struct Tile {
     let chunk = headDim % 64 == 0 ? 64 : 32
     return Tile(rows: 64, threads: 256, shared: (2 * 64 * (chunk + 4) + 64 * 68) * 4)
   }
+
+  private static let hopperTile = 128 * 128 * 2
+  static let hopperForward = Tile(rows: 128, threads: 384, shared: 1024 + 5 * hopperTile)
+  static let hopperBackwardQuery = Tile(rows: 128, threads: 384, shared: 1024 + 6 * hopperTile)
+  static let hopperBackwardKey = Tile(
+    rows: 128, threads: 384, shared: 1024 + 5 * hopperTile + 3 * 64 * 12)
 
   static func forward(_ headDim: Int) -> Tile {
     let (rows, keys) = headDim <= 128 ? (128, 64) : (64, 32)

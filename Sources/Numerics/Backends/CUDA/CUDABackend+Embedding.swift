@@ -18,7 +18,7 @@ extension CUDABackend {
       let sorted = scratch([tokens], .i32)
       countingSort(
         ids, in: order, keys: min(512, (vocabulary >> shift) + 1), limit: vocabulary,
-        shift: shift, totals: nil, into: sorted, offsets: nil)
+        shift: shift, mask: 511, totals: nil, into: sorted, offsets: nil)
       order = sorted
     }
     launch(

@@ -3,11 +3,11 @@ extension CUDABackend {
     _ experts_TK: Tensor, counts_E: Tensor, order: Tensor, offsets: Tensor
   ) {
     countingSort(
-      experts_TK, in: nil, keys: counts_E.count, limit: counts_E.count, totals: counts_E,
-      into: order, offsets: offsets)
+      experts_TK, in: nil, keys: counts_E.count, limit: counts_E.count, mask: Int(Int32.max),
+      totals: counts_E, into: order, offsets: offsets)
   }
 
-  /// The numbers `0..<ids.count` sorted stably by a key of their id: nine bits from `shift` on.
+  /// The numbers `0..<ids.count` sorted stably by a key of their id, `(id >> shift) & mask`.
   ///
   /// - Parameters:
   ///   - order: In which order they come; their own when `nil`.
@@ -16,14 +16,12 @@ extension CUDABackend {
   ///   - totals: How often each key occurs, when that is known.
   ///   - offsets: Gets where each key starts, and the total.
   func countingSort(
-    _ ids: Tensor, in order: Tensor?, keys: Int, limit: Int, shift: Int = 0, totals: Tensor?,
-    into sorted: Tensor, offsets: Tensor?
+    _ ids: Tensor, in order: Tensor?, keys: Int, limit: Int, shift: Int = 0, mask: Int,
+    totals: Tensor?, into sorted: Tensor, offsets: Tensor?
   ) {
     // Every warp of a block counts in shared memory.
     precondition(keys > 0 && keys <= 1024, "sorting by \(keys) keys: at most 1024")
     let (slots, tiles) = (ids.count, ids.count.groups(of: 1024))
-    // One digit, unless all keys are the ids themselves.
-    let mask = keys == limit ? Int(Int32.max) : 511
     let counts = scratch([keys, max(1, tiles)], .i32)
     let sums = totals ?? scratch([keys], .i32)
     if totals == nil { fillZero(sums) }

@@ -41,7 +41,6 @@ extension CUDABackend {
       if let dWeight, let partial { addPartialSums(partial, to: dWeight) }
       return
     }
-    // Before dx, which may be accumulated where dy lies.
     if let dWeight {
       let partial = scratch([min(64, rows.groups(of: 32)), columns], .f32)
       launch(

@@ -1,0 +1,618 @@
+// Causal grouped-query attention in bf16 for Hopper (sm_90a), heads of 97 to 128 channels: what
+// attention.cu computes, on the warpgroup tensor-core instructions that alone reach the chip's rate.
+// After FlashAttention-3 (Shah et al. 2024), without its bulk tensor copies. With BACKWARD the file
+// holds the gradients, without it the forward pass.
+//
+// Three warpgroups: one copies tiles into shared memory, two own 64 rows each of what is computed. The
+// owners are not in step, so that the softmax of one runs while the other multiplies.
+//
+// All need dim % 8 == 0 and tensors at multiples of 16 bytes.
+#include "element.cuh"
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL  // For other chips the file is empty.
+
+constexpr int DIM = 128, OWNED = 128, THREADS = 384;  // Rows owned by a block.
+#define LOG2E 1.4426950408889634f
+
+// Tiles are two panels of 64 channels; a panel's rows are 128 bytes, their eight chunks permuted by
+// the row as the 128-byte swizzle of the matrix descriptors wants it. Tiles start at 1024 bytes.
+template <int COUNT>
+__device__ __forceinline__ int at(int row, int chunk) {
+  return (chunk >> 3) * (COUNT * 64) + row * 64 + (((chunk & 7) ^ (row & 7)) << 3);
+}
+
+__device__ __forceinline__ unsigned address(const void *shared) {
+  return (unsigned)__cvta_generic_to_shared(shared);
+}
+
+// Start, distance between panels, distance between groups of 8 rows (1024 bytes), 128-byte swizzle.
+// A left or right operand whose products run along the channels ignores the distance of panels.
+template <int COUNT>
+__device__ __forceinline__ unsigned long long descriptor(const bf16 *tile) {
+  return (unsigned long long)((address(tile) & 0x3ffff) >> 4) |
+         (unsigned long long)(COUNT * 128 >> 4) << 16 | (unsigned long long)(1024 >> 4) << 32 |
+         1ull << 62;
+}
+
+// Where step k of 16 channels begins, in the units of a descriptor: panel, then place in it.
+template <int COUNT>
+__device__ __forceinline__ int channels(int k) {
+  return ((k >> 2) * (COUNT * 128) + (k & 3) * 32) >> 4;
+}
+
+__device__ __forceinline__ void copy16(bf16 *target, const bf16 *source, bool inside) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address(target)), "l"(source),
+               "r"(inside ? 16 : 0) : "memory");
+}
+template <int BYTES>
+__device__ __forceinline__ void copy_word(void *target, const void *source, bool inside) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address(target)), "l"(source),
+               "n"(BYTES), "r"(inside ? BYTES : 0) : "memory");
+}
+__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// All copies but those of the last `AFTER` commits are done, for the tensor cores too.
+template <int AFTER>
+__device__ __forceinline__ void finish_copies() {
+  asm volatile("cp.async.wait_group %0;\nfence.proxy.async.shared::cta;" ::"n"(AFTER) : "memory");
+}
+
+__device__ __forceinline__ void barrier_init(unsigned long long *barrier, int count) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(address(barrier)), "r"(count) : "memory");
+}
+__device__ __forceinline__ void barrier_arrive(unsigned long long *barrier) {
+  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(address(barrier)) : "memory");
+}
+__device__ __forceinline__ void barrier_wait(unsigned long long *barrier, int parity) {
+  asm volatile(
+      "{\n.reg .pred done;\nagain:\n"
+      "mbarrier.try_wait.parity.shared.b64 done, [%0], %1;\n@!done bra again;\n}" ::"r"(
+          address(barrier)),
+      "r"(parity) : "memory");
+}
+
+__device__ __forceinline__ void multiply_fence() {
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void multiply_commit() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+// All products but those of the last `AFTER` commits are done.
+template <int AFTER>
+__device__ __forceinline__ void multiply_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(AFTER) : "memory");
+}
+
+// Waits for the other warps of a warpgroup.
+__device__ __forceinline__ void group_barrier(int group) {
+  asm volatile("bar.sync %0, 128;" ::"r"(group + 1) : "memory");
+}
+
+#define FOUR(i) "+f"(x[i][0]), "+f"(x[i][1]), "+f"(x[i][2]), "+f"(x[i][3])
+#define SUMS                                                                                       \
+  FOUR(0), FOUR(1), FOUR(2), FOUR(3), FOUR(4), FOUR(5), FOUR(6), FOUR(7), FOUR(8), FOUR(9),        \
+      FOUR(10), FOUR(11), FOUR(12), FOUR(13), FOUR(14), FOUR(15)
+#define SUM_NAMES                                                                                  \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+
+// x (+)= a bᵀ, 64 x 128 x 16: both from shared memory, channels innermost.
+__device__ __forceinline__ void multiply_shared(float (&x)[16][4], unsigned long long a,
+                                                unsigned long long b, int add) {
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %66, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " SUM_NAMES
+               "%64, %65, add, 1, 1, 0, 0;\n}" : SUMS : "l"(a), "l"(b), "r"(add));
+}
+
+// The same, 64 x 64 x 16.
+__device__ __forceinline__ void multiply_narrow(float (&x)[8][4], unsigned long long a,
+                                                unsigned long long b, int add) {
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %34, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+               "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+               "%32, %33, add, 1, 1, 0, 0;\n}"
+               : FOUR(0), FOUR(1), FOUR(2), FOUR(3), FOUR(4), FOUR(5), FOUR(6), FOUR(7)
+               : "l"(a), "l"(b), "r"(add));
+}
+
+// x += a b: `a` from registers, `b` with its rows along the products.
+__device__ __forceinline__ void multiply_registers(float (&x)[16][4], const unsigned (&a)[4],
+                                                   unsigned long long b) {
+  asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " SUM_NAMES
+               "{%64, %65, %66, %67}, %68, 1, 1, 1, 1;"
+               : SUMS : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+
+__device__ __forceinline__ unsigned pack(float low, float high) {
+  unsigned x;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(x) : "f"(high), "f"(low));
+  return x;
+}
+
+__device__ __forceinline__ float power2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+template <int REGISTERS>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
+}
+template <int REGISTERS>
+__device__ __forceinline__ void leave_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(REGISTERS));
+}
+
+__device__ __forceinline__ int first_key(int start, int last, int window) {
+  const int windowed = window > 0 ? last - window + 1 : 0;
+  return min(max(max(start, windowed), 0), last);
+}
+__device__ __forceinline__ int first_key_of(const int *starts, int token, int offset, int window) {
+  return first_key(starts ? starts[token] : 0, token + offset, window);
+}
+
+// One of 128 threads' part of a tile; zeros past `rows` and past `dim`.
+template <int COUNT>
+__device__ __forceinline__ void load_tile(bf16 *tile, const bf16 *head, int stride, int row,
+                                          int rows, int dim) {
+  const int c = threadIdx.x % 16, r0 = threadIdx.x % 128 / 16;
+#pragma unroll 4
+  for (int i = 0; i < COUNT / 8; i++) {
+    const int r = r0 + i * 8;
+    const bool inside = row + r < rows && c * 8 < dim;
+    copy16(tile + at<COUNT>(r, c), inside ? head + (i64)(row + r) * stride + c * 8 : head, inside);
+  }
+}
+
+// A thread's sums as the left operand of the next product.
+template <int N>
+__device__ __forceinline__ void as_left(unsigned (&a)[N / 2][4], const float (&x)[N][4]) {
+#pragma unroll
+  for (int k = 0; k < N / 2; k++)
+#pragma unroll
+    for (int e = 0; e < 4; e++)
+      a[k][e] = pack(x[2 * k + (e >> 1)][(e & 1) * 2], x[2 * k + (e >> 1)][(e & 1) * 2 + 1]);
+}
+
+__device__ __forceinline__ void clear(float (&x)[16][4]) {
+#pragma unroll
+  for (int n = 0; n < 16; n++)
+#pragma unroll
+    for (int e = 0; e < 4; e++) x[n][e] = 0.0f;
+}
+
+// A warp's sums times a factor per row to memory, by way of its rows of a tile no product reads any
+// more, which makes the stores whole. `target` is the tile's first row, of `rows`.
+__device__ __forceinline__ void write_rows(const float (&x)[16][4], float factor0, float factor1,
+                                           bf16 *tile, bf16 *target, int stride, int rows,
+                                           int dim) {
+  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+  const int warp_row = (threadIdx.x >> 5) * 16;
+#pragma unroll
+  for (int n = 0; n < 16; n++) {
+    *reinterpret_cast<unsigned *>(tile + at<OWNED>(warp_row + g, n) + 2 * t) =
+        pack(x[n][0] * factor0, x[n][1] * factor0);
+    *reinterpret_cast<unsigned *>(tile + at<OWNED>(warp_row + 8 + g, n) + 2 * t) =
+        pack(x[n][2] * factor1, x[n][3] * factor1);
+  }
+  __syncwarp();
+  for (int i = lane; i < 16 * 16; i += 32) {
+    const int r = warp_row + i / 16, c = i % 16;
+    if (r < rows && c * 8 < dim)
+      *reinterpret_cast<uint4 *>(target + (i64)r * stride + c * 8) =
+          *reinterpret_cast<const uint4 *>(tile + at<OWNED>(r, c));
+  }
+}
+
+extern __shared__ __align__(1024) unsigned char shared[];
+
+__device__ __forceinline__ bf16 *first_tile() {
+  return reinterpret_cast<bf16 *>(shared + ((1024 - (address(shared) & 1023)) & 1023));
+}
+
+#ifndef BACKWARD
+
+// Grid: (heads, tiles of 128 queries). Shared: 1024 + 5 * 32768 bytes. For scale > 0.
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
+    attention_forward_hopper(const bf16 *query, const bf16 *key, const bf16 *value,
+                             const int *starts, bf16 *output, float *log_sum_exp, int tokens,
+                             int keys, int heads, int key_heads, int dim, int offset, int window,
+                             float scale) {
+  constexpr int QUERIES = OWNED, KEYS = 128, STAGES = 2, TILE = KEYS * DIM;
+  __shared__ unsigned long long query_full, key_full[STAGES], value_full[STAGES],
+      key_empty[STAGES], value_empty[STAGES];
+  bf16 *query_tile = first_tile(), *key_tiles = query_tile + TILE;
+  bf16 *value_tiles = key_tiles + STAGES * TILE;
+  const int head = blockIdx.x, stride = heads * dim, key_stride = key_heads * dim;
+  const int token = (gridDim.y - 1 - blockIdx.y) * QUERIES, end = min(token + QUERIES, tokens);
+  const int first = first_key_of(starts, token, offset, window) / KEYS;
+  const int last = (end - 1 + offset) / KEYS;
+  if (threadIdx.x == 0) {
+    barrier_init(&query_full, 128);
+    for (int s = 0; s < STAGES; s++) {
+      barrier_init(key_full + s, 128), barrier_init(value_full + s, 128);
+      barrier_init(key_empty + s, 256), barrier_init(value_empty + s, 256);
+    }
+  }
+  __syncthreads();
+
+  if (threadIdx.x >= 256) {
+    leave_registers<40>();
+    key += head / (heads / key_heads) * dim, value += head / (heads / key_heads) * dim;
+    load_tile<KEYS>(query_tile, query + head * dim, stride, token, tokens, dim);
+    commit_copies();
+    for (int block = first; block <= last; block++) {
+      // A fresh barrier counts as one whose odd phase has passed.
+      const int step = block - first, stage = step % STAGES, empty = (step / STAGES & 1) ^ 1;
+      barrier_wait(key_empty + stage, empty);
+      load_tile<KEYS>(key_tiles + stage * TILE, key, key_stride, block * KEYS, keys, dim);
+      commit_copies();
+      finish_copies<1>();  // The copy before this one: queries or the last values.
+      barrier_arrive(step == 0 ? &query_full : value_full + (step - 1) % STAGES);
+      barrier_wait(value_empty + stage, empty);
+      load_tile<KEYS>(value_tiles + stage * TILE, value, key_stride, block * KEYS, keys, dim);
+      commit_copies();
+      finish_copies<1>();
+      barrier_arrive(key_full + stage);
+    }
+    finish_copies<0>();
+    barrier_arrive(value_full + (last - first) % STAGES);
+  } else {
+    take_registers<232>();
+    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    const int warp_row = (threadIdx.x >> 5) * 16;  // Of all the tile's rows.
+    const int top_key = first_key_of(starts, end - 1, offset, window);
+    const int low_key = token + group * 64 + offset;
+    const float scale2 = scale * LOG2E;
+    float out[DIM / 8][4], score[KEYS / 8][4], highest[2], sum[2];
+    int seen_from[2];
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      highest[i] = -1e30f, sum[i] = 0.0f;
+      seen_from[i] =
+          first_key_of(starts, min(token + warp_row + i * 8 + g, tokens - 1), offset, window);
+    }
+    clear(out);
+    const unsigned long long own = descriptor<QUERIES>(query_tile + group * 64 * 64);
+    barrier_wait(&query_full, 0);
+
+    for (int block = first; block <= last; block++) {
+      const int step = block - first, stage = step % STAGES, full = step / STAGES & 1;
+      barrier_wait(key_full + stage, full);
+      const unsigned long long key_tile = descriptor<KEYS>(key_tiles + stage * TILE);
+      multiply_fence();
+#pragma unroll
+      for (int k = 0; k < DIM / 16; k++) {
+        const int skip = channels<KEYS>(k);
+        multiply_shared(score, own + skip, key_tile + skip, k > 0);
+      }
+      multiply_commit();
+      multiply_wait<0>();
+      barrier_arrive(key_empty + stage);
+      if (block * KEYS < top_key || block * KEYS + KEYS - 1 > low_key) {
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+          for (int e = 0; e < 4; e++) {
+            const int column = block * KEYS + n * 8 + 2 * t + (e & 1);
+            const int row_last = token + warp_row + (e >> 1) * 8 + g + offset;
+            if (column < seen_from[e >> 1] || column > row_last)
+              score[n][e] = -__int_as_float(0x7f800000);
+          }
+      }
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        float most = highest[i];
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+          most = fmaxf(most, fmaxf(score[n][2 * i], score[n][2 * i + 1]));
+        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
+        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+        const float correction = power2((highest[i] - most) * scale2), shift = most * scale2;
+        highest[i] = most;
+        sum[i] *= correction;
+#pragma unroll
+        for (int n = 0; n < DIM / 8; n++)
+          out[n][2 * i] *= correction, out[n][2 * i + 1] *= correction;
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+          for (int e = 2 * i; e < 2 * i + 2; e++) {
+            score[n][e] = power2(fmaf(score[n][e], scale2, -shift));
+            sum[i] += score[n][e];
+          }
+      }
+      unsigned weight[KEYS / 16][4];
+      as_left<KEYS / 8>(weight, score);
+      barrier_wait(value_full + stage, full);
+      const unsigned long long value_tile = descriptor<KEYS>(value_tiles + stage * TILE);
+      multiply_fence();
+#pragma unroll
+      for (int k = 0; k < KEYS / 16; k++)
+        multiply_registers(out, weight[k], value_tile + (k * 16 * 128 >> 4));
+      multiply_commit();
+      multiply_wait<0>();
+      barrier_arrive(value_empty + stage);
+    }
+
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 1);
+      sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 2);
+      const int row = token + warp_row + i * 8 + g;
+      if (t == 0 && row < tokens)
+        log_sum_exp[(i64)head * tokens + row] = (highest[i] * scale2 + log2f(sum[i])) / LOG2E;
+    }
+    group_barrier(group);  // Nobody multiplies the group's queries any more: they make room.
+    write_rows(out, 1.0f / sum[0], 1.0f / sum[1], query_tile,
+               output + (i64)token * stride + head * dim, stride, tokens - token, dim);
+  }
+}
+
+#else
+
+// The kernels of attention.cu of the same names, with `statistics` of attention_statistics.
+
+// Grid: (heads, tiles of 128 queries). Shared: 1024 + 6 * 32768 bytes.
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
+    attention_backward_query_hopper(const bf16 *doutput, const bf16 *query, const bf16 *key,
+                                    const bf16 *value, const float2 *statistics, const int *starts,
+                                    bf16 *dquery, int tokens, int keys, int heads, int key_heads,
+                                    int dim, int offset, int window, float scale) {
+  constexpr int KEYS = 128, STAGES = 2, TILE = KEYS * DIM;
+  __shared__ unsigned long long own_full, full[STAGES], empty[STAGES];
+  bf16 *query_tile = first_tile(), *doutput_tile = query_tile + OWNED * DIM;
+  bf16 *pairs = doutput_tile + OWNED * DIM;
+  const int head = blockIdx.x, stride = heads * dim, key_stride = key_heads * dim;
+  const int token = (gridDim.y - 1 - blockIdx.y) * OWNED, end = min(token + OWNED, tokens);
+  const int first = first_key_of(starts, token, offset, window) / KEYS;
+  const int last = (end - 1 + offset) / KEYS;
+  if (threadIdx.x == 0) {
+    barrier_init(&own_full, 128);
+    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 128), barrier_init(empty + s, 256);
+  }
+  __syncthreads();
+
+  if (threadIdx.x >= 256) {
+    leave_registers<40>();
+    key += head / (heads / key_heads) * dim, value += head / (heads / key_heads) * dim;
+    load_tile<OWNED>(query_tile, query + head * dim, stride, token, tokens, dim);
+    load_tile<OWNED>(doutput_tile, doutput + head * dim, stride, token, tokens, dim);
+    commit_copies();
+    for (int block = first; block <= last; block++) {
+      const int step = block - first, stage = step % STAGES;
+      barrier_wait(empty + stage, (step / STAGES & 1) ^ 1);
+      bf16 *pair = pairs + stage * 2 * TILE;
+      load_tile<KEYS>(pair, key, key_stride, block * KEYS, keys, dim);
+      load_tile<KEYS>(pair + TILE, value, key_stride, block * KEYS, keys, dim);
+      commit_copies();
+      finish_copies<1>();
+      barrier_arrive(step == 0 ? &own_full : full + (step - 1) % STAGES);
+    }
+    finish_copies<0>();
+    barrier_arrive(full + (last - first) % STAGES);
+  } else {
+    take_registers<232>();
+    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    const int warp_row = (threadIdx.x >> 5) * 16;
+    const int top_key = first_key_of(starts, end - 1, offset, window);
+    const int low_key = token + group * 64 + offset;
+    const float scale2 = scale * LOG2E;
+    float sum[DIM / 8][4], weight[KEYS / 8][4], dscore[KEYS / 8][4];
+    float2 known[2];
+    int seen_from[2];
+    clear(sum);
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      const int row = min(token + warp_row + i * 8 + g, tokens - 1);
+      known[i] = statistics[(i64)head * tokens + row];
+      seen_from[i] = first_key_of(starts, row, offset, window);
+    }
+    const unsigned long long own_query = descriptor<OWNED>(query_tile + group * 64 * 64);
+    const unsigned long long own_doutput = descriptor<OWNED>(doutput_tile + group * 64 * 64);
+    barrier_wait(&own_full, 0);
+
+    for (int block = first; block <= last; block++) {
+      const int step = block - first, stage = step % STAGES;
+      barrier_wait(full + stage, step / STAGES & 1);
+      const unsigned long long key_tile = descriptor<KEYS>(pairs + stage * 2 * TILE);
+      const unsigned long long value_tile = descriptor<KEYS>(pairs + stage * 2 * TILE + TILE);
+      multiply_fence();
+#pragma unroll
+      for (int k = 0; k < DIM / 16; k++)
+        multiply_shared(weight, own_query + channels<OWNED>(k), key_tile + channels<KEYS>(k),
+                        k > 0);
+      multiply_commit();
+#pragma unroll
+      for (int k = 0; k < DIM / 16; k++)
+        multiply_shared(dscore, own_doutput + channels<OWNED>(k), value_tile + channels<KEYS>(k),
+                        k > 0);
+      multiply_commit();
+      multiply_wait<1>();
+#pragma unroll
+      for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+          weight[n][e] = power2(fmaf(weight[n][e], scale2, -known[e >> 1].x));
+      if (block * KEYS < top_key || block * KEYS + KEYS - 1 > low_key) {
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+          for (int e = 0; e < 4; e++) {
+            const int column = block * KEYS + n * 8 + 2 * t + (e & 1);
+            const int row_last = token + warp_row + (e >> 1) * 8 + g + offset;
+            if (column < seen_from[e >> 1] || column > row_last) weight[n][e] = 0.0f;
+          }
+      }
+      multiply_wait<0>();
+#pragma unroll
+      for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++) weight[n][e] *= dscore[n][e] - known[e >> 1].y;
+      unsigned left[KEYS / 16][4];
+      as_left<KEYS / 8>(left, weight);
+      multiply_fence();
+#pragma unroll
+      for (int k = 0; k < KEYS / 16; k++)
+        multiply_registers(sum, left[k], key_tile + (k * 16 * 128 >> 4));
+      multiply_commit();
+      multiply_wait<0>();
+      barrier_arrive(empty + stage);
+    }
+    group_barrier(group);
+    write_rows(sum, scale, scale, query_tile, dquery + (i64)token * stride + head * dim, stride,
+               tokens - token, dim);
+  }
+}
+
+// Grid: (key heads, tiles of 128 keys). Shared: 1024 + 2 * 32768 + 3 * (32768 + 768) bytes.
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
+    attention_backward_key_hopper(const bf16 *doutput, const bf16 *query, const bf16 *key,
+                                  const bf16 *value, const float2 *statistics, const int *starts,
+                                  bf16 *dkey, bf16 *dvalue, int tokens, int keys, int heads,
+                                  int key_heads, int dim, int offset, int window, float scale) {
+  constexpr int QUERIES = 64, STAGES = 3, TILE = QUERIES * DIM;
+  __shared__ unsigned long long own_full, full[STAGES], empty[STAGES];
+  bf16 *key_tile = first_tile(), *value_tile = key_tile + OWNED * DIM;
+  bf16 *pairs = value_tile + OWNED * DIM;
+  float2 *known = reinterpret_cast<float2 *>(pairs + STAGES * 2 * TILE);
+  int *known_starts = reinterpret_cast<int *>(known + STAGES * QUERIES);
+  const int key_head = blockIdx.x, heads_each = heads / key_heads, row = blockIdx.y * OWNED;
+  const int stride = heads * dim, key_stride = key_heads * dim;
+  if (threadIdx.x == 0) {
+    barrier_init(&own_full, 128);
+    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 128), barrier_init(empty + s, 256);
+  }
+  // The query tiles that see a key of this tile.
+  const int all = (tokens + QUERIES - 1) / QUERIES, first = max(0, row - offset) / QUERIES;
+  int tiles = 0;
+  for (int base = first; base < all; base += THREADS) {
+    const int tile = base + threadIdx.x;
+    const bool seen =
+        tile < all && first_key_of(starts, tile * QUERIES, offset, window) < row + OWNED;
+    const int count = __syncthreads_count(seen);
+    tiles += count;
+    if (count < THREADS) break;
+  }
+  __syncthreads();
+  const int rounds = tiles * heads_each;
+
+  if (threadIdx.x >= 256) {
+    leave_registers<40>();
+    load_tile<OWNED>(key_tile, key + key_head * dim, key_stride, row, keys, dim);
+    load_tile<OWNED>(value_tile, value + key_head * dim, key_stride, row, keys, dim);
+    commit_copies();
+    int head = key_head * heads_each, tile = first;
+    for (int step = 0; step < rounds; step++) {
+      const int stage = step % STAGES, token = tile * QUERIES, thread = threadIdx.x - 256;
+      barrier_wait(empty + stage, (step / STAGES & 1) ^ 1);
+      bf16 *pair = pairs + stage * 2 * TILE;
+      load_tile<QUERIES>(pair, query + head * dim, stride, token, tokens, dim);
+      load_tile<QUERIES>(pair + TILE, doutput + head * dim, stride, token, tokens, dim);
+      if (thread < QUERIES) {
+        const bool inside = token + thread < tokens;
+        const int own = inside ? token + thread : 0;
+        copy_word<8>(known + stage * QUERIES + thread, statistics + (i64)head * tokens + own,
+                     inside);
+        if (starts) copy_word<4>(known_starts + stage * QUERIES + thread, starts + own, inside);
+      }
+      commit_copies();
+      finish_copies<1>();
+      barrier_arrive(step == 0 ? &own_full : full + (step - 1) % STAGES);
+      if (++tile == first + tiles) head++, tile = first;
+    }
+    finish_copies<0>();
+    barrier_arrive(rounds == 0 ? &own_full : full + (rounds - 1) % STAGES);
+  } else {
+    take_registers<232>();
+    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    const int warp_row = (threadIdx.x >> 5) * 16, group_row = row + group * 64;
+    const float scale2 = scale * LOG2E;
+    float key_sum[DIM / 8][4], value_sum[DIM / 8][4];
+    float weight[QUERIES / 8][4], dscore[QUERIES / 8][4];
+    clear(key_sum);
+    clear(value_sum);
+    const unsigned long long own_key = descriptor<OWNED>(key_tile + group * 64 * 64);
+    const unsigned long long own_value = descriptor<OWNED>(value_tile + group * 64 * 64);
+    barrier_wait(&own_full, 0);
+
+    int tile = first;
+    for (int step = 0; step < rounds; step++) {
+      const int stage = step % STAGES, token = tile * QUERIES;
+      if (++tile == first + tiles) tile = first;
+      barrier_wait(full + stage, step / STAGES & 1);
+      const unsigned long long query_tile = descriptor<QUERIES>(pairs + stage * 2 * TILE);
+      const unsigned long long doutput_tile = descriptor<QUERIES>(pairs + stage * 2 * TILE + TILE);
+      multiply_fence();
+#pragma unroll
+      for (int k = 0; k < DIM / 16; k++)
+        multiply_narrow(weight, own_key + channels<OWNED>(k), query_tile + channels<QUERIES>(k),
+                        k > 0);
+      multiply_commit();
+#pragma unroll
+      for (int k = 0; k < DIM / 16; k++)
+        multiply_narrow(dscore, own_value + channels<OWNED>(k),
+                        doutput_tile + channels<QUERIES>(k), k > 0);
+      multiply_commit();
+      multiply_wait<1>();
+      // Rows past the last token are zeros, with zero statistics: their weight of 1 adds nothing.
+      const float4 *pair = reinterpret_cast<const float4 *>(known + stage * QUERIES) + t;
+#pragma unroll
+      for (int n = 0; n < QUERIES / 8; n++) {
+        const float4 two = pair[n * 4];  // Queries n * 8 + 2t and the next.
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+          weight[n][e] = power2(fmaf(weight[n][e], scale2, e & 1 ? -two.z : -two.x));
+      }
+      const int *own_starts = known_starts + stage * QUERIES;
+      const int final = min(token + QUERIES, tokens) - 1;
+      const int top_key = first_key(starts ? own_starts[final - token] : 0, final + offset, window);
+      if (group_row < top_key || group_row + 63 > token + offset) {
+#pragma unroll
+        for (int n = 0; n < QUERIES / 8; n++)
+#pragma unroll
+          for (int c = 0; c < 2; c++) {
+            const int column = n * 8 + 2 * t + c, row_last = token + column + offset;
+            const int row_first = first_key(starts ? own_starts[column] : 0, row_last, window);
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+              const int own = row + warp_row + i * 8 + g;
+              if (own < row_first || own > row_last) weight[n][2 * i + c] = 0.0f;
+            }
+          }
+      }
+      unsigned left[QUERIES / 16][4], right[QUERIES / 16][4];
+      as_left<QUERIES / 8>(left, weight);
+      multiply_fence();
+#pragma unroll
+      for (int k = 0; k < QUERIES / 16; k++)
+        multiply_registers(value_sum, left[k], doutput_tile + (k * 16 * 128 >> 4));
+      multiply_commit();
+      multiply_wait<1>();  // dscore is there.
+#pragma unroll
+      for (int n = 0; n < QUERIES / 8; n++) {
+        const float4 two = pair[n * 4];
+#pragma unroll
+        for (int e = 0; e < 4; e++) weight[n][e] *= dscore[n][e] - (e & 1 ? two.w : two.y);
+      }
+      as_left<QUERIES / 8>(right, weight);
+      multiply_fence();
+#pragma unroll
+      for (int k = 0; k < QUERIES / 16; k++)
+        multiply_registers(key_sum, right[k], query_tile + (k * 16 * 128 >> 4));
+      multiply_commit();
+      multiply_wait<0>();
+      barrier_arrive(empty + stage);
+    }
+    group_barrier(group);
+    const i64 place = (i64)row * key_stride + key_head * dim;
+    write_rows(key_sum, scale, scale, key_tile, dkey + place, key_stride, keys - row, dim);
+    write_rows(value_sum, 1.0f, 1.0f, value_tile, dvalue + place, key_stride, keys - row, dim);
+  }
+}
+
+#endif
+#endif
