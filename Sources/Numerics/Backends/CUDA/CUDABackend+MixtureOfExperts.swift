@@ -1,0 +1,104 @@
+extension CUDABackend {
+  package func mixtureForward(
+    _ x_TD: Tensor, _ experts: ExpertWeights, _ dispatch: ExpertDispatch, weights_TK: Tensor,
+    into y_TD: Tensor, saved: (gate: Tensor, up: Tensor)?
+  ) {
+    guard y_TD.count > 0 else { return }
+    if saved == nil, x_TD.rows <= 4 {
+      return decodeMixture(x_TD, experts, dispatch, weights_TK: weights_TK, into: y_TD)
+    }
+    let hidden = expertHidden(x_TD, experts, dispatch, weights_TK, saved)
+    let (slots, model) = (dispatch.order.count, x_TD.columns)
+    let down = expertWeights(experts.down, as: x_TD.dtype)
+    let part = scratch([slots, model], x_TD.dtype)
+    let products = ExpertProducts(x_TD, [hidden, down, part], experts, self)
+    launch(
+      "expert_down", in: products.file, x_TD.dtype, grid: (products.blocks, 1, 1), block: 256,
+      shared: products.shared, .tensor(hidden), .tensor(dispatch.order), .tensor(dispatch.offsets),
+      .tensor(down), .tensor(part), .int(experts.count), .int(model), .int(experts.width),
+      .int(products.vector))
+    combineSlots(part, topK: weights_TK.columns, into: y_TD, accumulate: false)
+  }
+
+  /// The weighted hidden values `[T · K, I]`, in the dispatch's order.
+  private func expertHidden(
+    _ x_TD: Tensor, _ experts: ExpertWeights, _ dispatch: ExpertDispatch, _ weights_TK: Tensor,
+    _ saved: (gate: Tensor, up: Tensor)?
+  ) -> Tensor {
+    let hidden = scratch([dispatch.order.count, experts.width], x_TD.dtype)
+    let gate = expertWeights(experts.gate, as: x_TD.dtype)
+    let up = expertWeights(experts.up, as: x_TD.dtype)
+    let products = ExpertProducts(x_TD, [gate, up, hidden, saved?.gate, saved?.up], experts, self)
+    launch(
+      "expert_gate_up", in: products.file, x_TD.dtype, grid: (products.blocks, 1, 1), block: 256,
+      shared: products.shared, .tensor(x_TD), .tensor(dispatch.order), .tensor(dispatch.offsets),
+      .tensor(gate), .tensor(up), .tensor(weights_TK), .tensor(hidden), .tensor(saved?.gate),
+      .tensor(saved?.up), .int(experts.count), .int(weights_TK.columns), .int(x_TD.columns),
+      .int(experts.width), .int(products.vector))
+    return hidden
+  }
+
+  /// `y_t (+)= Σ_k part[t · K + k]`, always in the order of `k`.
+  func combineSlots(_ part: Tensor, topK: Int, into y_TD: Tensor, accumulate: Bool) {
+    guard y_TD.count > 0 else { return }
+    let model = part.columns
+    let vector = model * y_TD.dtype.byteCount % 16 == 0 && areAligned([part, y_TD])
+    let work = (y_TD.count + 255) / 256
+    launch(
+      "combine_slots", in: .mixtureElementwise, y_TD.dtype,
+      grid: (min(work, multiprocessors * 16), 1, 1), block: 256, shared: 0, .tensor(part),
+      .tensor(y_TD), .long(y_TD.count), .int(topK), .int(model), .int(accumulate ? 1 : 0),
+      .int(vector ? 1 : 0))
+  }
+
+  /// Experts' weights in the type of the activations, which is what the products take. Master
+  /// weights in float become bf16 in a temporary, and 16-bit ones float.
+  func expertWeights(_ weights: Tensor, as dtype: DType) -> Tensor {
+    guard weights.dtype != dtype, weights.count > 0 else { return weights }
+    let wide = floats(weights)
+    guard dtype == .bf16 else { return wide }
+    let cast = scratch(weights.shape, .bf16)
+    launch(
+      "cast_bf16", in: .mixtureElementwise, .bf16,
+      grid: (min((wide.count + 1023) / 1024, multiprocessors * 16), 1, 1), block: 256, shared: 0,
+      .tensor(wide), .tensor(cast), .long(wide.count))
+    return cast
+  }
+
+  /// Whether all tensors present may be accessed 16 bytes at a time.
+  func areAligned(_ tensors: [Tensor?]) -> Bool {
+    tensors.allSatisfy { ($0?.address ?? 0) % 16 == 0 }
+  }
+}
+
+/// How a product over all experts is launched: on tensor cores if types and shapes permit.
+struct ExpertProducts {
+  let file: KernelFile
+  /// Blocks of the grid, which walk the tiles of all experts; how many tiles there are is known on
+  /// the device only.
+  let blocks: Int
+  /// Dynamic shared memory, in bytes.
+  let shared: Int
+  /// 1 if runs of four values are aligned.
+  let vector: Int
+  /// How many sums of a slot's gradient with respect to its routing weight `expert_pull` writes.
+  let sums: Int
+
+  init(_ x_TD: Tensor, _ others: [Tensor?], _ experts: ExpertWeights, _ backend: CUDABackend) {
+    let (model, width) = (x_TD.columns, experts.width)
+    let isAligned = backend.areAligned([x_TD] + others)
+    vector = isAligned && model % 4 == 0 && width % 4 == 0 ? 1 : 0
+    if x_TD.dtype == .bf16, isAligned, model % 8 == 0, width % 8 == 0 {
+      file = .groupedMMA
+      blocks = backend.multiprocessors
+      // Four stages of 128 + 256 rows of 128 bytes, and room to align them.
+      shared = 4 * 384 * 128 + 1024
+      sums = (width + 255) / 256 * 4
+    } else {
+      file = .groupedGEMM
+      blocks = backend.multiprocessors * 2
+      shared = 0
+      sums = (width + 127) / 128
+    }
+  }
+}
