@@ -21,6 +21,9 @@ static const char attention_decode[] = {
 static const char attention_f32[] = {
 #embed "kernels/attention_f32.cu"
     , 0};
+static const char attention_hopper[] = {
+#embed "kernels/attention_hopper.cu"
+    , 0};
 static const char bias[] = {
 #embed "kernels/bias.cu"
     , 0};
@@ -39,8 +42,20 @@ static const char embedding[] = {
 static const char expert_dispatch[] = {
 #embed "kernels/expert_dispatch.cu"
     , 0};
+static const char grouped_gemm[] = {
+#embed "kernels/grouped_gemm.cu"
+    , 0};
+static const char grouped_mma[] = {
+#embed "kernels/grouped_mma.cu"
+    , 0};
 static const char largest[] = {
 #embed "kernels/largest.cu"
+    , 0};
+static const char mixture_decode[] = {
+#embed "kernels/mixture_decode.cu"
+    , 0};
+static const char mixture_elementwise[] = {
+#embed "kernels/mixture_elementwise.cu"
     , 0};
 static const char rms_norm[] = {
 #embed "kernels/rms_norm.cu"
@@ -70,13 +85,18 @@ static const cd_source sources[] = {
     SOURCE("attention.cu", attention),
     SOURCE("attention_decode.cu", attention_decode),
     SOURCE("attention_f32.cu", attention_f32),
+    SOURCE("attention_hopper.cu", attention_hopper),
     SOURCE("bias.cu", bias),
     SOURCE("cast.cu", cast),
     SOURCE("cross_entropy.cu", cross_entropy),
     SOURCE("elementwise.cu", elementwise),
     SOURCE("embedding.cu", embedding),
     SOURCE("expert_dispatch.cu", expert_dispatch),
+    SOURCE("grouped_gemm.cu", grouped_gemm),
+    SOURCE("grouped_mma.cu", grouped_mma),
     SOURCE("largest.cu", largest),
+    SOURCE("mixture_decode.cu", mixture_decode),
+    SOURCE("mixture_elementwise.cu", mixture_elementwise),
     SOURCE("rms_norm.cu", rms_norm),
     SOURCE("rope.cu", rope),
     SOURCE("router_losses.cu", router_losses),

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// Nothing of CUDA is needed to build: libraries are opened at run time and kernels are compiled for
 /// the GPU at hand when they are first used. Every call but a download only enqueues.
-package final class CUDABackend: @unchecked Sendable {
+package final class CUDABackend: Backend, @unchecked Sendable {
   package let device: CUDADevice
   package let description: DeviceDescription
   package let activationType: DType
@@ -53,6 +53,9 @@ package final class CUDABackend: @unchecked Sendable {
   var multiprocessors: Int { device.multiprocessors }
   /// The most dynamic shared memory a block may ask for, in bytes.
   var sharedMemoryPerBlock: Int { device.sharedMemoryPerBlock }
+
+  /// Whether the GPU has the warpgroup instructions of Hopper.
+  var isHopper: Bool { device.capability == (9, 0) }
 
   /// An argument of a kernel, in the order of its parameters.
   enum KernelArgument {

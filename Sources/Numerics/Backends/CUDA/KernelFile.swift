@@ -7,13 +7,18 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case attention
   case attentionDecode = "attention_decode"
   case attentionF32 = "attention_f32"
+  case attentionHopper = "attention_hopper"
   case bias
   case cast
   case crossEntropy = "cross_entropy"
   case elementwise
   case embedding
   case expertDispatch = "expert_dispatch"
+  case groupedGEMM = "grouped_gemm"
+  case groupedMMA = "grouped_mma"
   case largest
+  case mixtureDecode = "mixture_decode"
+  case mixtureElementwise = "mixture_elementwise"
   case rmsNorm = "rms_norm"
   case rope
   case routerLosses = "router_losses"
@@ -35,6 +40,9 @@ package enum KernelFile: String, CaseIterable, Sendable {
     switch self {
     case .attention: return perHead(.bf16, [[], ["BACKWARD=1", "STAGES=2"]])
     case .attentionF32: return perHead(.f32, [[], ["BACKWARD=1"]])
+    case .attentionHopper:
+      return [[], ["BACKWARD=1"]].map { KernelVariant(self, .bf16, defines: $0) }
+    case .cast, .expertDispatch, .routing, .routerLosses: return [KernelVariant(self, .f32)]
     case .attentionDecode:
       return [64, 128].flatMap { head in
         [1, 2, 4, 8].flatMap { both(["HEAD_DIM=\(head)", "ROWS=\($0)"]) }
