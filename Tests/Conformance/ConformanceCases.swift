@@ -24,7 +24,7 @@ extension ConformanceCase {
       ]
     }
 
-  private static let rows: [ConformanceCase] = [(1, 1), (63, 32), (65, 100), (7, 513), (300, 512)]
+  private static let rows: [ConformanceCase] = [(1, 8), (63, 32), (65, 100), (7, 513), (300, 512)]
     .flatMap { t, d in
       [
         ConformanceCase("rmsNorm \(t)x\(d)") { trial in
