@@ -105,6 +105,11 @@ public struct Evaluator {
         "\(stream.domain): no assistant tokens in the first \(windows.count) windows, so there is nothing to score; use more windows or other data"
       )
     }
+    guard totals.loss.isFinite else {
+      throw EvaluationError(
+        "\(stream.domain): the model's logits are not finite; the weights are damaged, or config.json does not belong to them"
+      )
+    }
     return DomainScore(
       totals, domain: stream.domain, windows: windows.count, hasReference: reference != nil)
   }

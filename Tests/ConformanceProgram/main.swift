@@ -12,7 +12,7 @@ let element: DType = arguments.contains("bf16") ? .bf16 : .f32
 let device: Device =
   arguments.contains("cpu") ? .cpu() : .cuda(activations: element)
 let part = arguments.first { !["cpu", "cuda", "f32", "bf16"].contains($0) }
-let tolerance = element == .bf16 ? 2e-2 : 2e-5
+let tolerance = element == .bf16 ? 2e-2 : 5e-5
 
 let reference = try Context(device: .cpu())
 let context = try Context(device: device, poisoned: true)

@@ -6,6 +6,8 @@ public enum ChatError: Error, Equatable, Sendable, CustomStringConvertible {
   case missingToken(String, format: ChatFormat)
   /// The format has no place for this message.
   case misplacedRole(String, index: Int, rule: String)
+  /// A file that may hold the template cannot be used; the text says which and why.
+  case unreadable(String)
   /// There is nothing to render.
   case noMessages
 
@@ -19,6 +21,7 @@ public enum ChatError: Error, Equatable, Sendable, CustomStringConvertible {
         + "choose another --chat-format"
     case .misplacedRole(let role, let index, let rule):
       "message \(index + 1) has role \"\(role)\": \(rule)"
+    case .unreadable(let reason): reason
     case .noMessages:
       "a conversation without messages; give it at least one"
     }

@@ -22,7 +22,7 @@ public enum ChatFormat: String, CaseIterable, Sendable {
   public static func detect(
     folder: String, tokenizer: Tokenizer
   ) throws(ChatError) -> ChatFormat {
-    if let template = template(inFolder: folder) {
+    if let template = try template(inFolder: folder) {
       guard let format = ChatFormat(template: template) else {
         throw .unknownFormat(folder: folder)
       }
@@ -59,13 +59,20 @@ public enum ChatFormat: String, CaseIterable, Sendable {
     }
   }
 
-  private static func template(inFolder folder: String) -> String? {
-    if let bytes = try? Files.read("\(folder)/chat_template.jinja", maximumBytes: 1 << 20) {
-      return String(decoding: bytes, as: UTF8.self)
+  private static func template(inFolder folder: String) throws(ChatError) -> String? {
+    let (jinja, config) = ("\(folder)/chat_template.jinja", "\(folder)/tokenizer_config.json")
+    let template: JSON
+    do {
+      if Files.exists(jinja) {
+        return String(decoding: try Files.read(jinja, maximumBytes: 1 << 20), as: UTF8.self)
+      }
+      guard Files.exists(config),
+        let found = try ConfigurationFile(contentsOf: config)["chat_template"]
+      else { return nil }
+      template = found
+    } catch {
+      throw .unreadable("\(error)")
     }
-    guard let bytes = try? Files.read("\(folder)/tokenizer_config.json"),
-      let template = (try? JSON.parse(bytes))?["chat_template"]
-    else { return nil }
     if let text = template.string { return text }
     let named = template.array?.first { $0["name"]?.string == "default" }
     return named?["template"]?.string

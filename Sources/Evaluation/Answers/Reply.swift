@@ -9,6 +9,8 @@ public struct Reply: Sendable, Equatable {
     case stopToken = "stop_token"
     /// The limit of new tokens was reached.
     case limit
+    /// The model's scores were not finite.
+    case notFinite = "not_finite"
   }
 
   /// The new tokens, without the stop token.
@@ -32,7 +34,9 @@ extension TextGenerator {
     var tokens: [Int32] = []
     var unread = prompt
     while tokens.count < limit {
-      let token = sampler.next(context.read(read(unread)))
+      let scores = context.read(read(unread))
+      let token = sampler.next(scores)
+      guard scores[Int(token)].isFinite else { return Reply(tokens: tokens, ending: .notFinite) }
       if stops.contains(token) { return Reply(tokens: tokens, ending: .stopToken) }
       tokens.append(token)
       try onToken(token)

@@ -42,15 +42,17 @@ public struct Conversion {
   /// - Parameters:
   ///   - path: The folder to make.
   ///   - force: Whether a folder of that name is replaced.
+  ///   - keeping: Files besides the source that a replaced folder must not hold.
   ///   - calibration: Needed when the settings' `needsCalibration` says so.
   ///   - progress: Called after each layer.
   ///   - verify: Gets the finished folder while it still has its hidden name; what it throws leaves
   ///     nothing behind, and a folder that was to be replaced as it was.
   public func run(
-    to path: String, force: Bool = false, calibration: (any CalibrationSource)? = nil,
+    to path: String, force: Bool = false, keeping: [String] = [],
+    calibration: (any CalibrationSource)? = nil,
     progress: (Progress) -> Void = { _ in }, verify: (String) throws -> Void = { _ in }
   ) throws -> ConversionReport {
-    let folder = try OutputFolder(path, force: force)
+    let folder = try OutputFolder(path, force: force, keeping: [checkpoint.folder] + keeping)
     let writer = try CheckpointWriter(
       folder: folder.stagingPath, tensors: plan.outputs, shardLimit: plan.settings.shardLimit)
     let source = SourceReader(checkpoint)

@@ -60,7 +60,7 @@ public struct Export {
   ///   - force: Whether a folder of that name is replaced.
   ///   - shardLimit: The largest file, in bytes.
   public func run(to path: String, force: Bool = false, shardLimit: Int = 5_000_000_000) throws {
-    let folder = try OutputFolder(path, force: force)
+    let folder = try OutputFolder(path, force: force, keeping: [checkpoint.folder])
     let writer = try CheckpointWriter(
       folder: folder.stagingPath, tensors: outputs, shardLimit: shardLimit)
     let source = SourceReader(checkpoint)

@@ -56,9 +56,19 @@ extension ByteLedger {
       block: block, hidden: try file.positive("hidden_size"),
       elementType: try Self.named("dtype", file))
     source = try file.sections("source").map { entry in
-      Entry(
-        name: try entry.string("name"), elementType: try Self.named("dtype", entry),
-        shape: try entry.integers("shape", default: []), sha256: try entry.string("sha256"))
+      let shape = try entry.integers("shape", default: [])
+      var count = 1
+      for extent in shape {
+        let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+        guard extent >= 0, !overflow, product <= 1 << 48 else {
+          throw ConstructionError(
+            .damagedSource, "\(entry.path): no tensor has the shape \(shape)")
+        }
+        count = product
+      }
+      return Entry(
+        name: try entry.string("name"), elementType: try Self.named("dtype", entry), shape: shape,
+        sha256: try entry.string("sha256"))
     }
     splits = try file.sections("layers").map { layer in
       let shared = try layer.integers("shared", default: []).map(Self.neuron)

@@ -24,6 +24,11 @@ public struct SplitGeometry: Equatable, Sendable {
     guard shared >= 0 else {
       throw ConstructionError(.refused, "\(shared) shared units: --shared cannot be negative")
     }
+    guard experts <= width, shared <= width else {
+      throw ConstructionError(
+        .refused,
+        "\(experts) routed + \(shared) shared units are more than the MLP's \(width) neurons")
+    }
     guard topK >= 1, topK <= experts else {
       throw ConstructionError(
         .refused,

@@ -11,17 +11,31 @@ extension ConfigurationFile {
     try required(key, "a finite number", \.double)
   }
 
+  /// A number field above 0.
+  public func positiveDouble(
+    _ key: String, default fallback: Double? = nil
+  ) throws(ConfigurationError) -> Double {
+    let value = if let fallback { try double(key, default: fallback) } else { try double(key) }
+    guard value > 0 else {
+      throw ConfigurationError(
+        path: path, key: key, expected: "a number above 0", found: "\(value)")
+    }
+    return value
+  }
+
   /// An integer field.
   public func integer(_ key: String) throws(ConfigurationError) -> Int {
     try required(key, "an integer", \.int)
   }
 
-  /// An integer field from 1 to 2^40: no size of a model is larger, and products of a few such
-  /// sizes can be checked without overflow.
-  public func positive(_ key: String) throws(ConfigurationError) -> Int {
-    let expected = "a positive integer"
+  /// An integer field from 1 to `maximum`. No width of a model exceeds the default, and products of
+  /// a width, a vocabulary or another width, and a bounded number of experts do not overflow.
+  public func positive(
+    _ key: String, maximum: Int = 1 << 22
+  ) throws(ConfigurationError) -> Int {
+    let expected = "an integer from 1 to \(maximum)"
     let value = try required(key, expected, \.int)
-    guard value >= 1, value <= 1 << 40 else {
+    guard value >= 1, value <= maximum else {
       throw ConfigurationError(path: path, key: key, expected: expected, found: "\(value)")
     }
     return value
@@ -91,11 +105,6 @@ extension ConfigurationFile {
   /// An integer field; `nil` where it is absent or null.
   public func optionalInteger(_ key: String) throws(ConfigurationError) -> Int? {
     try optional(key, "an integer", \.int)
-  }
-
-  /// A boolean field; `nil` where it is absent or null.
-  public func optionalBool(_ key: String) throws(ConfigurationError) -> Bool? {
-    try optional(key, "true or false", \.bool)
   }
 
   /// A nested object; `nil` where it is absent or null.

@@ -18,6 +18,10 @@ public struct FileError: Error, Equatable, Sendable {
     case notAFolder
     /// Replacing this folder would remove more than an earlier output.
     case unsafeReplacement
+    /// Replacing this folder would remove this input.
+    case holdsInput(String)
+    /// Another process works in it.
+    case inUse
     /// The output folder was already put in place.
     case alreadyCommitted
   }
@@ -61,6 +65,9 @@ extension FileError.Reason: CustomStringConvertible {
     case .notAFolder: "not a folder; give the path of a folder"
     case .unsafeReplacement:
       "replacing it would remove the working folder, a home folder or the root; choose another name"
+    case .holdsInput(let input):
+      "replacing it would remove \(input), which it is made from; choose another name"
+    case .inUse: "another herd is working on it; wait for it to end or give another folder"
     case .alreadyCommitted: "the output folder is already in place; start a new one"
     }
   }

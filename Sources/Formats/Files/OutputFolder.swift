@@ -12,6 +12,7 @@ public final class OutputFolder {
   /// The folder to put files into until then.
   public let stagingPath: String
   private let force: Bool
+  private let keeping: [String]
   private var isCommitted = false
   /// Open and locked for as long as the staging folder is in use.
   private let lock: Int32
@@ -22,14 +23,18 @@ public final class OutputFolder {
   ///   - path: The final name.
   ///   - force: Replaces a folder already there, on commit. Never the root, a home folder, or a
   ///     folder that holds the working folder.
-  public init(_ path: String, force: Bool = false) throws(FileError) {
+  ///   - keeping: Paths that must outlive the folder that is replaced, such as what it is made from.
+  public init(
+    _ path: String, force: Bool = false, keeping: [String] = []
+  ) throws(FileError) {
     let (folder, name) = Files.folderAndName(of: path)
     self.path = folder == "/" ? "/\(name)" : "\(folder)/\(name)"
     self.force = force
-    try Self.checkReplaceable(self.path, force: force)
+    self.keeping = keeping
+    try Self.checkReplaceable(self.path, force: force, keeping: keeping)
     try Files.createFolder(folder)
     let prefix = ".\(name).partial-"
-    try Self.removeAbandoned(prefix: prefix, in: folder, keepingReplaced: !Files.exists(self.path))
+    Self.removeAbandoned(prefix: prefix, in: folder, keepingReplaced: !Files.exists(self.path))
     var staging = "\(folder)/\(prefix)\(getpid())"
     var lock = try Self.create(staging)
     var attempt = 1
@@ -73,20 +78,37 @@ public final class OutputFolder {
   ///   name, such a one is the only copy there is.
   private static func removeAbandoned(
     prefix: String, in folder: String, keepingReplaced: Bool
-  ) throws(FileError) {
-    for name in try Files.names(inFolder: folder) where name.hasPrefix(prefix) {
-      if keepingReplaced, name.hasSuffix("-replaced") { continue }
+  ) {
+    for name in (try? Files.names(inFolder: folder)) ?? [] where name.hasPrefix(prefix) {
+      var rest = name.dropFirst(prefix.count)
+      if rest.hasSuffix("-replaced") {
+        if keepingReplaced { continue }
+        rest = rest.dropLast("-replaced".count)
+      }
+      // `PID` or `PID-N`: anything else under such a name is not ours.
+      guard
+        rest.split(separator: "-", omittingEmptySubsequences: false)
+          .allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } })
+      else { continue }
       let path = "\(folder)/\(name)"
       let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
       defer { close(descriptor) }
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { continue }
-      try Files.remove(path)
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, names(descriptor, path) else { continue }
+      // What cannot be removed, as another user's, costs space only.
+      try? Files.remove(path)
     }
   }
 
   /// The staging path of the file `name`.
   public func path(of name: String) -> String { "\(stagingPath)/\(name)" }
+
+  /// Whether the path still leads to what the descriptor has open.
+  private static func names(_ descriptor: Int32, _ path: String) -> Bool {
+    var (open, there) = (stat(), stat())
+    return fstat(descriptor, &open) == 0 && lstat(path, &there) == 0
+      && open.st_ino == there.st_ino && open.st_dev == there.st_dev
+  }
 
   /// Brings everything to the disk and gives the folder its name.
   ///
@@ -97,11 +119,13 @@ public final class OutputFolder {
     guard !isCommitted else { throw FileError("create", path, .alreadyCommitted) }
     try Self.synchronizeTree(stagingPath)
     // Again: someone else may have made the folder meanwhile.
-    try Self.checkReplaceable(path, force: force)
+    try Self.checkReplaceable(path, force: force, keeping: keeping)
     if Files.exists(path), Self.exchange(stagingPath, path) {
       isCommitted = true
       try Files.synchronizeFolder(ofPath: path)
-      return try Files.remove(stagingPath)
+      // The new folder is in place; a rest of the old one costs space only.
+      try? Files.remove(stagingPath)
+      return
     }
     var old: String?
     if Files.exists(path) {
@@ -116,7 +140,7 @@ public final class OutputFolder {
     }
     isCommitted = true
     try Files.synchronizeFolder(ofPath: path)
-    if let old { try Files.remove(old) }
+    if let old { try? Files.remove(old) }
   }
 
   /// Gives each of two folders the other's name in one step; false where the system cannot.
@@ -130,7 +154,9 @@ public final class OutputFolder {
       == 0
   }
 
-  private static func checkReplaceable(_ path: String, force: Bool) throws(FileError) {
+  private static func checkReplaceable(
+    _ path: String, force: Bool, keeping: [String]
+  ) throws(FileError) {
     var status = stat()
     guard lstat(path, &status) == 0 else { return }
     guard force else { throw FileError("create", path, .exists) }
@@ -139,6 +165,9 @@ public final class OutputFolder {
     let guarded = [".", getenv("HOME").map { String(cString: $0) }].compactMap { $0 }
     for place in guarded.compactMap(resolved) where (place + "/").hasPrefix(target + "/") {
       throw FileError("replace", path, .unsafeReplacement)
+    }
+    for place in keeping.compactMap(resolved) where (place + "/").hasPrefix(target + "/") {
+      throw FileError("replace", path, .holdsInput(place))
     }
     if target == "/" { throw FileError("replace", path, .unsafeReplacement) }
   }

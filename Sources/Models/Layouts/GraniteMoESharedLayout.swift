@@ -16,7 +16,7 @@ public struct GraniteMoESharedLayout: CheckpointLayout {
     }
     let base = try LlamaFields(config)
     let mixture = MixtureConfiguration(
-      experts: try config.positive("num_local_experts"),
+      experts: try config.positive("num_local_experts", maximum: ModelLimits.experts),
       topK: try config.positive("num_experts_per_tok"),
       expertWidth: try config.positive("intermediate_size"),
       sharedWidth: try config.integer("shared_intermediate_size", default: 0),

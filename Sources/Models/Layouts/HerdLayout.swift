@@ -85,9 +85,16 @@ extension MLPConfiguration {
           width: try section.positive("width"), bias: try section.bool("bias", default: false)))
     case "mixture":
       let width = try section.positive("expert_width")
+      let shared = try section.integer("shared", default: 0)
+      guard (0...ModelLimits.experts).contains(shared) else {
+        throw ConfigurationError(
+          path: section.path, key: "shared",
+          expected: "an integer from 0 to \(ModelLimits.experts)", found: "\(shared)")
+      }
       let mixture = MixtureConfiguration(
-        experts: try section.positive("experts"), topK: try section.positive("top_k"),
-        expertWidth: width, sharedWidth: width * (try section.integer("shared", default: 0)),
+        experts: try section.positive("experts", maximum: ModelLimits.experts),
+        topK: try section.positive("top_k"),
+        expertWidth: width, sharedWidth: width * shared,
         combination: try Combination(section.section("combination")),
         routerBias: try section.bool("router_bias", default: false),
         selectionBias: try section.bool("selection_bias", default: false))

@@ -16,11 +16,18 @@ struct LlamaFields {
       try config.optionalSection("herd")?.optionalString("base_model_type")
       ?? config.string("model_type")
     hiddenSize = try config.positive("hidden_size")
-    layers = try config.positive("num_hidden_layers")
+    layers = try config.positive("num_hidden_layers", maximum: ModelLimits.layers)
     vocabularySize = try config.positive("vocab_size")
     normEpsilon = try config.double("rms_norm_eps", default: 1e-6)
+    guard normEpsilon >= 0 else {
+      throw ConfigurationError(
+        path: config.path, key: "rms_norm_eps", expected: "a number from 0 up",
+        found: "\(normEpsilon)")
+    }
     tiedEmbeddings = try config.bool("tie_word_embeddings", default: false)
-    maximumPositions = try config.integer("max_position_embeddings", default: 2048)
+    maximumPositions =
+      config.contains("max_position_embeddings")
+      ? try config.positive("max_position_embeddings", maximum: 1 << 30) : 2048
     let activation = try config.string("hidden_act", default: "silu")
     guard ["silu", "swish"].contains(activation) else {
       throw ModelError(
@@ -35,13 +42,13 @@ struct LlamaFields {
   {
     let heads = try config.positive("num_attention_heads")
     let keyHeads = try config.integer("num_key_value_heads", default: heads)
-    guard keyHeads > 0, heads % keyHeads == 0 else {
+    guard keyHeads > 0, keyHeads <= heads, heads % keyHeads == 0 else {
       throw ModelError(
         "\(config.path): num_key_value_heads \(keyHeads) does not divide num_attention_heads \(heads)"
       )
     }
     let dimension = try config.integer("head_dim", default: hiddenSize / heads)
-    guard dimension > 0, dimension % 2 == 0 else {
+    guard dimension > 0, dimension <= 1 << 16, dimension % 2 == 0 else {
       throw ModelError("\(config.path): head_dim \(dimension) must be positive and even")
     }
     // Qwen2 always has query/key/value biases and never an output bias; LLaMA has both or none.
@@ -86,7 +93,8 @@ extension RoPEConfiguration {
     let nested = try config.optionalSection("rope_parameters")
     let scaling = try nested ?? config.optionalSection("rope_scaling")
     let theta =
-      try nested?.optionalDouble("rope_theta") ?? config.double("rope_theta", default: 10000)
+      try nested.flatMap { $0.contains("rope_theta") ? try $0.positiveDouble("rope_theta") : nil }
+      ?? config.positiveDouble("rope_theta", default: 10000)
     let factor = try config.optionalDouble("partial_rotary_factor") ?? 1
     guard factor == 1 else {
       throw ModelError("\(config.path): partial_rotary_factor \(factor) is not supported; only 1")
@@ -99,14 +107,16 @@ extension RoPEConfiguration {
     switch kind {
     case "default": self.init(theta: theta)
     case "linear":
-      self.init(theta: theta, scaling: .linear(factor: try scaling.double("factor")))
+      self.init(theta: theta, scaling: .linear(factor: try scaling.positiveDouble("factor")))
     case "llama3":
       self.init(
         theta: theta,
         scaling: .llama3(
-          factor: try scaling.double("factor"), lowFactor: try scaling.double("low_freq_factor"),
-          highFactor: try scaling.double("high_freq_factor"),
-          originalPositions: try scaling.integer("original_max_position_embeddings")))
+          factor: try scaling.positiveDouble("factor"),
+          lowFactor: try scaling.positiveDouble("low_freq_factor"),
+          highFactor: try scaling.positiveDouble("high_freq_factor"),
+          originalPositions: try scaling.positive(
+            "original_max_position_embeddings", maximum: 1 << 30)))
     default:
       throw ModelError(
         "\(config.path): rope scaling \"\(kind)\" is not supported; herd knows default, linear and llama3"

@@ -9,7 +9,7 @@ public struct MixtralLayout: CheckpointLayout {
   public init(_ config: ConfigurationFile) throws {
     let base = try LlamaFields(config)
     let mixture = MixtureConfiguration(
-      experts: try config.positive("num_local_experts"),
+      experts: try config.positive("num_local_experts", maximum: ModelLimits.experts),
       topK: try config.positive("num_experts_per_tok"),
       expertWidth: try config.positive("intermediate_size"),
       combination: .renormalizedSoftmax(scale: 1), foldedScale: try config.foldedScale())

@@ -11,7 +11,7 @@ public struct Qwen2MoELayout: CheckpointLayout {
     let renormalized = try config.bool("norm_topk_prob", default: false)
     let shared = try config.integer("shared_expert_intermediate_size", default: 0)
     let mixture = MixtureConfiguration(
-      experts: try config.positive("num_experts"),
+      experts: try config.positive("num_experts", maximum: ModelLimits.experts),
       topK: try config.positive("num_experts_per_tok"),
       expertWidth: try config.positive("moe_intermediate_size"), sharedWidth: shared,
       combination: renormalized ? .renormalizedSoftmax(scale: 1) : .softmax(scale: 1),

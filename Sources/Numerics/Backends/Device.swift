@@ -1,3 +1,5 @@
+import CKernels
+
 /// Which device computes, and how.
 public enum Device: Sendable, Equatable {
   /// The CPU, with `threads` threads (0: one per available core) and the best instruction set up to
@@ -6,6 +8,9 @@ public enum Device: Sendable, Equatable {
 
   /// An NVIDIA GPU by its number, as `nvidia-smi` counts, with activations in `f32` or `bf16`.
   case cuda(ordinal: Int = 0, activations: DType = .f32)
+
+  /// Cores this process may use: by its affinity, and by its container's quota.
+  public static var availableCores: Int { Int(hk_available_cores()) }
 
   package func makeBackend() throws(DeviceError) -> any Backend {
     switch self {

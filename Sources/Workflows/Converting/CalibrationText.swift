@@ -11,6 +11,9 @@ struct CalibrationText {
   private let count: Int
   private let seed: UInt64
 
+  /// More would not be held at once; thousands are enough.
+  static let mostTokens = 1 << 24
+
   /// Tokens of one calibration sequence.
   private static let sequenceLength = 512
 

@@ -1,3 +1,4 @@
+import Data
 import ExpertConstruction
 import Formats
 import Models
@@ -38,7 +39,13 @@ public struct ModelConversion {
   }
 
   private func plan(_ folder: ModelFolder) throws -> ConversionPlan {
-    try ConversionPlan(
+    for file in settings.data { _ = try RecordReader(path: file) }
+    guard settings.calibrationTokens <= CalibrationText.mostTokens else {
+      throw WorkflowError(
+        "\(settings.calibrationTokens) calibration tokens do not fit into memory; use at most \(CalibrationText.mostTokens)"
+      )
+    }
+    return try ConversionPlan(
       DenseSource(configuration: folder.config, checkpoint: folder.checkpoint),
       settings.resolved(seed: seed))
   }
@@ -86,7 +93,7 @@ public struct ModelConversion {
     let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
     var verification: ModelVerification.Result?
     let report = try Conversion(plan, checkpoint: folder.checkpoint, context: context).run(
-      to: output, force: force, calibration: calibration
+      to: output, force: force, keeping: settings.data, calibration: calibration
     ) { progress in
       events.progress(
         WorkflowProgress("convert", done: progress.layersDone, total: progress.layers))

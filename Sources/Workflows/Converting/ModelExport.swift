@@ -28,6 +28,11 @@ public struct ModelExport {
   /// - Throws: `ConstructionError` with the reason and the format that fits.
   public func execute() throws -> JSON {
     let folder = try ModelFolder(source, access: .pread)
+    guard try folder.config.string("model_type") == "herd" else {
+      throw WorkflowError(
+        "\(source): a \(try folder.config.string("model_type")) folder; export starts from herd's own format, run herd convert without --format first"
+      )
+    }
     let format = try ConvertSettings.choice(OutputFormat.self, format, "format")
     let export = try Export(folder.checkpoint, configuration: folder.config, to: format)
     if let rounding = export.rounding { events.note(rounding) }

@@ -49,6 +49,9 @@ public struct ModelVerification {
       var lines = [
         "logits with every expert chosen: largest difference \(largestDifference), accepted \(tolerance)"
       ]
+      if ledger == nil {
+        lines.append("no \(ByteLedger.fileName) beside the weights: bytes were not compared")
+      }
       if let ledger {
         lines.append("source tensors restored byte for byte: \(ledger.restored)")
         if !ledger.rounded.isEmpty {
@@ -64,6 +67,7 @@ public struct ModelVerification {
         "max_logit_difference": JSON(largestDifference), "max_logit": JSON(largestLogit),
         "tolerance": JSON(tolerance), "passed": true,
       ]
+      object["ledger"] = .null
       if let ledger {
         object["ledger"] = [
           "restored_tensors": JSON(ledger.restored), "restored_elements": JSON(ledger.elements),
@@ -89,6 +93,14 @@ public struct ModelVerification {
     else {
       throw WorkflowError("\(name) and \(dense) have different shapes; give the dense source")
     }
+    let isMixture = own.blocks.contains { if case .mixture = $0.mlp { true } else { false } }
+    let isDense = other.blocks.allSatisfy { if case .dense = $0.mlp { true } else { false } }
+    guard isMixture, isDense else {
+      throw WorkflowError(
+        isMixture
+          ? "\(dense) is a mixture itself; give the dense checkpoint with --against"
+          : "\(name) has no experts, so there is nothing to verify; give a converted folder")
+    }
     let ledger = try ledger(folder, source)
     events.note("comparing logits with every expert chosen")
     let vocabulary = own.vocabularySize
@@ -103,10 +115,10 @@ public struct ModelVerification {
       largest = max(largest, abs(Double(b)))
       if !a.isFinite { difference = .infinity }
     }
-    let isRounded = ledger.map { !$0.rounded.isEmpty } ?? false
+    let isRounded = ledger.map { !$0.result.rounded.isEmpty } ?? false
     let result = Result(
-      largestDifference: difference, largestLogit: largest, ledger: ledger,
-      rounding: isRounded ? Self.roundingStep(of: folder) : 0)
+      largestDifference: difference, largestLogit: largest, ledger: ledger?.result,
+      rounding: isRounded ? ledger.map { Self.roundingStep(of: $0.elementType) } ?? 0 : 0)
     guard difference <= result.tolerance else {
       throw WorkflowError(
         "\(name): with all experts chosen its logits differ from \(dense) by \(difference), more than \(result.tolerance); it is not a conversion of that model, or was trained since"
@@ -116,9 +128,8 @@ public struct ModelVerification {
   }
 
   /// The spacing of 1.0 in the type of the MLP weights.
-  private static func roundingStep(of folder: ModelFolder) -> Double {
-    let type = folder.checkpoint.tensors.first { $0.shape.count > 1 }?.elementType
-    return switch type {
+  private static func roundingStep(of type: ElementType) -> Double {
+    switch type {
     case .bf16: 0x1p-7
     case .f16: 0x1p-10
     default: 0x1p-22
@@ -131,10 +142,20 @@ public struct ModelVerification {
     return model.choosingAllExperts { context.read(model.logits(text, in: context)) }
   }
 
-  private func ledger(_ folder: ModelFolder, _ source: ModelFolder) throws -> LedgerVerification? {
+  private func ledger(
+    _ folder: ModelFolder, _ source: ModelFolder
+  ) throws -> (result: LedgerVerification, elementType: ElementType)? {
     let path = "\(folder.path)/\(ByteLedger.fileName)"
     guard Files.exists(path) else { return nil }
     let ledger = try ByteLedger(contentsOf: path)
+    let (listed, there) = (
+      Set(ledger.source.map(\.name)), Set(source.checkpoint.tensors.map(\.name))
+    )
+    if let missing = there.subtracting(listed).min() ?? listed.subtracting(there).min() {
+      throw WorkflowError(
+        "\(path): the ledger and \(dense) do not have the same tensors, first \(missing); give the dense source of this conversion"
+      )
+    }
     events.note("restoring every source tensor and comparing its hash")
     let result = try LedgerVerification(folder.checkpoint, ledger, against: source.checkpoint)
     guard result.isExact else {
@@ -142,6 +163,6 @@ public struct ModelVerification {
         "\(name): \(result.different.count) source tensors do not come back, first \(result.different[0]); the folder was damaged or trained since it was converted"
       )
     }
-    return result
+    return (result, ledger.shape.elementType)
   }
 }

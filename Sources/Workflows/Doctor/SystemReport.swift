@@ -31,7 +31,7 @@ public struct SystemReport: Sendable {
     let flags = Set((fields["flags"] ?? "").split(separator: " ").map(String.init))
     vectorExtensions = ["avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16"]
       .filter(flags.contains)
-    cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    cores = Device.availableCores
     let memory = Self.fields(of: "/proc/meminfo")
     memoryBytes = Self.kilobytes(memory["MemTotal"])
     availableBytes = Self.kilobytes(memory["MemAvailable"])

@@ -16,6 +16,8 @@ public struct CheckpointEvaluation: Sendable {
   public var reference: String?
   /// A WikiText file for token and word perplexity.
   public var wikiText: String?
+  /// Tokens per window of the WikiText file; `nil` for 2048 or as many as the model has positions.
+  public var wikiTextWindow: Int?
   /// How many chat prompts per domain must be answered exactly; 0 for none.
   public var exactMatchPrompts = 0
   /// Chat format by name, where the folder does not tell it.
@@ -53,8 +55,13 @@ public struct CheckpointEvaluation: Sendable {
   }
 
   /// Checks data and folders, then loads and scores.
-  /// - Parameter progress: Told what is being worked on and how far it is.
-  public func run(progress: (Evaluator.Progress) -> Void = { _ in }) throws -> Result {
+  ///
+  /// - Parameters:
+  ///   - context: Where to compute, in place of ``device``.
+  ///   - progress: Told what is being worked on and how far it is.
+  public func run(
+    in context: Context? = nil, progress: (Evaluator.Progress) -> Void = { _ in }
+  ) throws -> Result {
     let folder = try ModelFolder(checkpoint)
     let referenceFolder = try reference.map { try ModelFolder($0) }
     let tokenizer = try folder.tokenizer()
@@ -62,9 +69,10 @@ public struct CheckpointEvaluation: Sendable {
     let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
     // No window reaches further than this into a stream.
     let (needed, overflow) = settings.window.multipliedReportingOverflow(by: settings.windows)
-    let streams = try builder.streams(files: data, tokenLimit: overflow ? .max : needed + 1)
+    let streams = try builder.streams(
+      files: data, tokenLimit: overflow || needed == .max ? .max : needed + 1)
     let prose = try wikiText.map { try text(of: $0) }
-    let context = try Context(device: device)
+    let context = try context ?? Context(device: device)
     let model = try folder.loader.model(in: context)
     let evaluator = try Evaluator(
       model, against: referenceFolder.map { try $0.loader.model(in: context) },
@@ -72,11 +80,18 @@ public struct CheckpointEvaluation: Sendable {
     var result = Result()
     result.scores = try evaluator.evaluate(streams, progress: progress)
     result.wikiText = try prose.map {
-      try evaluator.evaluateWikiText($0, tokenizer: tokenizer, progress: progress)
+      try evaluator.evaluateWikiText(
+        $0, tokenizer: tokenizer, window: wikiTextWindow, progress: progress)
     }
-    if exactMatchPrompts > 0, let renderer = builder.renderer {
+    if exactMatchPrompts > 0 {
+      let conversations = try conversations()
+      guard let renderer = builder.renderer, !conversations.isEmpty else {
+        throw WorkflowError(
+          "\(data.joined(separator: ", ")): no conversation to ask for an exact answer; give chat data or leave --exact-match out"
+        )
+      }
       let stops = try folder.endTokens()
-      for (domain, conversations) in try conversations() {
+      for (domain, conversations) in conversations {
         let answers = try ExactMatch(
           of: model, on: conversations, renderer: renderer, stops: stops, in: context
         ) { progress(.init(domain: "\(domain) answers", done: $0, total: $1)) }

@@ -80,6 +80,11 @@ public struct TextGeneration: Sendable {
     let reply = try generator.reply(
       to: ids, sampler: &sampler, stops: stops, limit: limit, in: context
     ) { try emit(decoder.append($0)) }
+    guard reply.ending != .notFinite else {
+      throw WorkflowError(
+        "\(checkpoint): the model's scores are not finite; the weights are damaged, or config.json does not belong to them"
+      )
+    }
     try emit(decoder.finish())
     return Result(text: text, reply: reply, promptTokens: ids.count)
   }

@@ -44,11 +44,11 @@ public struct InitializeSettings: Sendable, Equatable {
     try section.refuseUnknownKeys(known: [
       "hidden_size", "layers", "heads", "key_heads", "width", "max_positions", "rope_theta",
     ])
-    hiddenSize = try section.positive("hidden_size")
-    layers = try section.positive("layers")
+    hiddenSize = try section.positive("hidden_size", maximum: 1 << 16)
+    layers = try section.positive("layers", maximum: 1 << 10)
     heads = try section.positive("heads")
     keyHeads = try section.integer("key_heads", default: heads)
-    width = try section.positive("width")
+    width = try section.positive("width", maximum: 1 << 18)
     maximumPositions =
       section.contains("max_positions") ? try section.positive("max_positions") : 1024
     ropeTheta = try section.double("rope_theta", default: 10_000)

@@ -1,3 +1,4 @@
+import Data
 import Formats
 import Numerics
 import Training
@@ -68,7 +69,13 @@ public struct Run {
     var state = try RunState(folder: output, pipeline: pipeline.json)
     let steps = try plan(through: stage)
     if state.result(of: "convert") == nil { try checkConversion() }
+    try checkData(state)
     try state.begin()
+    // From here on nobody else changes the folder; what it holds may have changed until here.
+    let lock = try FolderLock(output)
+    defer { withExtendedLifetime(lock) {} }
+    state = try RunState(folder: output, pipeline: pipeline.json)
+    try state.removeLeftovers()
     let wasFinished = steps.allSatisfy { state.result(of: $0.name) != nil }
     for step in steps where state.result(of: step.name) == nil {
       events.note(step.announcement)
@@ -152,9 +159,25 @@ public struct Run {
     guard let settings = pipeline.convert, Files.exists(dense) || pipeline.model != nil else {
       return
     }
+    var early = settings
+    early.data = try settings.data.filter { !$0.hasPrefix("{run}") }
+      .map { try pipeline.resolve($0, run: output) }
     _ = try ModelConversion(
-      source: dense, output: "\(output)/converted", settings: settings, seed: pipeline.seed
+      source: dense, output: "\(output)/converted", settings: early, seed: pipeline.seed
     ).plan()
+  }
+
+  /// Opens every data file that is not made by the run itself: better now than after a stage.
+  private func checkData(_ state: RunState) throws {
+    var files: [String] = []
+    if state.result(of: "convert") == nil { files += pipeline.convert?.data ?? [] }
+    for stage in pipeline.stages where state.result(of: "stage:\(stage.name)") == nil {
+      files += stage.data.map(\.file)
+    }
+    if state.result(of: "report") == nil { files += pipeline.evaluate?.data ?? [] }
+    for file in files where !file.hasPrefix("{run}") {
+      _ = try RecordReader(path: pipeline.resolve(file, run: output))
+    }
   }
 
   private func conversion(_ settings: ConvertSettings) -> Step {

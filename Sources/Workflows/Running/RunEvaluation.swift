@@ -24,8 +24,7 @@ struct RunEvaluation {
       settings: settings.protocol)
     evaluation.reference = dense
     evaluation.exactMatchPrompts = settings.exactMatch
-    evaluation.threads = context.deviceDescription.threads
-    let result = try evaluation.run { progress in
+    let result = try evaluation.run(in: context) { progress in
       events.progress(
         WorkflowProgress(
           "\(label): \(progress.domain)", done: progress.done, total: progress.total))

@@ -19,7 +19,10 @@ struct RunState {
     self.pipeline = pipeline.object ?? JSONObject()
     steps = JSONObject()
     guard Files.exists(path) else {
-      if Files.exists(folder), try !Files.names(inFolder: folder).isEmpty {
+      // A kill while the first record was written leaves only its hidden beginnings.
+      if Files.exists(folder),
+        try Files.names(inFolder: folder).contains(where: { !$0.hasPrefix(".run.json.partial-") })
+      {
         throw WorkflowError(
           "\(folder): not empty and not a run folder; give another --output or empty it")
       }
@@ -42,6 +45,13 @@ struct RunState {
   func begin() throws {
     try Files.createFolder(folder)
     if !Files.exists(path) { try write() }
+  }
+
+  /// Removes what kills in the middle of writing the record left.
+  func removeLeftovers() throws {
+    for name in try Files.names(inFolder: folder) where name.hasPrefix(".run.json.partial-") {
+      try Files.remove("\(folder)/\(name)")
+    }
   }
 
   /// Notes a step as finished, on disk before returning.

@@ -27,6 +27,12 @@ struct StageRun {
   func execute() throws -> JSON {
     let start = try ModelFolder(
       source, addingSelectionBias: settings.losses.selectionBiasRate > 0)
+    let positions = start.configuration.maximumPositions
+    guard settings.sequenceLength <= positions else {
+      throw WorkflowError(
+        "\(pipeline.path): stage \(settings.name): sequence_length \(settings.sequenceLength) exceeds the model's \(positions) positions; lower it"
+      )
+    }
     let tokenizer = try start.tokenizer()
     let model = try start.loader.model(in: context)
     let teacher =

@@ -22,8 +22,9 @@ struct EvaluateCommand: HerdCommand {
     help: "Data files: .jsonl or .txt, also compressed as .zst.")
   var data: [String] = []
 
-  @Option(help: "Tokens per window, which is also the stride.")
-  var window = 1024
+  @Option(
+    help: "Tokens per window, which is also the stride; 1024, for WikiText 2048, unless given.")
+  var window: Int?
 
   @Option(help: "The most windows per domain.")
   var windows = 48
@@ -44,20 +45,21 @@ struct EvaluateCommand: HerdCommand {
     guard !data.isEmpty || wikitext != nil else {
       throw ValidationError("give --data with at least one file, or --wikitext")
     }
-    guard window > 0 else { throw ValidationError("--window must be at least 1") }
+    guard window ?? 1 > 0 else { throw ValidationError("--window must be at least 1") }
     guard windows > 0 else { throw ValidationError("--windows must be at least 1") }
     guard exactMatch >= 0 else { throw ValidationError("--exact-match must not be negative") }
   }
 
   func run(_ console: Console) throws {
     var evaluation = CheckpointEvaluation(checkpoint: checkpoint, data: data)
-    evaluation.settings.window = window
+    evaluation.settings.window = window ?? 1024
+    evaluation.wikiTextWindow = window
     evaluation.settings.windows = windows
     evaluation.reference = against
     evaluation.wikiText = wikitext
     evaluation.exactMatchPrompts = exactMatch
     evaluation.chatFormat = chat.chatFormat
-    evaluation.device = try common.chosenDevice(console)
+    evaluation.device = common.chosenDevice(console)
     let result = try evaluation.run {
       console.events.progress(WorkflowProgress($0.domain, done: $0.done, total: $0.total))
     }

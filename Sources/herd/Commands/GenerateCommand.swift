@@ -45,7 +45,7 @@ struct GenerateCommand: HerdCommand {
     generation.temperature = temperature
     generation.seed = common.seed ?? 0
     generation.chatFormat = format.chatFormat
-    generation.device = try common.chosenDevice(console)
+    generation.device = common.chosenDevice(console)
     if console.isJSON {
       let result = try generation.run()
       return try console.result(result.json) { result.text }

@@ -21,6 +21,9 @@ struct CommonOptions: ParsableArguments {
   var quiet = false
 
   func validate() throws {
+    guard seed ?? 0 <= UInt64(Int64.max) else {
+      throw ValidationError("--seed takes a number from 0 to \(Int64.max)")
+    }
     guard (0...1024).contains(threads) else {
       throw ValidationError("--threads takes a number from 0 to 1024, not \(threads)")
     }

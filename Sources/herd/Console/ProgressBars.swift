@@ -11,7 +11,7 @@ final class ProgressBars {
     if progress.label != label {
       label = progress.label
       display = ProgressDisplay(
-        ProgressMeter(label: label, total: progress.total, unit: "steps"))
+        ProgressMeter(label: label, total: progress.total, unit: "steps", initial: progress.done))
     }
     guard progress.done < progress.total else {
       display?.finish(done: progress.done, note: progress.detail)
