@@ -13,6 +13,10 @@ extension Context {
   /// more than their bytes.
   public var memory: MemoryStatistics { backend.memory }
 
+  /// Seconds that the work takes which `body` enqueues, by the device's own clock (events on a GPU).
+  /// Waits for it.
+  public func seconds(_ body: () -> Void) -> Double { backend.seconds(body) }
+
   /// Gives cached memory back to the system, as after a phase whose sizes will not recur.
   public func trim() { backend.trim() }
 }

@@ -6,5 +6,7 @@ struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "herd-bench",
     abstract: "Time herd's own parts; peers live in Benchmarks/peers.",
-    subcommands: [Gemm.self, Train.self, Decode.self, Encode.self, Load.self, Generate.self])
+    subcommands: [
+      Gemm.self, Train.self, Decode.self, Encode.self, Load.self, Generate.self, GPU.self,
+    ])
 }

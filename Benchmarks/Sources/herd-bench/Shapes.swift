@@ -17,23 +17,45 @@ enum Shapes {
       width: 8192, mixture: mixture)
   }
 
+  /// 32.5 M parameters: 16 query and 8 key heads of 32, MLP 1792, dense or 4 shared + 28 top-4.
+  static func dense32M(mixture: Bool) -> ModelConfiguration {
+    llama(
+      vocabulary: 8192, hidden: 512, layers: 8, heads: 16, keyHeads: 8, headDimension: 32,
+      width: 1792, mixture: mixture, experts: 28, topK: 4, shared: 4)
+  }
+
+  /// 1.107 B parameters, dense or 8 × 1024, top-2.
+  static func oneBillion(mixture: Bool) -> ModelConfiguration {
+    llama(
+      vocabulary: 32768, hidden: 2048, layers: 16, heads: 32, keyHeads: 8, headDimension: 64,
+      width: 8192, mixture: mixture)
+  }
+
+  /// LLaMA-3-8B's shape, dense or 8 × 1792, top-2.
+  static func eightBillion(mixture: Bool) -> ModelConfiguration {
+    llama(
+      vocabulary: 128_256, hidden: 4096, layers: 32, heads: 32, keyHeads: 8, headDimension: 128,
+      width: 14336, mixture: mixture)
+  }
+
   private static func llama(
     vocabulary: Int, hidden: Int, layers: Int, heads: Int, keyHeads: Int, headDimension: Int,
-    width: Int, mixture: Bool
+    width: Int, mixture: Bool, experts: Int = 8, topK: Int = 2, shared: Int = 0
   ) -> ModelConfiguration {
     let attention = AttentionConfiguration(
       heads: heads, keyHeads: keyHeads, headDimension: headDimension,
       rope: RoPEConfiguration(theta: 10_000))
+    let unit = width / (experts + shared)
     let mlp: MLPConfiguration =
       mixture
       ? .mixture(
         MixtureConfiguration(
-          experts: 8, topK: 2, expertWidth: width / 8,
+          experts: experts, topK: topK, expertWidth: unit, sharedWidth: shared * unit,
           combination: .renormalizedSoftmax(scale: 1)))
       : .dense(DenseConfiguration(width: width))
     return ModelConfiguration(
       vocabularySize: vocabulary, hiddenSize: hidden, normEpsilon: 1e-5, tiedEmbeddings: true,
-      maximumPositions: 2048,
+      maximumPositions: 4096,
       blocks: (0..<layers).map { _ in
         BlockConfiguration(mixer: .attention(attention), mlp: mlp)
       })

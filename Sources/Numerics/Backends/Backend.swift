@@ -29,6 +29,8 @@ package protocol MemoryKernels: AnyObject, Sendable {
   func download(_ tensor: Tensor, into destination: UnsafeMutableRawBufferPointer)
   func downloadFloats(_ tensor: Tensor) -> [Float]
   func downloadDoubles(_ tensor: Tensor) -> [Double]
+  /// Seconds that the work takes which `body` enqueues, by the device's own clock. Waits for it.
+  func seconds(_ body: () -> Void) -> Double
   /// What the allocator holds.
   var memory: MemoryStatistics { get }
   /// From now on new memory holds bytes 0xff, so that tests see what was never written.

@@ -11,6 +11,11 @@ struct CommonOptions: ParsableArguments {
       valueName: "device"))
   var device = DeviceOption.automatic
 
+  @Option(
+    help: ArgumentHelp(
+      "Activations on a GPU: f32 for the CPU's results, bf16 for speed.", valueName: "type"))
+  var precision = PrecisionOption.f32
+
   @Option(help: "Threads that compute; 0 for one per core.")
   var threads = 0
 
@@ -21,6 +26,9 @@ struct CommonOptions: ParsableArguments {
   var quiet = false
 
   func validate() throws {
+    guard precision == .f32 || device != .cpu else {
+      throw ValidationError("--precision bf16 is for GPUs; leave --device cpu or the precision out")
+    }
     guard seed ?? 0 <= UInt64(Int64.max) else {
       throw ValidationError("--seed takes a number from 0 to \(Int64.max)")
     }

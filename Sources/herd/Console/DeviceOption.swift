@@ -29,14 +29,21 @@ enum DeviceOption: ExpressibleByArgument, Equatable {
   }
 }
 
+/// What `--precision` takes.
+enum PrecisionOption: String, ExpressibleByArgument, CaseIterable {
+  case f32, bf16
+
+  var type: DType { self == .bf16 ? .bf16 : .f32 }
+}
+
 extension CommonOptions {
   /// The device that was asked for. An automatic choice on a machine with a GPU is said in one line.
   func chosenDevice(_ console: Console) -> Device {
     switch device {
     case .cpu: return .cpu(threads: threads)
-    case .cuda(let number): return .cuda(ordinal: number)
+    case .cuda(let number): return .cuda(ordinal: number, activations: precision.type)
     case .automatic:
-      let choice = Device.automatic(threads: threads)
+      let choice = Device.automatic(threads: threads, activations: precision.type)
       if let note = choice.note { console.events.note(note) }
       return choice.device
     }

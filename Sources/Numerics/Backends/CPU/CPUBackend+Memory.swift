@@ -6,6 +6,11 @@ extension CPUBackend {
 
   package var memory: MemoryStatistics { allocator.statistics }
 
+  package func seconds(_ body: () -> Void) -> Double {
+    let time = ContinuousClock().measure(body).components
+    return Double(time.seconds) + Double(time.attoseconds) * 1e-18
+  }
+
   package func startPoisoning() { allocator.startPoisoning() }
 
   package func trim() { allocator.trim() }

@@ -1,7 +1,28 @@
+import CDevice
+
 extension CUDABackend {
   package func allocate(byteCount: Int) -> Storage { allocator.allocate(byteCount: byteCount) }
 
   package var memory: MemoryStatistics { allocator.statistics }
+
+  package func seconds(_ body: () -> Void) -> Double {
+    device.activate()
+    let driver = device.driver
+    let events = (0..<2).map { _ in
+      var event: cd_handle?
+      device.check(driver.event_create(&event, 0), "an event")
+      guard let event else { stop("\(device.name): no event") }
+      return event
+    }
+    defer { for event in events { _ = driver.event_destroy(event) } }
+    device.check(driver.event_record(events[0], device.stream), "recording an event")
+    body()
+    device.check(driver.event_record(events[1], device.stream), "recording an event")
+    device.check(driver.event_wait(events[1]), "a kernel failed")
+    var milliseconds: Float = 0
+    device.check(driver.event_elapsed(&milliseconds, events[0], events[1]), "reading events")
+    return Double(milliseconds) * 1e-3
+  }
 
   package func startPoisoning() { allocator.startPoisoning() }
 

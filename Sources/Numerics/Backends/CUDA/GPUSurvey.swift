@@ -47,10 +47,14 @@ public struct GPUSurvey: Sendable {
 
 extension Device {
   /// The GPU when one is usable, else the CPU; with a line on the choice where there is a driver.
-  public static func automatic(threads: Int = 0) -> (device: Device, note: String?) {
+  public static func automatic(
+    threads: Int = 0, activations: DType = .f32
+  ) -> (device: Device, note: String?) {
     let survey = GPUSurvey()
     guard let obstacle = survey.obstacle else {
-      return (.cuda(), "computing on \((try? survey.gpu.get()) ?? "the GPU")")
+      return (
+        .cuda(activations: activations), "computing on \((try? survey.gpu.get()) ?? "the GPU")"
+      )
     }
     return (
       .cpu(threads: threads), survey.hasDriver ? "computing on the CPU: \(obstacle)" : nil
