@@ -54,21 +54,3 @@ extern "C" __global__ __launch_bounds__(256) void sum_weight_gradients(const flo
   float *to = gradient + order[position];
   *to = accumulate ? *to + sum : sum;
 }
-
-struct __align__(8) FourBF16 {
-  bf16 v[4];
-};
-
-// Float weights as bf16, whatever T is. Weights of `count` values, 16-byte aligned.
-extern "C" __global__ __launch_bounds__(256) void cast_bf16(const float *x, bf16 *y, i64 count) {
-  const i64 step = (i64)gridDim.x * blockDim.x;
-  const i64 first = (i64)blockIdx.x * blockDim.x + threadIdx.x;
-  for (i64 i = first; i < count / 4; i += step) {
-    const float4 v = reinterpret_cast<const float4 *>(x)[i];
-    FourBF16 out;
-    out.v[0] = to_bf16(v.x), out.v[1] = to_bf16(v.y);
-    out.v[2] = to_bf16(v.z), out.v[3] = to_bf16(v.w);
-    reinterpret_cast<FourBF16 *>(y)[i] = out;
-  }
-  for (i64 i = count / 4 * 4 + first; i < count; i += step) y[i] = to_bf16(x[i]);
-}

@@ -9,6 +9,11 @@ public enum Device: Sendable, Equatable {
   /// An NVIDIA GPU by its number, as `nvidia-smi` counts, with activations in `f32` or `bf16`.
   case cuda(ordinal: Int = 0, activations: DType = .f32)
 
+  /// The same device with activations in `f32`, for work whose results are kept or proved.
+  public var inFullPrecision: Device {
+    if case .cuda(let ordinal, _) = self { .cuda(ordinal: ordinal) } else { self }
+  }
+
   /// Cores this process may use: by its affinity, and by its container's quota.
   public static var availableCores: Int { Int(hk_available_cores()) }
 

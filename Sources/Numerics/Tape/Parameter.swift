@@ -5,7 +5,9 @@ public final class Parameter: @unchecked Sendable {
   /// The path inside the model, such as `layers.3.attention.query`.
   public let name: String
   /// The current value. Optimizers write into its memory in place.
-  public var value: Tensor
+  public var value: Tensor {
+    didSet { value.storage.isParameter = true }
+  }
   /// Whether gradients are computed for it.
   public var isTrainable: Bool {
     didSet { if !isTrainable { slot.gradient = nil } }
@@ -19,6 +21,7 @@ public final class Parameter: @unchecked Sendable {
     self.isTrainable = isTrainable
     self.slot = GradientSlot()
     slot.parameter = self
+    self.value.storage.isParameter = true
   }
 
   /// The value as an operation's input: gradients flow back to this parameter when it trains.

@@ -8,6 +8,11 @@ public final class Storage: @unchecked Sendable {
   /// The usable size in bytes.
   package let byteCount: Int
   private let owner: any StorageAllocator
+  /// Whether the block holds a parameter: read many times before it is written again.
+  package var isParameter = false
+  /// The block's values in another element type, kept by a backend that multiplies in that type;
+  /// dropped by whoever writes into the block.
+  package var conversion: Tensor?
 
   package init(address: UInt, byteCount: Int, owner: any StorageAllocator) {
     self.address = address

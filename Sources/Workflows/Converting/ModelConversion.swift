@@ -73,9 +73,9 @@ public struct ModelConversion {
     }
   }
 
-  /// Plans, converts, proves, verifies on `device`.
+  /// Plans, converts, proves, verifies on `device`, in full precision.
   public func execute(on device: Device = .cpu()) throws -> Result {
-    try execute(in: Context(device: device))
+    try execute(in: Context(device: device.inFullPrecision))
   }
 
   /// Plans, converts, proves, verifies.

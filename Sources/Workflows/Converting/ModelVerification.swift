@@ -78,9 +78,9 @@ public struct ModelVerification {
     }
   }
 
-  /// Compares logits and bytes on `device`.
+  /// Compares logits and bytes on `device`, in full precision.
   public func run(on device: Device = .cpu()) throws -> Result {
-    try run(in: Context(device: device))
+    try run(in: Context(device: device.inFullPrecision))
   }
 
   /// Compares logits and bytes.

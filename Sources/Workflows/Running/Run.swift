@@ -14,6 +14,7 @@ public struct Run {
   public let output: String
   private let events: WorkflowEvents
   private let context: Context
+  private let device: Device
 
   /// A run of `pipeline` into the folder `output`.
   /// - Throws: `DeviceError` when the device cannot be used, ``WorkflowError`` for a path that
@@ -27,6 +28,7 @@ public struct Run {
     self.output = folder
     dense = try pipeline.model.map { try pipeline.resolve($0, run: folder) } ?? "\(folder)/initial"
     self.events = events
+    self.device = device
     context = try Context(device: device)
   }
 
@@ -187,7 +189,7 @@ public struct Run {
       return try ModelConversion(
         source: dense, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
         force: true, events: events
-      ).execute(in: context).json
+      ).execute(on: device).json
     }
   }
 

@@ -6,6 +6,7 @@ extension CUDABackend {
     gradientScale: Tensor?
   ) {
     precondition(value.dtype == .f32 && gradient.dtype == .f32, "adamW on \(value.dtype)")
+    value.storage.conversion = nil
     guard value.count > 0 else { return }
     // expm1 keeps 1 - β^s exact to the last bits also for β close to 1.
     let correction1 = -expm1(Double(step.step) * log(step.beta1))

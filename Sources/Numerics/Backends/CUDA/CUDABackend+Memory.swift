@@ -32,6 +32,7 @@ extension CUDABackend {
   }
 
   package func fillZero(_ tensor: Tensor) {
+    tensor.storage.conversion = nil
     guard tensor.byteCount > 0 else { return }
     device.activate()
     device.check(
@@ -41,6 +42,7 @@ extension CUDABackend {
 
   package func copy(_ source: Tensor, into destination: Tensor) {
     precondition(source.byteCount == destination.byteCount && source.dtype == destination.dtype)
+    destination.storage.conversion = nil
     guard source.byteCount > 0 else { return }
     device.activate()
     device.check(
@@ -50,6 +52,7 @@ extension CUDABackend {
   }
 
   package func upload(_ bytes: UnsafeRawBufferPointer, into tensor: Tensor) {
+    tensor.storage.conversion = nil
     guard let base = bytes.baseAddress, bytes.count > 0 else { return }
     device.activate()
     // From pageable memory this returns once the bytes are staged: the source may go.

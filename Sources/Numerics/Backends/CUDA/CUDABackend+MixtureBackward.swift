@@ -19,7 +19,7 @@ extension CUDABackend {
     let (slots, width, model) = (dispatch.order.count, experts.width, x_TD.columns)
     let hidden = scratch([slots, width], x_TD.dtype)
     if slots > 0 {
-      let down = expertWeights(experts.down, as: x_TD.dtype)
+      let down = converted(experts.down, to: x_TD.dtype)
       let products = ExpertProducts(
         x_TD, [dy_TD, down, hidden, saved.gate, saved.up], experts, self)
       let sums = gradients.weights.map { _ in scratch([slots, products.sums], .f32) }
@@ -62,8 +62,8 @@ extension CUDABackend {
   ) {
     let (slots, model) = (dispatch.order.count, x_TD.columns)
     guard x_TD.count > 0 else { return }
-    let gate = expertWeights(experts.gate, as: x_TD.dtype)
-    let up = expertWeights(experts.up, as: x_TD.dtype)
+    let gate = converted(experts.gate, to: x_TD.dtype)
+    let up = converted(experts.up, to: x_TD.dtype)
     let part = scratch([slots, model], x_TD.dtype)
     let products = ExpertProducts(
       x_TD, [gate, up, part, saved.gate, saved.up], experts, self)

@@ -9,7 +9,7 @@ extension CUDABackend {
     }
     let hidden = expertHidden(x_TD, experts, dispatch, weights_TK, saved)
     let (slots, model) = (dispatch.order.count, x_TD.columns)
-    let down = expertWeights(experts.down, as: x_TD.dtype)
+    let down = converted(experts.down, to: x_TD.dtype)
     let part = scratch([slots, model], x_TD.dtype)
     let products = ExpertProducts(x_TD, [hidden, down, part], experts, self)
     launch(
@@ -26,8 +26,8 @@ extension CUDABackend {
     _ saved: (gate: Tensor, up: Tensor)?
   ) -> Tensor {
     let hidden = scratch([dispatch.order.count, experts.width], x_TD.dtype)
-    let gate = expertWeights(experts.gate, as: x_TD.dtype)
-    let up = expertWeights(experts.up, as: x_TD.dtype)
+    let gate = converted(experts.gate, to: x_TD.dtype)
+    let up = converted(experts.up, to: x_TD.dtype)
     let products = ExpertProducts(x_TD, [gate, up, hidden, saved?.gate, saved?.up], experts, self)
     launch(
       "expert_gate_up", in: products.file, x_TD.dtype, grid: (products.blocks, 1, 1), block: 256,
@@ -49,20 +49,6 @@ extension CUDABackend {
       grid: (min(work, multiprocessors * 16), 1, 1), block: 256, shared: 0, .tensor(part),
       .tensor(y_TD), .long(y_TD.count), .int(topK), .int(model), .int(accumulate ? 1 : 0),
       .int(vector ? 1 : 0))
-  }
-
-  /// Experts' weights in the type of the activations, which is what the products take. Master
-  /// weights in float become bf16 in a temporary, and 16-bit ones float.
-  func expertWeights(_ weights: Tensor, as dtype: DType) -> Tensor {
-    guard weights.dtype != dtype, weights.count > 0 else { return weights }
-    let wide = floats(weights)
-    guard dtype == .bf16 else { return wide }
-    let cast = scratch(weights.shape, .bf16)
-    launch(
-      "cast_bf16", in: .mixtureElementwise, .bf16,
-      grid: (min((wide.count + 1023) / 1024, multiprocessors * 16), 1, 1), block: 256, shared: 0,
-      .tensor(wide), .tensor(cast), .long(wide.count))
-    return cast
   }
 
   /// Whether all tensors present may be accessed 16 bytes at a time.
@@ -88,11 +74,15 @@ struct ExpertProducts {
     let (model, width) = (x_TD.columns, experts.width)
     let isAligned = backend.areAligned([x_TD] + others)
     vector = isAligned && model % 4 == 0 && width % 4 == 0 ? 1 : 0
-    if x_TD.dtype == .bf16, isAligned, model % 8 == 0, width % 8 == 0 {
+    // Four stages of 128 + 256 rows of 128 bytes, three of them without Hopper's instructions, and
+    // room to align them.
+    let stages = (backend.isHopper ? 4 : 3) * 384 * 128 + 1024
+    if x_TD.dtype == .bf16, isAligned, model % 8 == 0, width % 8 == 0,
+      stages <= backend.sharedMemoryPerBlock
+    {
       file = .groupedMMA
       blocks = backend.multiprocessors
-      // Four stages of 128 + 256 rows of 128 bytes, and room to align them.
-      shared = 4 * 384 * 128 + 1024
+      shared = stages
       sums = (width + 255) / 256 * 4
     } else {
       file = .groupedGEMM

@@ -165,11 +165,19 @@ package final class CUDABackend: Backend, @unchecked Sendable {
   /// The tensor as `f32`: itself, or converted.
   func floats(_ tensor: Tensor) -> Tensor { converted(tensor, to: .f32) }
 
-  /// The tensor in another element type: itself, or converted.
+  /// The tensor in another element type: itself, or converted. A parameter's conversion is kept
+  /// until the parameter changes: forward, backward and every micro-batch of a step share it.
   func converted(_ tensor: Tensor, to dtype: DType) -> Tensor {
     if tensor.dtype == dtype { return tensor }
+    let isWhole = tensor.storage.isParameter && tensor.byteOffset == 0
+    if isWhole, let kept = tensor.storage.conversion, kept.dtype == dtype,
+      kept.count == tensor.count
+    {
+      return kept.reshaped(tensor.shape)
+    }
     let result = scratch(tensor.shape, dtype)
     cast(tensor, into: result)
+    if isWhole { tensor.storage.conversion = result }
     return result
   }
 }
