@@ -59,3 +59,23 @@ quiet_build() {
     exit 1
   fi
 }
+
+# The compiler of CUDA kernels, so that the tests compile them without a GPU. Left out, with a word,
+# where Python cannot fetch it.
+require_kernel_compiler() {
+  local folder=.build/cuda
+  if ! compgen -G "$folder/nvidia/*/lib/libnvrtc.so.*" >/dev/null; then
+    if ! { command -v python3 && python3 -m pip --version; } >/dev/null 2>&1; then
+      say "without Python's pip the CUDA kernels are not compiled by the tests"
+      return
+    fi
+    mkdir -p "$folder"
+    if ! { python3 -m pip download -q --no-deps -d "$folder" nvidia-cuda-nvrtc &&
+      python3 -m zipfile -e "$folder"/nvidia_cuda_nvrtc-*.whl "$folder"; } >"$folder/log" 2>&1; then
+      say "nvidia-cuda-nvrtc could not be fetched: the CUDA kernels are not compiled by the tests"
+      return
+    fi
+  fi
+  HERD_CUDA_LIBRARIES="$(cd "$folder" && ls -d "$PWD"/nvidia/*/lib | head -n 1)"
+  export HERD_CUDA_LIBRARIES
+}

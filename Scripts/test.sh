@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 require_swift
 require_libraries
+require_kernel_compiler
 quiet_build build-tests --build-tests
 say "swift test --skip-build $*"
 exec swift test --skip-build "$@"
