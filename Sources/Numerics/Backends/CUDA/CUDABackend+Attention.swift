@@ -22,7 +22,7 @@ extension CUDABackend {
     let tile: Tile
     if usesWarpgroups(query, shape), shape.scale > 0 {
       (name, file) = ("attention_forward_hopper", .attentionHopper)
-      tile = .hopperForward
+      tile = .hopperForward(headDim)
     } else if query.dtype == .bf16 {
       (name, file) = ("attention_forward", .attention)
       tile = .forward(headDim)
@@ -92,7 +92,7 @@ extension CUDABackend {
     let queryTile: Tile
     let keyTile: Tile
     if hopper {
-      (queryTile, keyTile) = (.hopperBackwardQuery, .hopperBackwardKey)
+      (queryTile, keyTile) = (.hopperBackwardQuery(headDim), .hopperBackwardKey(headDim))
     } else if half {
       queryTile = .backwardQuery(headDim, stages: stages)
       keyTile = .backwardKey(headDim, stages: stages)
@@ -100,7 +100,7 @@ extension CUDABackend {
       (queryTile, keyTile) = (.float(headDim), .float(headDim))
     }
     let gradientFile: KernelFile = hopper ? .attentionHopper : file
-    let gradientDefines = hopper ? ["BACKWARD=1"] : defines
+    let gradientDefines = hopper ? ["HEAD_DIM=\(headDim)", "BACKWARD=1"] : defines
     let gradientSuffix = hopper ? "_hopper" : suffix
 
     // Per head and query what both gradients need: log-sum-exp and Σ dy·y.
@@ -137,7 +137,7 @@ extension CUDABackend {
 extension CUDABackend {
   /// Whether the kernels of `attention_hopper.cu` take the problem.
   private func usesWarpgroups(_ query: Tensor, _ shape: AttentionShape) -> Bool {
-    query.dtype == .bf16 && isHopper && paddedHead(shape.dim) == 128 && shape.dim % 8 == 0
+    query.dtype == .bf16 && isHopper && shape.dim <= 128 && shape.dim % 8 == 0
   }
 }
 
@@ -172,11 +172,27 @@ private struct Tile: Sendable {
     return Tile(rows: 64, threads: 256, shared: (2 * 64 * (chunk + 4) + 64 * 68) * 4)
   }
 
-  private static let hopperTile = 128 * 128 * 2
-  static let hopperForward = Tile(rows: 128, threads: 384, shared: 1024 + 5 * hopperTile)
-  static let hopperBackwardQuery = Tile(rows: 128, threads: 384, shared: 1024 + 6 * hopperTile)
-  static let hopperBackwardKey = Tile(
-    rows: 128, threads: 384, shared: 1024 + 5 * hopperTile + 3 * 64 * 12)
+  /// Bytes of a row in tiles of whole 64-channel panels.
+  private static func hopperRow(_ headDim: Int) -> Int { (headDim + 63) / 64 * 128 }
+
+  static func hopperForward(_ headDim: Int) -> Tile {
+    let (groups, stages) = headDim > 64 ? (2, 2) : (3, 3)
+    return Tile(
+      rows: groups * 64, threads: groups * 128 + 128,
+      shared: 1024 + (groups * 64 + stages * 2 * 128) * hopperRow(headDim))
+  }
+
+  static func hopperBackwardQuery(_ headDim: Int) -> Tile {
+    let stages = headDim > 64 ? 2 : 3
+    return Tile(
+      rows: 128, threads: 384, shared: 1024 + 2 * (128 + stages * 128) * hopperRow(headDim))
+  }
+
+  static func hopperBackwardKey(_ headDim: Int) -> Tile {
+    Tile(
+      rows: 128, threads: 384,
+      shared: 1024 + 2 * (128 + 3 * 64) * hopperRow(headDim) + 3 * 64 * 12)
+  }
 
   static func forward(_ headDim: Int) -> Tile {
     let (rows, keys) = headDim <= 128 ? (128, 64) : (64, 32)
