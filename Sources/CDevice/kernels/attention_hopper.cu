@@ -315,150 +315,187 @@ __device__ __forceinline__ void turn_pass(int group) {
   asm volatile("bar.arrive %0, 256;" ::"r"((group + 1) % GROUPS + 1 + GROUPS) : "memory");
 }
 
-// Grid: (heads, tiles of QUERIES queries). Shared: 1024 + the tiles. For scale > 0. The scores of the
+// Grid: as many blocks as run at a time; each takes another (head, tile of QUERIES queries) whenever it
+// is done, by `taken`, which starts as 0. Shared: 1024 + the tiles. For scale > 0. The scores of the
 // next keys are multiplied together with the values of the last ones, of which the softmax doesn't
 // have to wait for the latter.
 extern "C" __global__ void __launch_bounds__(GROUPS * 128 + 128, 1)
     attention_forward_hopper(const bf16 *query, const bf16 *key, const bf16 *value,
                              const int *starts, bf16 *output, float *log_sum_exp, int tokens,
                              int keys, int heads, int key_heads, int dim, int offset, int window,
-                             float scale) {
+                             float scale, int *taken) {
   constexpr int TILE = KEYS * PANELS * 64;
   __shared__ unsigned long long key_full[STAGES], value_full[STAGES], key_empty[STAGES],
-      value_empty[STAGES];
-  bf16 *query_tile = first_tile(), *key_tiles = query_tile + QUERIES * PANELS * 64;
-  bf16 *value_tiles = key_tiles + STAGES * TILE;
-  const int head = blockIdx.x, stride = heads * dim, key_stride = key_heads * dim;
-  const int token = (gridDim.y - 1 - blockIdx.y) * QUERIES, end = min(token + QUERIES, tokens);
-  const int first = first_key_of(starts, token, offset, window) / KEYS;
-  const int steps = (end - 1 + offset) / KEYS - first + 1;
+      value_empty[STAGES], query_empty, work_full[2];
+  __shared__ int work_next[2];
+  bf16 *query_tile = first_tile(), *output_tile = query_tile + QUERIES * PANELS * 64;
+  bf16 *key_tiles = output_tile + QUERIES * PANELS * 64, *value_tiles = key_tiles + STAGES * TILE;
+  const int stride = heads * dim, key_stride = key_heads * dim;
+  const int tiles = (tokens + QUERIES - 1) / QUERIES;
   if (threadIdx.x == 0) {
     for (int s = 0; s < STAGES; s++) {
       barrier_init(key_full + s, 4), barrier_init(value_full + s, 4);
       barrier_init(key_empty + s, GROUPS * 4), barrier_init(value_empty + s, GROUPS * 4);
     }
+    barrier_init(&query_empty, GROUPS * 4);
+    barrier_init(work_full, 1), barrier_init(work_full + 1, 1);
   }
   __syncthreads();
 
   if (threadIdx.x >= GROUPS * 128) {
     leave_registers<GROUPS == 2 ? 40 : 32>();
-    key += head / (heads / key_heads) * dim, value += head / (heads / key_heads) * dim;
-    // The queries count as the first keys'. Keys are copied a step ahead of values, as used.
-    load_tile<QUERIES>(query_tile, query + head * dim, stride, token, tokens, dim);
-    load_tile<KEYS>(key_tiles, key, key_stride, first * KEYS, keys, dim);
-    commit_copies();
-    for (int step = 0; step < steps; step++) {
-      const int stage = step % STAGES, next = (step + 1) % STAGES;
-      // A fresh barrier counts as one whose odd phase has passed.
-      if (step + 1 < steps) {
-        barrier_wait(key_empty + next, ((step + 1) / STAGES & 1) ^ 1);
-        load_tile<KEYS>(key_tiles + next * TILE, key, key_stride, (first + step + 1) * KEYS, keys,
-                        dim);
-      }
-      commit_copies();
-      finish_copies<1>();  // The first keys or the last values.
-      warp_arrive(step == 0 ? key_full : value_full + (step - 1) % STAGES);
-      barrier_wait(value_empty + stage, (step / STAGES & 1) ^ 1);
-      load_tile<KEYS>(value_tiles + stage * TILE, value, key_stride, (first + step) * KEYS, keys,
+    int at_step = 0;  // Steps of all the work before.
+#pragma unroll 1
+    for (int round = 0, work = blockIdx.x; work < heads * tiles; round++) {
+      const int head = work % heads, token = (tiles - 1 - work / heads) * QUERIES;
+      const int first = first_key_of(starts, token, offset, window) / KEYS;
+      const int steps = (min(token + QUERIES, tokens) - 1 + offset) / KEYS - first + 1;
+      const bf16 *own_key = key + head / (heads / key_heads) * dim;
+      const bf16 *own_value = value + head / (heads / key_heads) * dim;
+      // The queries count as the first keys'. Keys are copied a step ahead of values, as used. A
+      // fresh barrier counts as one whose odd phase has passed.
+      barrier_wait(key_empty + at_step % STAGES, (at_step / STAGES & 1) ^ 1);
+      load_tile<KEYS>(key_tiles + at_step % STAGES * TILE, own_key, key_stride, first * KEYS, keys,
                       dim);
+      barrier_wait(&query_empty, (round & 1) ^ 1);
+      load_tile<QUERIES>(query_tile, query + head * dim, stride, token, tokens, dim);
       commit_copies();
-      finish_copies<1>();
-      if (step + 1 < steps) warp_arrive(key_full + next);
+      // By now nobody needs the number of two rounds ago any more.
+      int taking = 0;
+      if (threadIdx.x == GROUPS * 128) taking = gridDim.x + atomicAdd(taken, 1);
+#pragma unroll 1
+      for (int step = 0; step < steps; step++, at_step++) {
+        const int stage = at_step % STAGES, next = (at_step + 1) % STAGES;
+        if (step + 1 < steps) {
+          barrier_wait(key_empty + next, ((at_step + 1) / STAGES & 1) ^ 1);
+          load_tile<KEYS>(key_tiles + next * TILE, own_key, key_stride, (first + step + 1) * KEYS,
+                          keys, dim);
+        }
+        commit_copies();
+        finish_copies<1>();  // The first keys or the last values.
+        warp_arrive(step == 0 ? key_full + stage : value_full + (at_step - 1) % STAGES);
+        barrier_wait(value_empty + stage, (at_step / STAGES & 1) ^ 1);
+        load_tile<KEYS>(value_tiles + stage * TILE, own_value, key_stride, (first + step) * KEYS,
+                        keys, dim);
+        commit_copies();
+        finish_copies<1>();
+        if (step + 1 < steps) warp_arrive(key_full + next);
+      }
+      finish_copies<0>();
+      warp_arrive(value_full + (at_step - 1) % STAGES);
+      if (threadIdx.x == GROUPS * 128) {
+        work_next[round & 1] = taking;
+        barrier_arrive(work_full + (round & 1));
+      }
+      barrier_wait(work_full + (round & 1), round >> 1 & 1);
+      work = __shfl_sync(0xffffffffu, work_next[round & 1], 0);
     }
-    finish_copies<0>();
-    warp_arrive(value_full + (steps - 1) % STAGES);
   } else {
     take_registers<GROUPS == 2 ? 232 : 160>();
-    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    // By shuffles what decides how often products run is the same for a warp as the compiler sees it.
+    const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
+    const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int warp_row = (threadIdx.x >> 5) * 16;  // Of all the tile's rows.
-    const int top_key = first_key_of(starts, end - 1, offset, window);
-    const int low_key = token + group * 64 + offset, row_last = token + warp_row + g + offset;
-    // In turns all go along to the last tile, which they might not see.
-    const int own_steps = TURNS ? steps : min(steps, (low_key + 63) / KEYS - first + 1);
     const float scale2 = scale * LOG2E;
-    float out[DIM / 8][4], score[KEYS / 8][4], highest[2], sum[2], correction[2];
-    unsigned weight[KEYS / 16][4];
-    int seen_from[2];
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      highest[i] = -1e30f, sum[i] = 0.0f;
-      seen_from[i] =
-          first_key_of(starts, min(token + warp_row + i * 8 + g, tokens - 1), offset, window);
-    }
-    clear(out);
     const unsigned long long own = descriptor<QUERIES>(query_tile + group * 64 * 64);
     const unsigned long long key_tile = descriptor<KEYS>(key_tiles);
     const unsigned long long value_tile = descriptor<KEYS>(value_tiles);
     if (TURNS && group == GROUPS - 1) turn_pass(group);
 
-    barrier_wait(key_full, 0);
-    if (TURNS) turn_wait(group);
-    multiply_fence();
-    multiply_keys(score, own, key_tile);
-    if (TURNS) turn_pass(group);
-    multiply_wait<0>();
-    hold(score);
-    warp_arrive(key_empty);
-    if (first * KEYS < top_key || first * KEYS + KEYS - 1 > low_key)
-      mask_scores(score, first * KEYS, row_last, seen_from);
-    soften(score, highest, sum, correction, scale2);
-    as_left<KEYS / 8>(weight, score);
-
+    int at_step = 0;
 #pragma unroll 1
-    for (int step = 1; step < own_steps; step++) {
-      const int stage = step % STAGES, before = (step - 1) % STAGES;
-      const int first_key = (first + step) * KEYS;
-      barrier_wait(key_full + stage, step / STAGES & 1);
+    for (int round = 0, work = blockIdx.x; work < heads * tiles; round++) {
+      const int head = work % heads, token = (tiles - 1 - work / heads) * QUERIES;
+      const int end = min(token + QUERIES, tokens);
+      const int first = first_key_of(starts, token, offset, window) / KEYS;
+      const int steps = (end - 1 + offset) / KEYS - first + 1;
+      const int top_key = first_key_of(starts, end - 1, offset, window);
+      const int low_key = token + group * 64 + offset, row_last = token + warp_row + g + offset;
+      // In turns all go along to the last tile, which they might not see.
+      const int own_steps = TURNS ? steps : min(steps, (low_key + 63) / KEYS - first + 1);
+      float out[DIM / 8][4], score[KEYS / 8][4], highest[2], sum[2], correction[2];
+      unsigned weight[KEYS / 16][4];
+      int seen_from[2];
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        highest[i] = -1e30f, sum[i] = 0.0f;
+        seen_from[i] =
+            first_key_of(starts, min(token + warp_row + i * 8 + g, tokens - 1), offset, window);
+      }
+      clear(out);
+
+      int stage = at_step % STAGES;
+      barrier_wait(key_full + stage, at_step / STAGES & 1);
       if (TURNS) turn_wait(group);
       multiply_fence();
       multiply_keys(score, own, key_tile + (stage * TILE * 2 >> 4));
-      barrier_wait(value_full + before, (step - 1) / STAGES & 1);
-      multiply_values(out, weight, value_tile + (before * TILE * 2 >> 4));
       if (TURNS) turn_pass(group);
-      multiply_wait<1>();
+      multiply_wait<0>();
       hold(score);
       warp_arrive(key_empty + stage);
-      if (first_key < top_key || first_key + KEYS - 1 > low_key)
-        mask_scores(score, first_key, row_last, seen_from);
+      if (own_steps == 1) warp_arrive(&query_empty);
+      if (first * KEYS < top_key || first * KEYS + KEYS - 1 > low_key)
+        mask_scores(score, first * KEYS, row_last, seen_from);
       soften(score, highest, sum, correction, scale2);
+      as_left<KEYS / 8>(weight, score);
+
+#pragma unroll 1
+      for (int step = 1; step < own_steps; step++) {
+        const int now = at_step + step, before = (now - 1) % STAGES, column = (first + step) * KEYS;
+        stage = now % STAGES;
+        barrier_wait(key_full + stage, now / STAGES & 1);
+        if (TURNS) turn_wait(group);
+        multiply_fence();
+        multiply_keys(score, own, key_tile + (stage * TILE * 2 >> 4));
+        barrier_wait(value_full + before, (now - 1) / STAGES & 1);
+        multiply_values(out, weight, value_tile + (before * TILE * 2 >> 4));
+        if (TURNS) turn_pass(group);
+        multiply_wait<1>();
+        hold(score);
+        warp_arrive(key_empty + stage);
+        if (step == own_steps - 1) warp_arrive(&query_empty);
+        if (column < top_key || column + KEYS - 1 > low_key)
+          mask_scores(score, column, row_last, seen_from);
+        soften(score, highest, sum, correction, scale2);
+        multiply_wait<0>();
+        hold(out);
+        warp_arrive(value_empty + before);
+#pragma unroll
+        for (int n = 0; n < DIM / 8; n++)
+#pragma unroll
+          for (int e = 0; e < 4; e++) out[n][e] *= correction[e >> 1];
+        as_left<KEYS / 8>(weight, score);
+      }
+      barrier_wait(value_full + stage, (at_step + own_steps - 1) / STAGES & 1);
+      if (TURNS) turn_wait(group);
+      multiply_fence();
+      multiply_values(out, weight, value_tile + (stage * TILE * 2 >> 4));
+      if (TURNS) turn_pass(group);
       multiply_wait<0>();
       hold(out);
-      warp_arrive(value_empty + before);
-#pragma unroll
-      for (int n = 0; n < DIM / 8; n++)
-#pragma unroll
-        for (int e = 0; e < 4; e++) out[n][e] *= correction[e >> 1];
-      as_left<KEYS / 8>(weight, score);
-    }
-    // The last group's last pass would be one too many.
-    if (TURNS && group < GROUPS - 1) turn_wait(group), turn_pass(group);
-    if (TURNS && group == GROUPS - 1) turn_wait(group);
-    const int before = (own_steps - 1) % STAGES;
-    barrier_wait(value_full + before, (own_steps - 1) / STAGES & 1);
-    multiply_fence();
-    multiply_values(out, weight, value_tile + (before * TILE * 2 >> 4));
-    multiply_wait<0>();
-    hold(out);
-    warp_arrive(value_empty + before);
-    for (int step = own_steps; step < steps; step++) {
-      const int stage = step % STAGES, full = step / STAGES & 1;
-      barrier_wait(key_full + stage, full);
-      warp_arrive(key_empty + stage);
-      barrier_wait(value_full + stage, full);
       warp_arrive(value_empty + stage);
-    }
+      for (int now = at_step + own_steps; now < at_step + steps; now++) {
+        barrier_wait(key_full + now % STAGES, now / STAGES & 1);
+        warp_arrive(key_empty + now % STAGES);
+        barrier_wait(value_full + now % STAGES, now / STAGES & 1);
+        warp_arrive(value_empty + now % STAGES);
+      }
+      at_step += steps;
 
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
-      sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 1);
-      sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 2);
-      const int row = token + warp_row + i * 8 + g;
-      if (t == 0 && row < tokens)
-        log_sum_exp[(i64)head * tokens + row] = (highest[i] * scale2 + log2f(sum[i])) / LOG2E;
+      for (int i = 0; i < 2; i++) {
+        sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 1);
+        sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 2);
+        const int row = token + warp_row + i * 8 + g;
+        if (t == 0 && row < tokens)
+          log_sum_exp[(i64)head * tokens + row] = (highest[i] * scale2 + log2f(sum[i])) / LOG2E;
+      }
+      write_rows<QUERIES>(out, 1.0f / sum[0], 1.0f / sum[1], output_tile,
+                          output + (i64)token * stride + head * dim, stride, tokens - token, dim);
+      barrier_wait(work_full + (round & 1), round >> 1 & 1);
+      work = __shfl_sync(0xffffffffu, work_next[round & 1], 0);
     }
-    group_barrier(group);  // Nobody multiplies the group's queries any more: they make room.
-    write_rows<QUERIES>(out, 1.0f / sum[0], 1.0f / sum[1], query_tile,
-                        output + (i64)token * stride + head * dim, stride, tokens - token, dim);
+    if (TURNS && group == 0) turn_wait(group);  // What the last group passed on.
   }
 }
 

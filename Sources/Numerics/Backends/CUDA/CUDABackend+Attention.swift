@@ -17,21 +17,27 @@ extension CUDABackend {
         into: output, logSumExp: logSumExp)
     }
     let headDim = paddedHead(shape.dim)
-    let name: String
-    let file: KernelFile
-    let tile: Tile
     if usesWarpgroups(query, shape), shape.scale > 0 {
-      (name, file) = ("attention_forward_hopper", .attentionHopper)
-      tile = .hopperForward(headDim)
-    } else if query.dtype == .bf16 {
-      (name, file) = ("attention_forward", .attention)
-      tile = .forward(headDim)
-    } else {
-      (name, file) = ("attention_forward_f32", .attentionF32)
-      tile = .float(headDim)
+      let tile = Tile.hopperForward(headDim)
+      // How many pieces of work the blocks have taken from the common list.
+      let taken = scratch([1], .i32)
+      fillZero(taken)
+      launch(
+        "attention_forward_hopper", in: .attentionHopper, query.dtype,
+        defines: ["HEAD_DIM=\(headDim)"],
+        grid: (min(multiprocessors, shape.heads * tile.count(query.rows)), 1, 1),
+        block: tile.threads, shared: tile.shared,
+        .tensor(query), .tensor(key), .tensor(value), .tensor(documentStarts), .tensor(output),
+        .tensor(logSumExp), .int(query.rows), .int(key.rows), .int(shape.heads),
+        .int(shape.keyHeads), .int(shape.dim), .int(shape.queryOffset), .int(shape.window ?? 0),
+        .float(shape.scale), .tensor(taken))
+      return
     }
+    let half = query.dtype == .bf16
+    let tile = half ? Tile.forward(headDim) : .float(headDim)
     launch(
-      name, in: file, query.dtype, defines: ["HEAD_DIM=\(headDim)"],
+      half ? "attention_forward" : "attention_forward_f32", in: half ? .attention : .attentionF32,
+      query.dtype, defines: ["HEAD_DIM=\(headDim)"],
       grid: (shape.heads, tile.count(query.rows), 1), block: tile.threads, shared: tile.shared,
       .tensor(query), .tensor(key), .tensor(value), .tensor(documentStarts), .tensor(output),
       .tensor(logSumExp), .int(query.rows), .int(key.rows), .int(shape.heads),
@@ -179,7 +185,7 @@ private struct Tile: Sendable {
     let (groups, stages) = headDim > 64 ? (2, 2) : (3, 3)
     return Tile(
       rows: groups * 64, threads: groups * 128 + 128,
-      shared: 1024 + (groups * 64 + stages * 2 * 128) * hopperRow(headDim))
+      shared: 1024 + 2 * (groups * 64 + stages * 128) * hopperRow(headDim))
   }
 
   static func hopperBackwardQuery(_ headDim: Int) -> Tile {
