@@ -15,8 +15,9 @@ constexpr int DIM = HEAD_DIM, PANELS = (DIM + 63) / 64;
 constexpr int CHUNKS = DIM > 64 ? 16 : DIM / 8;  // Of 16 bytes per row, as threads copy them.
 #define LOG2E 1.4426950408889634f
 
-// Tiles are panels of 64 channels (the last may go half unused); a panel's rows are 128 bytes, their eight chunks permuted by
-// the row as the 128-byte swizzle of the matrix descriptors wants it. Tiles start at 1024 bytes.
+// Tiles are panels of 64 channels (the last may go half unused); a panel's rows are 128 bytes, their
+// eight chunks permuted by the row as the 128-byte swizzle of the matrix descriptors wants it. Tiles
+// start at 1024 bytes.
 template <int COUNT>
 __device__ __forceinline__ int at(int row, int chunk) {
   return (chunk >> 3) * (COUNT * 64) + row * 64 + (((chunk & 7) ^ (row & 7)) << 3);
@@ -503,8 +504,12 @@ extern "C" __global__ void __launch_bounds__(GROUPS * 128 + 128, 1)
 
 // The kernels of attention.cu of the same names, with `statistics` of attention_statistics.
 
-constexpr int OWNED = 128, THREADS = 384;
-constexpr int QUERY_KEYS = 128, QUERY_STAGES = DIM > 64 ? 2 : 3;
+// Groups that own 64 rows each.
+#ifndef BACKWARD_GROUPS
+#define BACKWARD_GROUPS 2
+#endif
+constexpr int OWNED = BACKWARD_GROUPS * 64, THREADS = OWNED * 2 + 128;
+constexpr int QUERY_KEYS = BACKWARD_GROUPS == 2 ? 128 : 64, QUERY_STAGES = DIM > 64 ? 2 : 3;
 // Grid: (heads, tiles of OWNED queries). Shared: 1024 + the tiles.
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
     attention_backward_query_hopper(const bf16 *doutput, const bf16 *query, const bf16 *key,
@@ -524,8 +529,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
   }
   __syncthreads();
 
-  if (threadIdx.x >= 256) {
-    leave_registers<40>();
+  if (threadIdx.x >= OWNED * 2) {
+    leave_registers<BACKWARD_GROUPS == 2 ? 40 : 32>();
     key += head / (heads / key_heads) * dim, value += head / (heads / key_heads) * dim;
     load_tile<OWNED>(query_tile, query + head * dim, stride, token, tokens, dim);
     load_tile<OWNED>(doutput_tile, doutput + head * dim, stride, token, tokens, dim);
@@ -551,8 +556,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
       warp_arrive(full + (last - first) % STAGES);
     }
   } else {
-    take_registers<232>();
-    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    take_registers<BACKWARD_GROUPS == 2 ? 232 : 160>();
+    const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
+    const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int warp_row = (threadIdx.x >> 5) * 16;
     const int top_key = first_key_of(starts, end - 1, offset, window);
     const int low_key = token + group * 64 + offset;
@@ -657,15 +663,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
   __syncthreads();
   const int rounds = tiles * heads_each;
 
-  if (threadIdx.x >= 256) {
-    leave_registers<40>();
+  if (threadIdx.x >= OWNED * 2) {
+    leave_registers<BACKWARD_GROUPS == 2 ? 40 : 32>();
     if (rounds > 0) {
       load_tile<OWNED>(key_tile, key + key_head * dim, key_stride, row, keys, dim);
       load_tile<OWNED>(value_tile, value + key_head * dim, key_stride, row, keys, dim);
     }
     int head = key_head * heads_each, tile = first;
     for (int step = 0; step < rounds; step++) {
-      const int stage = step % STAGES, token = tile * QUERIES, thread = threadIdx.x - 256;
+      const int stage = step % STAGES, token = tile * QUERIES, thread = threadIdx.x - OWNED * 2;
       barrier_wait(empty + stage, (step / STAGES & 1) ^ 1);
       bf16 *pair = pairs + stage * 2 * TILE;
       load_tile<QUERIES>(pair, query + head * dim, stride, token, tokens, dim);
@@ -687,8 +693,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     finish_copies<0>();
     if (rounds > 0) warp_arrive(full + (rounds - 1) % STAGES);
   } else {
-    take_registers<232>();
-    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    take_registers<BACKWARD_GROUPS == 2 ? 232 : 160>();
+    const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
+    const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int warp_row = (threadIdx.x >> 5) * 16, group_row = row + group * 64;
     const float scale2 = scale * LOG2E;
     float key_sum[DIM / 8][4], value_sum[DIM / 8][4];
