@@ -1,21 +1,23 @@
-// Causal grouped-query attention in bf16 for Hopper (sm_90a), heads of 97 to 128 channels: what
-// attention.cu computes, on the warpgroup tensor-core instructions that alone reach the chip's rate.
-// After FlashAttention-3 (Shah et al. 2024), without its bulk tensor copies. With BACKWARD the file
-// holds the gradients, without it the forward pass.
+// Causal grouped-query attention in bf16 for Hopper (sm_90a), heads of up to HEAD_DIM = 32, 64, 96 or
+// 128 channels: what attention.cu computes, on the warpgroup tensor-core instructions that alone reach
+// the chip's rate. After FlashAttention-3 (Shah et al. 2024), without its bulk tensor copies. With
+// BACKWARD the file holds the gradients, without it the forward pass.
 //
-// Three warpgroups: one copies tiles into shared memory, two own 64 rows each of what is computed. The
-// owners are not in step, so that the softmax of one runs while the other multiplies.
+// One warpgroup copies tiles into shared memory, the others own 64 rows each of what is computed. The
+// owners are not in step, so that the softmax of one runs while another multiplies.
 //
 // All need dim % 8 == 0 and tensors at multiples of 16 bytes.
 #include "element.cuh"
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL  // For other chips the file is empty.
 
-constexpr int DIM = 128, OWNED = 128, THREADS = 384;  // Rows owned by a block.
+constexpr int DIM = HEAD_DIM, PANELS = (DIM + 63) / 64;
+constexpr int CHUNKS = DIM > 64 ? 16 : DIM / 8;  // Of 16 bytes per row, as threads copy them.
 #define LOG2E 1.4426950408889634f
 
-// Tiles are two panels of 64 channels; a panel's rows are 128 bytes, their eight chunks permuted by
-// the row as the 128-byte swizzle of the matrix descriptors wants it. Tiles start at 1024 bytes.
+// Tiles are panels of 64 channels (the last may go half unused); a panel's rows are 128 bytes, their
+// eight chunks permuted by the row as the 128-byte swizzle of the matrix descriptors wants it. Tiles
+// start at 1024 bytes.
 template <int COUNT>
 __device__ __forceinline__ int at(int row, int chunk) {
   return (chunk >> 3) * (COUNT * 64) + row * 64 + (((chunk & 7) ^ (row & 7)) << 3);
@@ -62,6 +64,11 @@ __device__ __forceinline__ void barrier_init(unsigned long long *barrier, int co
 __device__ __forceinline__ void barrier_arrive(unsigned long long *barrier) {
   asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(address(barrier)) : "memory");
 }
+// One arrival for the whole warp.
+__device__ __forceinline__ void warp_arrive(unsigned long long *barrier) {
+  __syncwarp();
+  if ((threadIdx.x & 31) == 0) barrier_arrive(barrier);
+}
 __device__ __forceinline__ void barrier_wait(unsigned long long *barrier, int parity) {
   asm volatile(
       "{\n.reg .pred done;\nagain:\n"
@@ -88,41 +95,48 @@ __device__ __forceinline__ void group_barrier(int group) {
 }
 
 #define FOUR(i) "+f"(x[i][0]), "+f"(x[i][1]), "+f"(x[i][2]), "+f"(x[i][3])
-#define SUMS                                                                                       \
-  FOUR(0), FOUR(1), FOUR(2), FOUR(3), FOUR(4), FOUR(5), FOUR(6), FOUR(7), FOUR(8), FOUR(9),        \
-      FOUR(10), FOUR(11), FOUR(12), FOUR(13), FOUR(14), FOUR(15)
-#define SUM_NAMES                                                                                  \
-  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
-  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
-  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
-  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+#define SUMS_4 FOUR(0), FOUR(1), FOUR(2), FOUR(3)
+#define SUMS_8 SUMS_4, FOUR(4), FOUR(5), FOUR(6), FOUR(7)
+#define SUMS_12 SUMS_8, FOUR(8), FOUR(9), FOUR(10), FOUR(11)
+#define SUMS_16 SUMS_12, FOUR(12), FOUR(13), FOUR(14), FOUR(15)
+#define NAMES_4 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+#define NAMES_8 NAMES_4 ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define NAMES_12 NAMES_8 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define NAMES_16 NAMES_12 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 
-// x (+)= a bᵀ, 64 x 128 x 16: both from shared memory, channels innermost.
-__device__ __forceinline__ void multiply_shared(float (&x)[16][4], unsigned long long a,
-                                                unsigned long long b, int add) {
-  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %66, 0;\n"
-               "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " SUM_NAMES
-               "%64, %65, add, 1, 1, 0, 0;\n}" : SUMS : "l"(a), "l"(b), "r"(add));
-}
+#define MULTIPLY_SHARED(n, names, sums, a_at, b_at, add_at)                                        \
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" add_at ", 0;\n"                            \
+               "wgmma.mma_async.sync.aligned.m64n" n "k16.f32.bf16.bf16 {" names "}, %" a_at         \
+               ", %" b_at ", add, 1, 1, 0, 0;\n}" : sums : "l"(a), "l"(b), "r"(add))
+#define MULTIPLY_REGISTERS(n, names, sums, a0, a1, a2, a3, b_at)                                   \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n" n "k16.f32.bf16.bf16 {" names "}, {%" a0 ", %"    \
+               a1 ", %" a2 ", %" a3 "}, %" b_at ", 1, 1, 1, 1;"                                     \
+               : sums : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
 
-// The same, 64 x 64 x 16.
-__device__ __forceinline__ void multiply_narrow(float (&x)[8][4], unsigned long long a,
+// x (+)= a bᵀ, 64 x 8 N x 16: both from shared memory, channels innermost.
+template <int N>
+__device__ __forceinline__ void multiply_shared(float (&x)[N][4], unsigned long long a,
                                                 unsigned long long b, int add) {
-  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %34, 0;\n"
-               "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
-               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-               "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-               "%32, %33, add, 1, 1, 0, 0;\n}"
-               : FOUR(0), FOUR(1), FOUR(2), FOUR(3), FOUR(4), FOUR(5), FOUR(6), FOUR(7)
-               : "l"(a), "l"(b), "r"(add));
+  if constexpr (N == 8) MULTIPLY_SHARED("64", NAMES_8, SUMS_8, "32", "33", "34");
+  if constexpr (N == 16) MULTIPLY_SHARED("128", NAMES_16, SUMS_16, "64", "65", "66");
 }
 
 // x += a b: `a` from registers, `b` with its rows along the products.
-__device__ __forceinline__ void multiply_registers(float (&x)[16][4], const unsigned (&a)[4],
+template <int N>
+__device__ __forceinline__ void multiply_registers(float (&x)[N][4], const unsigned (&a)[4],
                                                    unsigned long long b) {
-  asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " SUM_NAMES
-               "{%64, %65, %66, %67}, %68, 1, 1, 1, 1;"
-               : SUMS : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  if constexpr (N == 4) MULTIPLY_REGISTERS("32", NAMES_4, SUMS_4, "16", "17", "18", "19", "20");
+  if constexpr (N == 8) MULTIPLY_REGISTERS("64", NAMES_8, SUMS_8, "32", "33", "34", "35", "36");
+  if constexpr (N == 12) MULTIPLY_REGISTERS("96", NAMES_12, SUMS_12, "48", "49", "50", "51", "52");
+  if constexpr (N == 16) MULTIPLY_REGISTERS("128", NAMES_16, SUMS_16, "64", "65", "66", "67", "68");
+}
+
+// Nothing reads sums that were in flight before this place.
+template <int N>
+__device__ __forceinline__ void hold(float (&x)[N][4]) {
+#pragma unroll
+  for (int n = 0; n < N; n++)
+    asm volatile("" : FOUR(n)::"memory");
 }
 
 __device__ __forceinline__ unsigned pack(float low, float high) {
@@ -158,12 +172,23 @@ __device__ __forceinline__ int first_key_of(const int *starts, int token, int of
 template <int COUNT>
 __device__ __forceinline__ void load_tile(bf16 *tile, const bf16 *head, int stride, int row,
                                           int rows, int dim) {
-  const int c = threadIdx.x % 16, r0 = threadIdx.x % 128 / 16;
+  constexpr int STEP = 128 / CHUNKS;  // A multiple of 8, so that the swizzle stays.
+  const int c = threadIdx.x % CHUNKS, r0 = threadIdx.x % 128 / CHUNKS;
+  if (c >= DIM / 8) return;
+  bf16 *target = tile + at<COUNT>(r0, c);
+  const bool known = c * 8 < dim;
+  const bf16 *source = known ? head + (i64)(row + r0) * stride + c * 8 : head;
+  const i64 skip = known ? (i64)STEP * stride : 0;
+  if (row + COUNT <= rows) {
 #pragma unroll 4
-  for (int i = 0; i < COUNT / 8; i++) {
-    const int r = r0 + i * 8;
-    const bool inside = row + r < rows && c * 8 < dim;
-    copy16(tile + at<COUNT>(r, c), inside ? head + (i64)(row + r) * stride + c * 8 : head, inside);
+    for (int i = 0; i < COUNT / STEP; i++, source += skip)
+      copy16(target + i * STEP * 64, source, known);
+  } else {
+#pragma unroll 1
+    for (int i = 0; i < COUNT / STEP; i++, source += skip) {
+      const bool inside = known && row + r0 + i * STEP < rows;
+      copy16(target + i * STEP * 64, inside ? source : head, inside);
+    }
   }
 }
 
@@ -177,30 +202,32 @@ __device__ __forceinline__ void as_left(unsigned (&a)[N / 2][4], const float (&x
       a[k][e] = pack(x[2 * k + (e >> 1)][(e & 1) * 2], x[2 * k + (e >> 1)][(e & 1) * 2 + 1]);
 }
 
-__device__ __forceinline__ void clear(float (&x)[16][4]) {
+template <int N>
+__device__ __forceinline__ void clear(float (&x)[N][4]) {
 #pragma unroll
-  for (int n = 0; n < 16; n++)
+  for (int n = 0; n < N; n++)
 #pragma unroll
     for (int e = 0; e < 4; e++) x[n][e] = 0.0f;
 }
 
 // A warp's sums times a factor per row to memory, by way of its rows of a tile no product reads any
 // more, which makes the stores whole. `target` is the tile's first row, of `rows`.
-__device__ __forceinline__ void write_rows(const float (&x)[16][4], float factor0, float factor1,
+template <int OWNED>
+__device__ __forceinline__ void write_rows(const float (&x)[DIM / 8][4], float factor0, float factor1,
                                            bf16 *tile, bf16 *target, int stride, int rows,
                                            int dim) {
   const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
   const int warp_row = (threadIdx.x >> 5) * 16;
 #pragma unroll
-  for (int n = 0; n < 16; n++) {
+  for (int n = 0; n < DIM / 8; n++) {
     *reinterpret_cast<unsigned *>(tile + at<OWNED>(warp_row + g, n) + 2 * t) =
         pack(x[n][0] * factor0, x[n][1] * factor0);
     *reinterpret_cast<unsigned *>(tile + at<OWNED>(warp_row + 8 + g, n) + 2 * t) =
         pack(x[n][2] * factor1, x[n][3] * factor1);
   }
   __syncwarp();
-  for (int i = lane; i < 16 * 16; i += 32) {
-    const int r = warp_row + i / 16, c = i % 16;
+  for (int i = lane; i < 16 * CHUNKS; i += 32) {
+    const int r = warp_row + i / CHUNKS, c = i % CHUNKS;
     if (r < rows && c * 8 < dim)
       *reinterpret_cast<uint4 *>(target + (i64)r * stride + c * 8) =
           *reinterpret_cast<const uint4 *>(tile + at<OWNED>(r, c));
@@ -215,140 +242,261 @@ __device__ __forceinline__ bf16 *first_tile() {
 
 #ifndef BACKWARD
 
-// Grid: (heads, tiles of 128 queries). Shared: 1024 + 5 * 32768 bytes. For scale > 0.
-extern "C" __global__ void __launch_bounds__(THREADS, 1)
+// Groups that own 64 queries each; their turns to multiply (see below).
+#ifndef GROUPS
+#define GROUPS (DIM > 64 ? 2 : 3)
+#endif
+#ifndef TURNS
+#define TURNS (DIM > 64)
+#endif
+constexpr int QUERIES = GROUPS * 64, KEYS = 128, STAGES = DIM > 64 ? 2 : 3;
+
+// -inf where a thread's queries don't see the tile's key.
+__device__ __forceinline__ void mask_scores(float (&score)[KEYS / 8][4], int key, int row_last,
+                                            const int (&seen_from)[2]) {
+  const int t = threadIdx.x & 3;
+#pragma unroll
+  for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      const int column = key + n * 8 + 2 * t + (e & 1);
+      if (column < seen_from[e >> 1] || column > row_last + (e >> 1) * 8)
+        score[n][e] = -__int_as_float(0x7f800000);
+    }
+}
+
+// Scores to weights; what was summed before has to be multiplied by `correction`.
+__device__ __forceinline__ void soften(float (&score)[KEYS / 8][4], float (&highest)[2],
+                                       float (&sum)[2], float (&correction)[2], float scale2) {
+#pragma unroll
+  for (int i = 0; i < 2; i++) {
+    float most = highest[i];
+#pragma unroll
+    for (int n = 0; n < KEYS / 8; n++)
+      most = fmaxf(most, fmaxf(score[n][2 * i], score[n][2 * i + 1]));
+    most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
+    most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+    correction[i] = power2((highest[i] - most) * scale2);
+    const float shift = most * scale2;
+    highest[i] = most;
+    sum[i] *= correction[i];
+#pragma unroll
+    for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+      for (int e = 2 * i; e < 2 * i + 2; e++) {
+        score[n][e] = power2(fmaf(score[n][e], scale2, -shift));
+        sum[i] += score[n][e];
+      }
+  }
+}
+
+__device__ __forceinline__ void multiply_keys(float (&score)[KEYS / 8][4], unsigned long long own,
+                                              unsigned long long key_tile) {
+#pragma unroll
+  for (int k = 0; k < DIM / 16; k++)
+    multiply_shared(score, own + channels<QUERIES>(k), key_tile + channels<KEYS>(k), k > 0);
+  multiply_commit();
+}
+
+__device__ __forceinline__ void multiply_values(float (&out)[DIM / 8][4],
+                                                const unsigned (&weight)[KEYS / 16][4],
+                                                unsigned long long value_tile) {
+#pragma unroll
+  for (int k = 0; k < KEYS / 16; k++)
+    multiply_registers(out, weight[k], value_tile + (k * 16 * 128 >> 4));
+  multiply_commit();
+}
+
+// The groups multiply in turns, so that each has its softmax to itself while another multiplies. A
+// turn is a hardware barrier of the group whose it is and the one before.
+__device__ __forceinline__ void turn_wait(int group) {
+  asm volatile("bar.sync %0, 256;" ::"r"(group + 1 + GROUPS) : "memory");
+}
+__device__ __forceinline__ void turn_pass(int group) {
+  asm volatile("bar.arrive %0, 256;" ::"r"((group + 1) % GROUPS + 1 + GROUPS) : "memory");
+}
+
+// Grid: as many blocks as run at a time; each takes another (head, tile of QUERIES queries) whenever it
+// is done, by `taken`, which starts as 0. Shared: 1024 + the tiles. For scale > 0. The scores of the
+// next keys are multiplied together with the values of the last ones, of which the softmax doesn't
+// have to wait for the latter.
+extern "C" __global__ void __launch_bounds__(GROUPS * 128 + 128, 1)
     attention_forward_hopper(const bf16 *query, const bf16 *key, const bf16 *value,
                              const int *starts, bf16 *output, float *log_sum_exp, int tokens,
                              int keys, int heads, int key_heads, int dim, int offset, int window,
-                             float scale) {
-  constexpr int QUERIES = OWNED, KEYS = 128, STAGES = 2, TILE = KEYS * DIM;
-  __shared__ unsigned long long query_full, key_full[STAGES], value_full[STAGES],
-      key_empty[STAGES], value_empty[STAGES];
-  bf16 *query_tile = first_tile(), *key_tiles = query_tile + TILE;
-  bf16 *value_tiles = key_tiles + STAGES * TILE;
-  const int head = blockIdx.x, stride = heads * dim, key_stride = key_heads * dim;
-  const int token = (gridDim.y - 1 - blockIdx.y) * QUERIES, end = min(token + QUERIES, tokens);
-  const int first = first_key_of(starts, token, offset, window) / KEYS;
-  const int last = (end - 1 + offset) / KEYS;
+                             float scale, int *taken) {
+  constexpr int TILE = KEYS * PANELS * 64;
+  __shared__ unsigned long long key_full[STAGES], value_full[STAGES], key_empty[STAGES],
+      value_empty[STAGES], query_empty, work_full[2];
+  __shared__ int work_next[2];
+  bf16 *query_tile = first_tile(), *output_tile = query_tile + QUERIES * PANELS * 64;
+  bf16 *key_tiles = output_tile + QUERIES * PANELS * 64, *value_tiles = key_tiles + STAGES * TILE;
+  const int stride = heads * dim, key_stride = key_heads * dim;
+  const int tiles = (tokens + QUERIES - 1) / QUERIES;
   if (threadIdx.x == 0) {
-    barrier_init(&query_full, 128);
     for (int s = 0; s < STAGES; s++) {
-      barrier_init(key_full + s, 128), barrier_init(value_full + s, 128);
-      barrier_init(key_empty + s, 256), barrier_init(value_empty + s, 256);
+      barrier_init(key_full + s, 4), barrier_init(value_full + s, 4);
+      barrier_init(key_empty + s, GROUPS * 4), barrier_init(value_empty + s, GROUPS * 4);
     }
+    barrier_init(&query_empty, GROUPS * 4);
+    barrier_init(work_full, 1), barrier_init(work_full + 1, 1);
   }
   __syncthreads();
 
-  if (threadIdx.x >= 256) {
-    leave_registers<40>();
-    key += head / (heads / key_heads) * dim, value += head / (heads / key_heads) * dim;
-    load_tile<KEYS>(query_tile, query + head * dim, stride, token, tokens, dim);
-    commit_copies();
-    for (int block = first; block <= last; block++) {
-      // A fresh barrier counts as one whose odd phase has passed.
-      const int step = block - first, stage = step % STAGES, empty = (step / STAGES & 1) ^ 1;
-      barrier_wait(key_empty + stage, empty);
-      load_tile<KEYS>(key_tiles + stage * TILE, key, key_stride, block * KEYS, keys, dim);
+  if (threadIdx.x >= GROUPS * 128) {
+    leave_registers<GROUPS == 2 ? 40 : 32>();
+    int at_step = 0;  // Steps of all the work before.
+#pragma unroll 1
+    for (int round = 0, work = blockIdx.x; work < heads * tiles; round++) {
+      const int head = work % heads, token = (tiles - 1 - work / heads) * QUERIES;
+      const int first = first_key_of(starts, token, offset, window) / KEYS;
+      const int steps = (min(token + QUERIES, tokens) - 1 + offset) / KEYS - first + 1;
+      const bf16 *own_key = key + head / (heads / key_heads) * dim;
+      const bf16 *own_value = value + head / (heads / key_heads) * dim;
+      // The queries count as the first keys'. Keys are copied a step ahead of values, as used. A
+      // fresh barrier counts as one whose odd phase has passed.
+      barrier_wait(key_empty + at_step % STAGES, (at_step / STAGES & 1) ^ 1);
+      load_tile<KEYS>(key_tiles + at_step % STAGES * TILE, own_key, key_stride, first * KEYS, keys,
+                      dim);
+      barrier_wait(&query_empty, (round & 1) ^ 1);
+      load_tile<QUERIES>(query_tile, query + head * dim, stride, token, tokens, dim);
       commit_copies();
-      finish_copies<1>();  // The copy before this one: queries or the last values.
-      barrier_arrive(step == 0 ? &query_full : value_full + (step - 1) % STAGES);
-      barrier_wait(value_empty + stage, empty);
-      load_tile<KEYS>(value_tiles + stage * TILE, value, key_stride, block * KEYS, keys, dim);
-      commit_copies();
-      finish_copies<1>();
-      barrier_arrive(key_full + stage);
+      // By now nobody needs the number of two rounds ago any more.
+      int taking = 0;
+      if (threadIdx.x == GROUPS * 128) taking = gridDim.x + atomicAdd(taken, 1);
+#pragma unroll 1
+      for (int step = 0; step < steps; step++, at_step++) {
+        const int stage = at_step % STAGES, next = (at_step + 1) % STAGES;
+        if (step + 1 < steps) {
+          barrier_wait(key_empty + next, ((at_step + 1) / STAGES & 1) ^ 1);
+          load_tile<KEYS>(key_tiles + next * TILE, own_key, key_stride, (first + step + 1) * KEYS,
+                          keys, dim);
+        }
+        commit_copies();
+        finish_copies<1>();  // The first keys or the last values.
+        warp_arrive(step == 0 ? key_full + stage : value_full + (at_step - 1) % STAGES);
+        barrier_wait(value_empty + stage, (at_step / STAGES & 1) ^ 1);
+        load_tile<KEYS>(value_tiles + stage * TILE, own_value, key_stride, (first + step) * KEYS,
+                        keys, dim);
+        commit_copies();
+        finish_copies<1>();
+        if (step + 1 < steps) warp_arrive(key_full + next);
+      }
+      finish_copies<0>();
+      warp_arrive(value_full + (at_step - 1) % STAGES);
+      if (threadIdx.x == GROUPS * 128) {
+        work_next[round & 1] = taking;
+        barrier_arrive(work_full + (round & 1));
+      }
+      barrier_wait(work_full + (round & 1), round >> 1 & 1);
+      work = __shfl_sync(0xffffffffu, work_next[round & 1], 0);
     }
-    finish_copies<0>();
-    barrier_arrive(value_full + (last - first) % STAGES);
   } else {
-    take_registers<232>();
-    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    take_registers<GROUPS == 2 ? 232 : 160>();
+    // By shuffles what decides how often products run is the same for a warp as the compiler sees it.
+    const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
+    const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int warp_row = (threadIdx.x >> 5) * 16;  // Of all the tile's rows.
-    const int top_key = first_key_of(starts, end - 1, offset, window);
-    const int low_key = token + group * 64 + offset;
     const float scale2 = scale * LOG2E;
-    float out[DIM / 8][4], score[KEYS / 8][4], highest[2], sum[2];
-    int seen_from[2];
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      highest[i] = -1e30f, sum[i] = 0.0f;
-      seen_from[i] =
-          first_key_of(starts, min(token + warp_row + i * 8 + g, tokens - 1), offset, window);
-    }
-    clear(out);
     const unsigned long long own = descriptor<QUERIES>(query_tile + group * 64 * 64);
-    barrier_wait(&query_full, 0);
+    const unsigned long long key_tile = descriptor<KEYS>(key_tiles);
+    const unsigned long long value_tile = descriptor<KEYS>(value_tiles);
+    if (TURNS && group == GROUPS - 1) turn_pass(group);
 
-    for (int block = first; block <= last; block++) {
-      const int step = block - first, stage = step % STAGES, full = step / STAGES & 1;
-      barrier_wait(key_full + stage, full);
-      const unsigned long long key_tile = descriptor<KEYS>(key_tiles + stage * TILE);
-      multiply_fence();
-#pragma unroll
-      for (int k = 0; k < DIM / 16; k++) {
-        const int skip = channels<KEYS>(k);
-        multiply_shared(score, own + skip, key_tile + skip, k > 0);
-      }
-      multiply_commit();
-      multiply_wait<0>();
-      barrier_arrive(key_empty + stage);
-      if (block * KEYS < top_key || block * KEYS + KEYS - 1 > low_key) {
-#pragma unroll
-        for (int n = 0; n < KEYS / 8; n++)
-#pragma unroll
-          for (int e = 0; e < 4; e++) {
-            const int column = block * KEYS + n * 8 + 2 * t + (e & 1);
-            const int row_last = token + warp_row + (e >> 1) * 8 + g + offset;
-            if (column < seen_from[e >> 1] || column > row_last)
-              score[n][e] = -__int_as_float(0x7f800000);
-          }
-      }
+    int at_step = 0;
+#pragma unroll 1
+    for (int round = 0, work = blockIdx.x; work < heads * tiles; round++) {
+      const int head = work % heads, token = (tiles - 1 - work / heads) * QUERIES;
+      const int end = min(token + QUERIES, tokens);
+      const int first = first_key_of(starts, token, offset, window) / KEYS;
+      const int steps = (end - 1 + offset) / KEYS - first + 1;
+      const int top_key = first_key_of(starts, end - 1, offset, window);
+      const int low_key = token + group * 64 + offset, row_last = token + warp_row + g + offset;
+      // In turns all go along to the last tile, which they might not see.
+      const int own_steps = TURNS ? steps : min(steps, (low_key + 63) / KEYS - first + 1);
+      float out[DIM / 8][4], score[KEYS / 8][4], highest[2], sum[2], correction[2];
+      unsigned weight[KEYS / 16][4];
+      int seen_from[2];
 #pragma unroll
       for (int i = 0; i < 2; i++) {
-        float most = highest[i];
-#pragma unroll
-        for (int n = 0; n < KEYS / 8; n++)
-          most = fmaxf(most, fmaxf(score[n][2 * i], score[n][2 * i + 1]));
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
-        const float correction = power2((highest[i] - most) * scale2), shift = most * scale2;
-        highest[i] = most;
-        sum[i] *= correction;
+        highest[i] = -1e30f, sum[i] = 0.0f;
+        seen_from[i] =
+            first_key_of(starts, min(token + warp_row + i * 8 + g, tokens - 1), offset, window);
+      }
+      clear(out);
+
+      int stage = at_step % STAGES;
+      barrier_wait(key_full + stage, at_step / STAGES & 1);
+      if (TURNS) turn_wait(group);
+      multiply_fence();
+      multiply_keys(score, own, key_tile + (stage * TILE * 2 >> 4));
+      if (TURNS) turn_pass(group);
+      multiply_wait<0>();
+      hold(score);
+      warp_arrive(key_empty + stage);
+      if (own_steps == 1) warp_arrive(&query_empty);
+      if (first * KEYS < top_key || first * KEYS + KEYS - 1 > low_key)
+        mask_scores(score, first * KEYS, row_last, seen_from);
+      soften(score, highest, sum, correction, scale2);
+      as_left<KEYS / 8>(weight, score);
+
+#pragma unroll 1
+      for (int step = 1; step < own_steps; step++) {
+        const int now = at_step + step, before = (now - 1) % STAGES, column = (first + step) * KEYS;
+        stage = now % STAGES;
+        barrier_wait(key_full + stage, now / STAGES & 1);
+        if (TURNS) turn_wait(group);
+        multiply_fence();
+        multiply_keys(score, own, key_tile + (stage * TILE * 2 >> 4));
+        barrier_wait(value_full + before, (now - 1) / STAGES & 1);
+        multiply_values(out, weight, value_tile + (before * TILE * 2 >> 4));
+        if (TURNS) turn_pass(group);
+        multiply_wait<1>();
+        hold(score);
+        warp_arrive(key_empty + stage);
+        if (step == own_steps - 1) warp_arrive(&query_empty);
+        if (column < top_key || column + KEYS - 1 > low_key)
+          mask_scores(score, column, row_last, seen_from);
+        soften(score, highest, sum, correction, scale2);
+        multiply_wait<0>();
+        hold(out);
+        warp_arrive(value_empty + before);
 #pragma unroll
         for (int n = 0; n < DIM / 8; n++)
-          out[n][2 * i] *= correction, out[n][2 * i + 1] *= correction;
 #pragma unroll
-        for (int n = 0; n < KEYS / 8; n++)
-#pragma unroll
-          for (int e = 2 * i; e < 2 * i + 2; e++) {
-            score[n][e] = power2(fmaf(score[n][e], scale2, -shift));
-            sum[i] += score[n][e];
-          }
+          for (int e = 0; e < 4; e++) out[n][e] *= correction[e >> 1];
+        as_left<KEYS / 8>(weight, score);
       }
-      unsigned weight[KEYS / 16][4];
-      as_left<KEYS / 8>(weight, score);
-      barrier_wait(value_full + stage, full);
-      const unsigned long long value_tile = descriptor<KEYS>(value_tiles + stage * TILE);
+      barrier_wait(value_full + stage, (at_step + own_steps - 1) / STAGES & 1);
+      if (TURNS) turn_wait(group);
       multiply_fence();
-#pragma unroll
-      for (int k = 0; k < KEYS / 16; k++)
-        multiply_registers(out, weight[k], value_tile + (k * 16 * 128 >> 4));
-      multiply_commit();
+      multiply_values(out, weight, value_tile + (stage * TILE * 2 >> 4));
+      if (TURNS) turn_pass(group);
       multiply_wait<0>();
-      barrier_arrive(value_empty + stage);
-    }
+      hold(out);
+      warp_arrive(value_empty + stage);
+      for (int now = at_step + own_steps; now < at_step + steps; now++) {
+        barrier_wait(key_full + now % STAGES, now / STAGES & 1);
+        warp_arrive(key_empty + now % STAGES);
+        barrier_wait(value_full + now % STAGES, now / STAGES & 1);
+        warp_arrive(value_empty + now % STAGES);
+      }
+      at_step += steps;
 
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
-      sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 1);
-      sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 2);
-      const int row = token + warp_row + i * 8 + g;
-      if (t == 0 && row < tokens)
-        log_sum_exp[(i64)head * tokens + row] = (highest[i] * scale2 + log2f(sum[i])) / LOG2E;
+      for (int i = 0; i < 2; i++) {
+        sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 1);
+        sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], 2);
+        const int row = token + warp_row + i * 8 + g;
+        if (t == 0 && row < tokens)
+          log_sum_exp[(i64)head * tokens + row] = (highest[i] * scale2 + log2f(sum[i])) / LOG2E;
+      }
+      write_rows<QUERIES>(out, 1.0f / sum[0], 1.0f / sum[1], output_tile,
+                          output + (i64)token * stride + head * dim, stride, tokens - token, dim);
+      barrier_wait(work_full + (round & 1), round >> 1 & 1);
+      work = __shfl_sync(0xffffffffu, work_next[round & 1], 0);
     }
-    group_barrier(group);  // Nobody multiplies the group's queries any more: they make room.
-    write_rows(out, 1.0f / sum[0], 1.0f / sum[1], query_tile,
-               output + (i64)token * stride + head * dim, stride, tokens - token, dim);
+    if (TURNS && group == 0) turn_wait(group);  // What the last group passed on.
   }
 }
 
@@ -356,32 +504,38 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
 
 // The kernels of attention.cu of the same names, with `statistics` of attention_statistics.
 
-// Grid: (heads, tiles of 128 queries). Shared: 1024 + 6 * 32768 bytes.
+// Groups that own 64 rows each.
+#ifndef BACKWARD_GROUPS
+#define BACKWARD_GROUPS 2
+#endif
+constexpr int OWNED = BACKWARD_GROUPS * 64, THREADS = OWNED * 2 + 128;
+constexpr int QUERY_KEYS = BACKWARD_GROUPS == 2 ? 128 : 64, QUERY_STAGES = DIM > 64 ? 2 : 3;
+// Grid: (heads, tiles of OWNED queries). Shared: 1024 + the tiles.
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
     attention_backward_query_hopper(const bf16 *doutput, const bf16 *query, const bf16 *key,
                                     const bf16 *value, const float2 *statistics, const int *starts,
                                     bf16 *dquery, int tokens, int keys, int heads, int key_heads,
                                     int dim, int offset, int window, float scale) {
-  constexpr int KEYS = 128, STAGES = 2, TILE = KEYS * DIM;
-  __shared__ unsigned long long own_full, full[STAGES], empty[STAGES];
-  bf16 *query_tile = first_tile(), *doutput_tile = query_tile + OWNED * DIM;
-  bf16 *pairs = doutput_tile + OWNED * DIM;
+  constexpr int KEYS = QUERY_KEYS, STAGES = QUERY_STAGES, TILE = KEYS * PANELS * 64;
+  __shared__ unsigned long long full[STAGES], empty[STAGES];
+  bf16 *query_tile = first_tile(), *doutput_tile = query_tile + OWNED * PANELS * 64;
+  bf16 *pairs = doutput_tile + OWNED * PANELS * 64;
   const int head = blockIdx.x, stride = heads * dim, key_stride = key_heads * dim;
   const int token = (gridDim.y - 1 - blockIdx.y) * OWNED, end = min(token + OWNED, tokens);
   const int first = first_key_of(starts, token, offset, window) / KEYS;
   const int last = (end - 1 + offset) / KEYS;
   if (threadIdx.x == 0) {
-    barrier_init(&own_full, 128);
-    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 128), barrier_init(empty + s, 256);
+    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 4), barrier_init(empty + s, OWNED / 16);
   }
   __syncthreads();
 
-  if (threadIdx.x >= 256) {
-    leave_registers<40>();
+  if (threadIdx.x >= OWNED * 2) {
+    leave_registers<BACKWARD_GROUPS == 2 ? 40 : 32>();
     key += head / (heads / key_heads) * dim, value += head / (heads / key_heads) * dim;
     load_tile<OWNED>(query_tile, query + head * dim, stride, token, tokens, dim);
     load_tile<OWNED>(doutput_tile, doutput + head * dim, stride, token, tokens, dim);
-    commit_copies();
+    // The copies of the own rows count as the first pair's. With two stages, waiting for the next
+    // to be free before telling of the last would keep the owners in step.
     for (int block = first; block <= last; block++) {
       const int step = block - first, stage = step % STAGES;
       barrier_wait(empty + stage, (step / STAGES & 1) ^ 1);
@@ -389,14 +543,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
       load_tile<KEYS>(pair, key, key_stride, block * KEYS, keys, dim);
       load_tile<KEYS>(pair + TILE, value, key_stride, block * KEYS, keys, dim);
       commit_copies();
-      finish_copies<1>();
-      barrier_arrive(step == 0 ? &own_full : full + (step - 1) % STAGES);
+      if (STAGES == 2) {
+        finish_copies<0>();
+        warp_arrive(full + stage);
+      } else if (step > 0) {
+        finish_copies<1>();
+        warp_arrive(full + (step - 1) % STAGES);
+      }
     }
-    finish_copies<0>();
-    barrier_arrive(full + (last - first) % STAGES);
+    if (STAGES > 2) {
+      finish_copies<0>();
+      warp_arrive(full + (last - first) % STAGES);
+    }
   } else {
-    take_registers<232>();
-    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    take_registers<BACKWARD_GROUPS == 2 ? 232 : 160>();
+    const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
+    const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int warp_row = (threadIdx.x >> 5) * 16;
     const int top_key = first_key_of(starts, end - 1, offset, window);
     const int low_key = token + group * 64 + offset;
@@ -413,7 +575,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     }
     const unsigned long long own_query = descriptor<OWNED>(query_tile + group * 64 * 64);
     const unsigned long long own_doutput = descriptor<OWNED>(doutput_tile + group * 64 * 64);
-    barrier_wait(&own_full, 0);
 
     for (int block = first; block <= last; block++) {
       const int step = block - first, stage = step % STAGES;
@@ -432,6 +593,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
                         k > 0);
       multiply_commit();
       multiply_wait<1>();
+      hold(weight);
 #pragma unroll
       for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
@@ -448,6 +610,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
           }
       }
       multiply_wait<0>();
+      hold(dscore);
 #pragma unroll
       for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
@@ -460,31 +623,31 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         multiply_registers(sum, left[k], key_tile + (k * 16 * 128 >> 4));
       multiply_commit();
       multiply_wait<0>();
-      barrier_arrive(empty + stage);
+      hold(sum);
+      warp_arrive(empty + stage);
     }
     group_barrier(group);
-    write_rows(sum, scale, scale, query_tile, dquery + (i64)token * stride + head * dim, stride,
+    write_rows<OWNED>(sum, scale, scale, query_tile, dquery + (i64)token * stride + head * dim, stride,
                tokens - token, dim);
   }
 }
 
-// Grid: (key heads, tiles of 128 keys). Shared: 1024 + 2 * 32768 + 3 * (32768 + 768) bytes.
+// Grid: (key heads, tiles of OWNED keys). Shared: 1024 + the tiles + 3 * 768 bytes.
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
     attention_backward_key_hopper(const bf16 *doutput, const bf16 *query, const bf16 *key,
                                   const bf16 *value, const float2 *statistics, const int *starts,
                                   bf16 *dkey, bf16 *dvalue, int tokens, int keys, int heads,
                                   int key_heads, int dim, int offset, int window, float scale) {
-  constexpr int QUERIES = 64, STAGES = 3, TILE = QUERIES * DIM;
-  __shared__ unsigned long long own_full, full[STAGES], empty[STAGES];
-  bf16 *key_tile = first_tile(), *value_tile = key_tile + OWNED * DIM;
-  bf16 *pairs = value_tile + OWNED * DIM;
+  constexpr int QUERIES = 64, STAGES = 3, TILE = QUERIES * PANELS * 64;
+  __shared__ unsigned long long full[STAGES], empty[STAGES];
+  bf16 *key_tile = first_tile(), *value_tile = key_tile + OWNED * PANELS * 64;
+  bf16 *pairs = value_tile + OWNED * PANELS * 64;
   float2 *known = reinterpret_cast<float2 *>(pairs + STAGES * 2 * TILE);
   int *known_starts = reinterpret_cast<int *>(known + STAGES * QUERIES);
   const int key_head = blockIdx.x, heads_each = heads / key_heads, row = blockIdx.y * OWNED;
   const int stride = heads * dim, key_stride = key_heads * dim;
   if (threadIdx.x == 0) {
-    barrier_init(&own_full, 128);
-    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 128), barrier_init(empty + s, 256);
+    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 4), barrier_init(empty + s, OWNED / 16);
   }
   // The query tiles that see a key of this tile.
   const int all = (tokens + QUERIES - 1) / QUERIES, first = max(0, row - offset) / QUERIES;
@@ -500,14 +663,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
   __syncthreads();
   const int rounds = tiles * heads_each;
 
-  if (threadIdx.x >= 256) {
-    leave_registers<40>();
-    load_tile<OWNED>(key_tile, key + key_head * dim, key_stride, row, keys, dim);
-    load_tile<OWNED>(value_tile, value + key_head * dim, key_stride, row, keys, dim);
-    commit_copies();
+  if (threadIdx.x >= OWNED * 2) {
+    leave_registers<BACKWARD_GROUPS == 2 ? 40 : 32>();
+    if (rounds > 0) {
+      load_tile<OWNED>(key_tile, key + key_head * dim, key_stride, row, keys, dim);
+      load_tile<OWNED>(value_tile, value + key_head * dim, key_stride, row, keys, dim);
+    }
     int head = key_head * heads_each, tile = first;
     for (int step = 0; step < rounds; step++) {
-      const int stage = step % STAGES, token = tile * QUERIES, thread = threadIdx.x - 256;
+      const int stage = step % STAGES, token = tile * QUERIES, thread = threadIdx.x - OWNED * 2;
       barrier_wait(empty + stage, (step / STAGES & 1) ^ 1);
       bf16 *pair = pairs + stage * 2 * TILE;
       load_tile<QUERIES>(pair, query + head * dim, stride, token, tokens, dim);
@@ -520,15 +684,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         if (starts) copy_word<4>(known_starts + stage * QUERIES + thread, starts + own, inside);
       }
       commit_copies();
-      finish_copies<1>();
-      barrier_arrive(step == 0 ? &own_full : full + (step - 1) % STAGES);
+      if (step > 0) {
+        finish_copies<1>();
+        warp_arrive(full + (step - 1) % STAGES);
+      }
       if (++tile == first + tiles) head++, tile = first;
     }
     finish_copies<0>();
-    barrier_arrive(rounds == 0 ? &own_full : full + (rounds - 1) % STAGES);
+    if (rounds > 0) warp_arrive(full + (rounds - 1) % STAGES);
   } else {
-    take_registers<232>();
-    const int group = threadIdx.x / 128, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    take_registers<BACKWARD_GROUPS == 2 ? 232 : 160>();
+    const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
+    const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int warp_row = (threadIdx.x >> 5) * 16, group_row = row + group * 64;
     const float scale2 = scale * LOG2E;
     float key_sum[DIM / 8][4], value_sum[DIM / 8][4];
@@ -537,7 +704,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     clear(value_sum);
     const unsigned long long own_key = descriptor<OWNED>(key_tile + group * 64 * 64);
     const unsigned long long own_value = descriptor<OWNED>(value_tile + group * 64 * 64);
-    barrier_wait(&own_full, 0);
 
     int tile = first;
     for (int step = 0; step < rounds; step++) {
@@ -549,15 +715,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
       multiply_fence();
 #pragma unroll
       for (int k = 0; k < DIM / 16; k++)
-        multiply_narrow(weight, own_key + channels<OWNED>(k), query_tile + channels<QUERIES>(k),
+        multiply_shared(weight, own_key + channels<OWNED>(k), query_tile + channels<QUERIES>(k),
                         k > 0);
       multiply_commit();
 #pragma unroll
       for (int k = 0; k < DIM / 16; k++)
-        multiply_narrow(dscore, own_value + channels<OWNED>(k),
+        multiply_shared(dscore, own_value + channels<OWNED>(k),
                         doutput_tile + channels<QUERIES>(k), k > 0);
       multiply_commit();
       multiply_wait<1>();
+      hold(weight);
       // Rows past the last token are zeros, with zero statistics: their weight of 1 adds nothing.
       const float4 *pair = reinterpret_cast<const float4 *>(known + stage * QUERIES) + t;
 #pragma unroll
@@ -592,6 +759,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         multiply_registers(value_sum, left[k], doutput_tile + (k * 16 * 128 >> 4));
       multiply_commit();
       multiply_wait<1>();  // dscore is there.
+      hold(dscore);
 #pragma unroll
       for (int n = 0; n < QUERIES / 8; n++) {
         const float4 two = pair[n * 4];
@@ -605,12 +773,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         multiply_registers(key_sum, right[k], query_tile + (k * 16 * 128 >> 4));
       multiply_commit();
       multiply_wait<0>();
-      barrier_arrive(empty + stage);
+      hold(key_sum), hold(value_sum);
+      warp_arrive(empty + stage);
     }
     group_barrier(group);
     const i64 place = (i64)row * key_stride + key_head * dim;
-    write_rows(key_sum, scale, scale, key_tile, dkey + place, key_stride, keys - row, dim);
-    write_rows(value_sum, 1.0f, 1.0f, value_tile, dvalue + place, key_stride, keys - row, dim);
+    write_rows<OWNED>(key_sum, scale, scale, key_tile, dkey + place, key_stride, keys - row, dim);
+    write_rows<OWNED>(value_sum, 1.0f, 1.0f, value_tile, dvalue + place, key_stride, keys - row, dim);
   }
 }
 

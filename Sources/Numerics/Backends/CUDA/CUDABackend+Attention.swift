@@ -17,21 +17,27 @@ extension CUDABackend {
         into: output, logSumExp: logSumExp)
     }
     let headDim = paddedHead(shape.dim)
-    let name: String
-    let file: KernelFile
-    let tile: Tile
     if usesWarpgroups(query, shape), shape.scale > 0 {
-      (name, file) = ("attention_forward_hopper", .attentionHopper)
-      tile = .hopperForward
-    } else if query.dtype == .bf16 {
-      (name, file) = ("attention_forward", .attention)
-      tile = .forward(headDim)
-    } else {
-      (name, file) = ("attention_forward_f32", .attentionF32)
-      tile = .float(headDim)
+      let tile = Tile.hopperForward(headDim)
+      // How many pieces of work the blocks have taken from the common list.
+      let taken = scratch([1], .i32)
+      fillZero(taken)
+      launch(
+        "attention_forward_hopper", in: .attentionHopper, query.dtype,
+        defines: ["HEAD_DIM=\(headDim)"],
+        grid: (min(multiprocessors, shape.heads * tile.count(query.rows)), 1, 1),
+        block: tile.threads, shared: tile.shared,
+        .tensor(query), .tensor(key), .tensor(value), .tensor(documentStarts), .tensor(output),
+        .tensor(logSumExp), .int(query.rows), .int(key.rows), .int(shape.heads),
+        .int(shape.keyHeads), .int(shape.dim), .int(shape.queryOffset), .int(shape.window ?? 0),
+        .float(shape.scale), .tensor(taken))
+      return
     }
+    let half = query.dtype == .bf16
+    let tile = half ? Tile.forward(headDim) : .float(headDim)
     launch(
-      name, in: file, query.dtype, defines: ["HEAD_DIM=\(headDim)"],
+      half ? "attention_forward" : "attention_forward_f32", in: half ? .attention : .attentionF32,
+      query.dtype, defines: ["HEAD_DIM=\(headDim)"],
       grid: (shape.heads, tile.count(query.rows), 1), block: tile.threads, shared: tile.shared,
       .tensor(query), .tensor(key), .tensor(value), .tensor(documentStarts), .tensor(output),
       .tensor(logSumExp), .int(query.rows), .int(key.rows), .int(shape.heads),
@@ -92,7 +98,7 @@ extension CUDABackend {
     let queryTile: Tile
     let keyTile: Tile
     if hopper {
-      (queryTile, keyTile) = (.hopperBackwardQuery, .hopperBackwardKey)
+      (queryTile, keyTile) = (.hopperBackwardQuery(headDim), .hopperBackwardKey(headDim))
     } else if half {
       queryTile = .backwardQuery(headDim, stages: stages)
       keyTile = .backwardKey(headDim, stages: stages)
@@ -100,7 +106,7 @@ extension CUDABackend {
       (queryTile, keyTile) = (.float(headDim), .float(headDim))
     }
     let gradientFile: KernelFile = hopper ? .attentionHopper : file
-    let gradientDefines = hopper ? ["BACKWARD=1"] : defines
+    let gradientDefines = hopper ? ["HEAD_DIM=\(headDim)", "BACKWARD=1"] : defines
     let gradientSuffix = hopper ? "_hopper" : suffix
 
     // Per head and query what both gradients need: log-sum-exp and Σ dy·y.
@@ -137,7 +143,7 @@ extension CUDABackend {
 extension CUDABackend {
   /// Whether the kernels of `attention_hopper.cu` take the problem.
   private func usesWarpgroups(_ query: Tensor, _ shape: AttentionShape) -> Bool {
-    query.dtype == .bf16 && isHopper && paddedHead(shape.dim) == 128 && shape.dim % 8 == 0
+    query.dtype == .bf16 && isHopper && shape.dim <= 128 && shape.dim % 8 == 0
   }
 }
 
@@ -172,11 +178,27 @@ private struct Tile: Sendable {
     return Tile(rows: 64, threads: 256, shared: (2 * 64 * (chunk + 4) + 64 * 68) * 4)
   }
 
-  private static let hopperTile = 128 * 128 * 2
-  static let hopperForward = Tile(rows: 128, threads: 384, shared: 1024 + 5 * hopperTile)
-  static let hopperBackwardQuery = Tile(rows: 128, threads: 384, shared: 1024 + 6 * hopperTile)
-  static let hopperBackwardKey = Tile(
-    rows: 128, threads: 384, shared: 1024 + 5 * hopperTile + 3 * 64 * 12)
+  /// Bytes of a row in tiles of whole 64-channel panels.
+  private static func hopperRow(_ headDim: Int) -> Int { (headDim + 63) / 64 * 128 }
+
+  static func hopperForward(_ headDim: Int) -> Tile {
+    let (groups, stages) = headDim > 64 ? (2, 2) : (3, 3)
+    return Tile(
+      rows: groups * 64, threads: groups * 128 + 128,
+      shared: 1024 + 2 * (groups * 64 + stages * 128) * hopperRow(headDim))
+  }
+
+  static func hopperBackwardQuery(_ headDim: Int) -> Tile {
+    let stages = headDim > 64 ? 2 : 3
+    return Tile(
+      rows: 128, threads: 384, shared: 1024 + 2 * (128 + stages * 128) * hopperRow(headDim))
+  }
+
+  static func hopperBackwardKey(_ headDim: Int) -> Tile {
+    Tile(
+      rows: 128, threads: 384,
+      shared: 1024 + 2 * (128 + 3 * 64) * hopperRow(headDim) + 3 * 64 * 12)
+  }
 
   static func forward(_ headDim: Int) -> Tile {
     let (rows, keys) = headDim <= 128 ? (128, 64) : (64, 32)

@@ -41,7 +41,11 @@ package enum KernelFile: String, CaseIterable, Sendable {
     case .attention: return perHead(.bf16, [[], ["BACKWARD=1", "STAGES=2"]])
     case .attentionF32: return perHead(.f32, [[], ["BACKWARD=1"]])
     case .attentionHopper:
-      return [[], ["BACKWARD=1"]].map { KernelVariant(self, .bf16, defines: $0) }
+      return [32, 64, 96, 128].flatMap { head in
+        [[], ["BACKWARD=1"]].map {
+          KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0)
+        }
+      }
     case .cast, .expertDispatch, .routing, .routerLosses: return [KernelVariant(self, .f32)]
     case .attentionDecode:
       return [64, 128].flatMap { head in
