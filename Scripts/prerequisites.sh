@@ -15,6 +15,26 @@ EOF
   exit 1
 }
 
+# Installs packages of Debian's names, through sudo where needed.
+install_packages() {
+  if ! command -v apt-get >/dev/null; then
+    say "missing: $*; install them (Debian names) with this system's package manager"
+    exit 1
+  fi
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      say "missing: $*; as root run: apt-get install $*"
+      exit 1
+    fi
+    as_root=(sudo)
+  fi
+  say "installing with apt-get${as_root[0]:+ (through sudo)}: $*"
+  "${as_root[@]}" apt-get update -qq >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
 # The development packages the package manifest names, as far as they are missing.
 require_libraries() {
   local missing=()
@@ -26,22 +46,7 @@ require_libraries() {
   fi
   [ ${#missing[@]} -eq 0 ] && return
 
-  if ! command -v apt-get >/dev/null; then
-    say "missing: ${missing[*]}; install them (Debian names) with this system's package manager"
-    exit 1
-  fi
-  local as_root=()
-  if [ "$(id -u)" -ne 0 ]; then
-    if ! command -v sudo >/dev/null; then
-      say "missing: ${missing[*]}; as root run: apt-get install ${missing[*]}"
-      exit 1
-    fi
-    as_root=(sudo)
-  fi
-  say "installing with apt-get${as_root[0]:+ (through sudo)}: ${missing[*]}"
-  "${as_root[@]}" apt-get update -qq >&2
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  install_packages "${missing[@]}"
 }
 
 # Builds with the given arguments; the output, which is mostly linker remarks, goes to a file and
@@ -65,6 +70,9 @@ quiet_build() {
 require_kernel_compiler() {
   local folder=.build/cuda
   if ! compgen -G "$folder/nvidia/*/lib/libnvrtc.so.*" >/dev/null; then
+    if [ -n "${HERD_REQUIRE_KERNELS:-}" ] && ! python3 -m pip --version >/dev/null 2>&1; then
+      install_packages python3-pip
+    fi
     if ! { command -v python3 && python3 -m pip --version; } >/dev/null 2>&1; then
       say "without Python's pip the CUDA kernels are not compiled by the tests"
       return

@@ -1,3 +1,4 @@
+import Glibc
 import Numerics
 import Testing
 
@@ -8,6 +9,7 @@ import Testing
   func everyKernelCompiles(architecture: String) throws {
     guard let compiler = try? KernelCompiler(CUDALibraries(), architecture: architecture) else {
       print("NVRTC was not found: CUDA kernels are not compiled")
+      #expect(getenv("HERD_REQUIRE_KERNELS") == nil, "HERD_REQUIRE_KERNELS is set")
       return
     }
     for file in KernelFile.allCases {
