@@ -113,6 +113,30 @@ import Testing
     #expect(try Files.names(inFolder: "\(folder.path)/out") == ["old"])
   }
 
+  @Test func neverReplacesWhatHoldsItsInput() throws {
+    let folder = TemporaryFolder()
+    folder.write("out/dense/model", "1")
+    for target in ["out", "out/dense"] {
+      let error = #expect(throws: FileError.self) {
+        try OutputFolder(
+          "\(folder.path)/\(target)", force: true, keeping: ["\(folder.path)/out/dense"])
+      }
+      guard case .holdsInput? = error?.reason else {
+        Issue.record("\(target): \(String(describing: error))")
+        continue
+      }
+    }
+    #expect(Files.exists("\(folder.path)/out/dense/model"))
+  }
+
+  @Test func aLockedFolderIsRefused() throws {
+    let folder = TemporaryFolder()
+    let lock = try FolderLock(folder.path)
+    let error = #expect(throws: FileError.self) { try FolderLock(folder.path) }
+    #expect(error?.reason == .inUse)
+    withExtendedLifetime(lock) {}
+  }
+
   @Test func sweepsWhatAKilledProcessLeft() throws {
     let folder = TemporaryFolder()
     folder.write(".out.partial-4000000/model", "1")

@@ -104,6 +104,31 @@ import Workflows
         == Files.read(small.path("b/model.safetensors")))
   }
 
+  /// Scales of 8/3 and 7 round bf16 weights when they are folded; the proof allows for that.
+  @Test(arguments: [(8, 3, OutputFormat.mixtral, 0), (7, 2, .qwen2_moe, 1)])
+  func foldedScalesThatRoundPassTheProof(
+    experts: Int, topK: Int, format: OutputFormat, shared: Int
+  ) throws {
+    // The embedded checkpoint is in bf16.
+    let dense = "Checkpoints/tiny-llama"
+    guard Files.isFolder(dense) else { return }
+    var settings = ConvertSettings()
+    (settings.experts, settings.topK, settings.shared) = (experts, topK, shared)
+    settings.strategy = "random"
+    settings.router = shared > 0 ? "random" : "centroid"
+    settings.format = format.rawValue
+    if settings.router == "centroid" {
+      settings.data = [small.path("dense/data/math.train.jsonl")]
+      settings.calibrationTokens = 200
+    }
+    let proof = try #require(
+      try ModelConversion(
+        source: dense, output: small.path("rounded"), settings: settings, seed: 2
+      ).execute(on: .cpu(threads: 2)).verification)
+    #expect(proof.ledger?.rounded.isEmpty == false)
+    #expect(proof.largestDifference > 0 && proof.rounding == 0x1p-7)
+  }
+
   /// The folder to be replaced stays until the new one is proved.
   @Test func aFailedProofLeavesTheOldFolder() throws {
     struct Unproved: Error {}
