@@ -2,8 +2,6 @@
 // Parameters, gradients and moments are float.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 struct Rates {
   float beta1, rest1, beta2, rest2, keep, rate, root, epsilon;
 };
@@ -42,20 +40,6 @@ extern "C" __global__ void __launch_bounds__(256) adamw(
     for (i64 i = start; i < end; i++)
       update(rates, scale * gradient[i], value[i], moment1[i], moment2[i]);
   }
-}
-
-__device__ __forceinline__ double block_sum_double(double x) {
-  __shared__ double parts[32];
-  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  __syncthreads();
-  if (lane == 0) parts[warp] = x;
-  __syncthreads();
-  x = lane < warps ? parts[lane] : 0.0;
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
 }
 
 // partial[block] = Σ x² over the block's vectors of one tensor (of type T); a vector in float, the

@@ -1,22 +1,6 @@
 // Squared errors between activations, relative to the target's energy or the mean.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
-__device__ __forceinline__ double block_sum_double(double x) {
-  __shared__ double parts[32];
-  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  __syncthreads();
-  if (lane == 0) parts[warp] = x;
-  __syncthreads();
-  x = lane < warps ? parts[lane] : 0.0;
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
-}
-
 // partial[2 b] = Σ (x - target)² and partial[2 b + 1] = Σ target² over block b's vectors. A vector
 // is added up in float, a thread's vectors in double.
 extern "C" __global__ void __launch_bounds__(256) squared_error_partial(

@@ -216,9 +216,6 @@ __device__ __forceinline__ int first_key_of(const int *starts, int token, int of
   return first_key(starts ? starts[token] : 0, token + offset, window);
 }
 
-// 16-byte accesses need whole chunks and aligned rows.
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 extern __shared__ __align__(128) unsigned char shared[];
 
 #ifndef BACKWARD

@@ -1,8 +1,6 @@
 // Bias of a linear layer: added to every row; its gradient is the sum over rows.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 // One block per row.
 extern "C" __global__ void __launch_bounds__(256) add_bias(T *x, const float *bias, int columns) {
   T *row = x + (i64)blockIdx.x * columns;

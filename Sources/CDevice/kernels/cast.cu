@@ -30,8 +30,6 @@ struct __align__(16) Eight {
   X v[8];
 };
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 template <class X, class Y>
 __device__ __forceinline__ void convert(const X *x, Y *y, i64 n) {
   const i64 start = ((i64)blockIdx.x * 256 + threadIdx.x) * 8;

@@ -5,28 +5,12 @@
 // vectors in double.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 __device__ __forceinline__ float exponential(float x) {
 #if defined(ELEMENT_BF16)
   return __expf(x);
 #else
   return expf(x);
 #endif
-}
-
-__device__ __forceinline__ double block_sum_double(double x) {
-  __shared__ double parts[32];
-  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  __syncthreads();
-  if (lane == 0) parts[warp] = x;
-  __syncthreads();
-  x = lane < warps ? parts[lane] : 0.0;
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
 }
 
 // Finite, so that a row may begin with any number of minus infinities.

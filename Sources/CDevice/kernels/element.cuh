@@ -35,6 +35,8 @@ constexpr int VEC = 16 / sizeof(T);
 struct __align__(16) Vec {
   T v[VEC];
 };
+// Whether 16-byte accesses may start here.
+__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
 __device__ __forceinline__ Vec load_vec(const T *p) { return *reinterpret_cast<const Vec *>(p); }
 __device__ __forceinline__ void store_vec(T *p, const Vec &v) { *reinterpret_cast<Vec *>(p) = v; }
 
@@ -71,4 +73,19 @@ __device__ __forceinline__ float block_max(float x) {
   if (lane == 0) parts[warp] = x;
   __syncthreads();
   return warp_max(lane < warps ? parts[lane] : -__int_as_float(0x7f800000));
+}
+
+// The same sum in double.
+__device__ __forceinline__ double block_sum_double(double x) {
+  __shared__ double parts[32];
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+#pragma unroll
+  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
+  __syncthreads();
+  if (lane == 0) parts[warp] = x;
+  __syncthreads();
+  x = lane < warps ? parts[lane] : 0.0;
+#pragma unroll
+  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
+  return x;
 }

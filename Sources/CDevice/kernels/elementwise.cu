@@ -3,8 +3,6 @@
 // Every thread owns VEC consecutive elements: one 16-byte access each where all arrays are aligned.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 // y = a + b; y may be a or b.
 extern "C" __global__ void __launch_bounds__(256) elementwise_add(
     const T *a, const T *b, T *y, i64 n) {

@@ -11,8 +11,6 @@ __device__ __forceinline__ float to_float(half16 x) {
   return y;
 }
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 template <class X>
 struct __align__(16) Eight {
   X v[8];

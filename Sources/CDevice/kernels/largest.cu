@@ -4,8 +4,6 @@
 // has index 0.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 constexpr int NONE = 0x7fffffff;
 
 struct Best {

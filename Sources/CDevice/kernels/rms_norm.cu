@@ -1,8 +1,6 @@
 // Root-mean-square normalisation (Zhang and Sennrich 2019), y = x / sqrt(mean(x²) + ε) · weight.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 __device__ __forceinline__ void load_floats(const float *p, float *out) {
 #pragma unroll
   for (int j = 0; j < VEC; j += 4) {

@@ -1,8 +1,6 @@
 // Rotary position embedding (Su et al. 2021), pairs (i, i + half) within each head.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 // Sine and cosine in double: reduced by multiples of pi/2 in pieces, then Taylor polynomials on
 // [-pi/4, pi/4], as on the CPU. The library's functions would need local memory for large angles.
 __device__ __forceinline__ void sine_cosine(double angle, double &sine, double &cosine) {

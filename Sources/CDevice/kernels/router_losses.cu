@@ -2,20 +2,6 @@
 // of the selection bias (Wang et al. 2024). All in float.
 #include "element.cuh"
 
-__device__ __forceinline__ double block_sum_double(double x) {
-  __shared__ double parts[32];
-  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  __syncthreads();
-  if (lane == 0) parts[warp] = x;
-  __syncthreads();
-  x = lane < warps ? parts[lane] : 0.0;
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
-}
-
 __device__ __forceinline__ float slot_share(int count, int slots) {
   return (float)((double)count / (double)max(1, slots));
 }

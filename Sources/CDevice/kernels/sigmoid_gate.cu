@@ -3,8 +3,6 @@
 // One block per row.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 extern "C" __global__ void __launch_bounds__(256) sigmoid_gate_forward(

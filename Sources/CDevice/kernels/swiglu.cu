@@ -1,8 +1,6 @@
 // The gated activation silu(gate) · up (Shazeer 2020), elementwise.
 #include "element.cuh"
 
-__device__ __forceinline__ bool aligned(const void *p) { return ((size_t)p & 15) == 0; }
-
 __device__ __forceinline__ float sigmoid(float x) {
 #if defined(ELEMENT_BF16)
   // Far more exact than the rounding of the result; the exact functions would bound the kernel.
