@@ -93,7 +93,7 @@ public final class Trainer {
   /// One optimizer step: draw, forward and backward per micro-batch, clip, update, then read.
   private func train(step: Int) throws -> StepMetrics {
     let start = ContinuousClock.now
-    let (passes, lossTokens) = try draw(step: step)
+    let (passes, lossTokens, textTokens) = try draw(step: step)
     let tokens = settings.batchSequences * settings.sequenceLength
     let dtype = model.embedding.value.dtype == .f64 ? DType.f64 : .f32
 
@@ -101,7 +101,8 @@ public final class Trainer {
     for batch in passes {
       let share = Double(batch.tokens.count) / Double(tokens)
       let micro = MicroBatch(
-        batch, lossTokens: lossTokens, share: share, dtype: dtype, in: context)
+        batch, lossTokens: lossTokens, textTokens: textTokens, share: share, dtype: dtype,
+        in: context)
       var result: Objective.Result?
       let total = context.recording {
         let objective = objective(
@@ -132,16 +133,21 @@ public final class Trainer {
       expertLoads: sums.expertLoads)
   }
 
-  /// This process's micro-batches of a step, and the loss tokens of the whole step.
-  private func draw(step: Int) throws -> (passes: [Batch], lossTokens: Double) {
+  /// This process's micro-batches of a step; the loss tokens and the tokens of text of the whole step.
+  private func draw(step: Int) throws -> (
+    passes: [Batch], lossTokens: Double, textTokens: Double
+  ) {
     let own = group.sequences(of: settings.batchSequences)
     let passes = try stride(from: own.lowerBound, to: own.upperBound, by: settings.microBatch).map {
       try batches.batch(
         step: step, sequences: $0..<min($0 + settings.microBatch, own.upperBound))
     }
-    var lossTokens = [passes.reduce(0.0) { $0 + $1.lossWeights.reduce(0.0) { $0 + Double($1) } }]
-    try group.allReduce(&lossTokens)
-    return (passes, lossTokens[0])
+    func sum(_ weights: KeyPath<Batch, [Float]>) -> Double {
+      passes.reduce(0) { $1[keyPath: weights].reduce($0) { $0 + Double($1) } }
+    }
+    var counts = [sum(\.lossWeights), sum(\.followedMask)]
+    try group.allReduce(&counts)
+    return (passes, counts[0], counts[1])
   }
 
   // MARK: - Checkpoints

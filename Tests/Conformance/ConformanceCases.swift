@@ -93,10 +93,13 @@ extension ConformanceCase {
         let ids = trial.context.tensor(targets, [t])
         let weights = trial.context.tensor(
           (0..<t).map { Double($0 % 3) / 4 + 0.25 }, [t], trial.small)
+        let followed = trial.context.tensor(
+          (0..<t).map { Double($0 % 4) / 4 }, [t], trial.small)
         trial.differentiate {
           let loss = trial.context.linearCrossEntropy(
             x.tensor, weight: w.tensor, targets: ids, lossWeights: weights,
-            teacher: hasTeacher ? (other.tensor, head.tensor) : nil, crossEntropy: 0.3,
+            distillationWeights: followed, teacher: hasTeacher ? (other.tensor, head.tensor) : nil,
+            crossEntropy: 0.3,
             distillation: hasTeacher ? 0.7 : 0)
           return [("total", loss.total), ("ce", loss.crossEntropy_T)]
             + (loss.divergence_T.map { [("kl", $0)] } ?? [])

@@ -16,6 +16,7 @@ import Testing
     #expect(batch.positions == [0, 1, 2, 0, 1, 0, 1, 0, 1, 2])
     // Targets of another record and of the cut record carry no weight.
     #expect(batch.lossWeights == [1, 1, 0, 1, 1, 0, 0, 1, 1, 1])
+    #expect(batch.followedMask == batch.lossWeights)
     #expect(windows.batch(0..<1).tokens == EvaluationWindows(stream, length: 5).batch(0..<1).tokens)
   }
 }

@@ -68,12 +68,13 @@ import Testing
       #expect(Int(batch.positions[index]) == index - first)
       let target = batch.targets[index]
       guard token >= 0, target >= 0 else {
-        #expect(batch.lossWeights[index] == 0)
+        #expect(batch.lossWeights[index] == 0 && batch.followedMask[index] == 0)
         continue
       }
       let stream = streams[batch.domains[index / length]]
       #expect(target == token + 1)
       #expect(batch.lossWeights[index] == Float(stream.lossMask[Int(target)]))
+      #expect(batch.followedMask[index] == 1)
       // Everything visible is of the same document and in order.
       #expect(batch.tokens[first] == token - Int32(index - first))
       let document = stream.documentStarts.last { $0 <= Int(token) } ?? 0

@@ -38,6 +38,34 @@ import Testing
     #expect(weights(teacher, in: context) == before)
   }
 
+  /// The user's words carry no cross-entropy, but a teacher can be followed on them.
+  @Test func distillationCanCoverTheWholeText() throws {
+    let context = try makeContext()
+    let teacher = try ToyModel.make(seed: 1, in: context)
+    let student = try ToyModel.make(seed: 2, in: context)
+    var batch = try ToyBatches().batch(step: 0, sequences: 0..<2)
+    batch.lossWeights = batch.lossWeights.map { _ in 0 }
+    batch.followedMask[3] = 0
+    let micro = MicroBatch(
+      batch, lossTokens: 0, textTokens: Double(batch.tokens.count - 1), share: 1, in: context)
+    var losses = Losses()
+    losses.distillation = 2
+    losses.loadBalance = 0
+    func total(_ over: Losses.DistilledTokens) -> (total: Double, divergence: [Double]) {
+      losses.distillationOver = over
+      let result = Objective(losses)(
+        student, teacher: teacher, micro, checkpointing: false, in: context)
+      return (
+        context.readScalar(result.total), result.divergence_T.map(context.readDoubles) ?? []
+      )
+    }
+    #expect(total(.loss).total == 0)
+    var (whole, divergence) = total(.all)
+    divergence.remove(at: 3)
+    let mean = divergence.reduce(0, +) / Double(divergence.count)
+    #expect(mean > 0.01 && abs(whole - 2 * mean) < 1e-5 * whole)
+  }
+
   @Test func aTeacherIsAskedForAndMustFit() throws {
     let context = try makeContext()
     var settings = toySettings()

@@ -29,8 +29,8 @@ import Training
       "groups":[{"pattern":"*.gain","learning_rate":0}],"betas":[0,0.5],"epsilon":1,
       "weight_decay":0.1,"clip":0,"schedule":{"kind":"linear","warmup_steps":0,
       "final_fraction":0.1},"losses":{"cross_entropy":0.1,"distillation":0.9,
-      "hidden_alignment":1,"load_balance":0,"balance_over":"mean","router_z":1e-3,
-      "selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
+      "distillation_over":"all","hidden_alignment":1,"load_balance":0,"balance_over":"mean",
+      "router_z":1e-3,"selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
       "save_dtype":"bf16"}
       """)
     let text = JSON.object(settings.json).serialized()

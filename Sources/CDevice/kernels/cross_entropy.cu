@@ -64,8 +64,8 @@ __device__ __forceinline__ void widen(const Vec &v, float *out) {
 
 template <bool TEACHER>
 __device__ __forceinline__ void row(
-    T *l, const T *s, int target, const float *weight, float ce_share, float kl_share, float *ce,
-    float *kl, int columns, bool vector) {
+    T *l, const T *s, int target, const float *ce_weight, const float *kl_weight, float ce_share,
+    float kl_share, float *ce, float *kl, int columns, bool vector) {
   const int threads = blockDim.x;
   const bool has_target = target >= 0 && target < columns;
   const float target_logit = has_target ? load(l + target) : 0.0f;
@@ -119,12 +119,12 @@ __device__ __forceinline__ void row(
       *kl = (float)(cross / teacher_total + (double)sums.shift - (double)teacher_top + (double)top -
                     log(teacher_total) + log(total));
   }
-  if (!weight) return;
+  if (!ce_weight) return;
 
-  const double w = (double)*weight;
-  const float towards = has_target ? (float)(w * ce_share) : 0.0f;
-  const float student = (float)(((double)towards + (TEACHER ? w * kl_share : 0.0)) / total);
-  const float pull = TEACHER ? (float)(w * kl_share / teacher_total) : 0.0f;
+  const float towards = has_target ? (float)((double)*ce_weight * ce_share) : 0.0f;
+  const double taught = TEACHER ? (double)*kl_weight * kl_share : 0.0;
+  const float student = (float)(((double)towards + taught) / total);
+  const float pull = TEACHER ? (float)(taught / teacher_total) : 0.0f;
   const int hit = has_target ? target : -1;
   if (vector) {
 #pragma unroll 2
@@ -151,33 +151,33 @@ __device__ __forceinline__ void row(
   }
 }
 
-// kl is null without a teacher. With weights (one per row) the logits become the gradient of
-// Σ weight · (ce_share · ce + kl_share · kl); without they stay.
+// kl is null without a teacher. With weights (one of each per row) the logits become the gradient of
+// Σ ce_share · ce_weight · ce + kl_share · kl_weight · kl; without they stay.
 extern "C" __global__ void __launch_bounds__(512, 2) cross_entropy_rows(
     T *logits, const int *targets, const float *weights, float ce_share, float *ce, int columns) {
   const i64 r = blockIdx.x;
-  row<false>(logits + r * columns, nullptr, targets[r], weights ? weights + r : nullptr, ce_share,
-             0.0f, ce + r, nullptr, columns, columns % VEC == 0 && aligned(logits));
+  row<false>(logits + r * columns, nullptr, targets[r], weights ? weights + r : nullptr, nullptr,
+             ce_share, 0.0f, ce + r, nullptr, columns, columns % VEC == 0 && aligned(logits));
 }
 
 extern "C" __global__ void __launch_bounds__(512, 2) cross_entropy_rows_with_teacher(
-    T *logits, const T *teacher, const int *targets, const float *weights, float ce_share,
-    float kl_share, float *ce, float *kl, int columns) {
+    T *logits, const T *teacher, const int *targets, const float *ce_weights,
+    const float *kl_weights, float ce_share, float kl_share, float *ce, float *kl, int columns) {
   const i64 r = blockIdx.x;
   row<true>(logits + r * columns, teacher + r * columns, targets[r],
-            weights ? weights + r : nullptr, ce_share, kl_share, ce + r, kl + r, columns,
+            ce_weights ? ce_weights + r : nullptr, kl_weights ? kl_weights + r : nullptr, ce_share,
+            kl_share, ce + r, kl + r, columns,
             columns % VEC == 0 && aligned(logits) && aligned(teacher));
 }
 
-// total = Σ weight · (ce_share · ce + kl_share · kl) in double; one block.
+// total = Σ ce_share · ce_weight · ce + kl_share · kl_weight · kl in double; one block.
 extern "C" __global__ void __launch_bounds__(1024) weighted_loss_total(
-    const float *ce, const float *kl, const float *weights, float ce_share, float kl_share,
-    float *total, i64 n) {
+    const float *ce, const float *kl, const float *ce_weights, const float *kl_weights,
+    float ce_share, float kl_share, float *total, i64 n) {
   double ce_sum = 0.0, kl_sum = 0.0;
   for (i64 i = threadIdx.x; i < n; i += blockDim.x) {
-    const double w = (double)weights[i];
-    ce_sum += w * (double)ce[i];
-    if (kl) kl_sum += w * (double)kl[i];
+    ce_sum += (double)ce_weights[i] * (double)ce[i];
+    if (kl) kl_sum += (double)kl_weights[i] * (double)kl[i];
   }
   ce_sum = block_sum_double(ce_sum);
   kl_sum = block_sum_double(kl_sum);

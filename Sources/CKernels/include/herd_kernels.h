@@ -124,10 +124,11 @@ typedef struct {
   long (*arg_max)(const void *x, long n);
   // ce[r] = logsumexp(logits_r) - logits_r[target] (0 when the target is out of range) and, with a
   // teacher, kl[r] = KL(softmax(teacher_r) || softmax(logits_r)). Overwrites both arrays: with
-  // weights, logits become the gradient of Σ_r weights[r] * (ce_share * ce[r] + kl_share * kl[r]).
+  // weights, logits become the gradient of
+  // Σ_r ce_share * ce_weights[r] * ce[r] + kl_share * kl_weights[r] * kl[r].
   void (*cross_entropy_rows)(void *logits, void *teacher, const int32_t *targets,
-                             const void *weights, double ce_share, double kl_share, void *ce,
-                             void *kl, long rows, long cols);
+                             const void *ce_weights, const void *kl_weights, double ce_share,
+                             double kl_share, void *ce, void *kl, long rows, long cols);
   // y[r] = log Σ exp(x_r)
   void (*log_sum_exp)(const void *x, void *y, long rows, long cols);
   // dx (+)= alpha * lse[r] * softmax(x_r)

@@ -41,10 +41,11 @@ static double FN(exponentiate)(REAL *x, REAL max, long n) {
 }
 
 static void FN(cross_entropy_rows)(void *logits_, void *teacher_, const int32_t *targets,
-                                   const void *weights_, double ce_share, double kl_share,
-                                   void *ce_, void *kl_, long rows, long cols) {
+                                   const void *ce_weights_, const void *kl_weights_,
+                                   double ce_share, double kl_share, void *ce_, void *kl_,
+                                   long rows, long cols) {
   KERNEL_FP
-  const REAL *weights = weights_;
+  const REAL *ce_weights = ce_weights_, *kl_weights = kl_weights_;
   REAL *ce = ce_, *kl = kl_;
   for (long r = 0; r < rows; r++) {
     REAL *l = (REAL *)logits_ + r * cols;
@@ -77,11 +78,12 @@ static void FN(cross_entropy_rows)(void *logits_, void *teacher_, const int32_t 
       total = FN(exponentiate)(l, max, cols);
     }
     ce[r] = has_target ? (REAL)(log(total) - at_target) : 0;
-    if (!weights) continue;
-    const double w = (double)weights[r], towards_target = has_target ? w * ce_share : 0;
+    if (!ce_weights) continue;
+    const double towards_target = has_target ? (double)ce_weights[r] * ce_share : 0;
     if (s) {
-      const REAL student = (REAL)((towards_target + w * kl_share) / total);
-      const REAL teacher = (REAL)(w * kl_share / teacher_total);
+      const double towards_teacher = (double)kl_weights[r] * kl_share;
+      const REAL student = (REAL)((towards_target + towards_teacher) / total);
+      const REAL teacher = (REAL)(towards_teacher / teacher_total);
       for (long i = 0; i < cols; i++) l[i] = student * l[i] - teacher * s[i];
     } else {
       const REAL student = (REAL)(towards_target / total);

@@ -8,6 +8,9 @@ public struct Batch: Equatable, Sendable {
   public var targets: [Int32] = []
   /// 1 where the target counts, else 0; normalization is left to the loss.
   public var lossWeights: [Float] = []
+  /// 1 where the target is the next token of the same text, counted in the loss or not; 0 at the ends
+  /// of documents and on padding.
+  public var followedMask: [Float] = []
   /// The position of each token within its document.
   public var positions: [Int32] = []
   /// For each token the index, within the batch, of the first token of its document; token t
@@ -35,6 +38,7 @@ public struct Batch: Equatable, Sendable {
     tokens += stream.ids[inputs]
     targets += stream.ids[start + 1..<start + sequenceLength + 1]
     lossWeights += stream.lossMask[start + 1..<start + sequenceLength + 1].lazy.map(Float.init)
+    followedMask += repeatElement(1, count: sequenceLength)
     positions += 0..<Int32(sequenceLength)
     documentStarts += repeatElement(first, count: sequenceLength)
     domains.append(domain)

@@ -47,7 +47,10 @@ extension Batch {
     let base = tokens.count - sequenceLength
     let inside = stream.documentStarts.filter { $0 >= start && $0 < start + sequenceLength }
     let firstInside = inside.first.map { $0 - start } ?? sequenceLength
-    for index in 0..<firstInside { lossWeights[base + index] = 0 }
+    for index in base..<base + firstInside {
+      lossWeights[index] = 0
+      followedMask[index] = 0
+    }
     for (order, document) in inside.enumerated() {
       let begin = document - start
       let end = order + 1 < inside.count ? inside[order + 1] - start : sequenceLength
@@ -56,7 +59,10 @@ extension Batch {
         documentStarts[base + index] = Int32(base + begin)
       }
       // The last token of a record predicts nothing of its own record.
-      if end < sequenceLength { lossWeights[base + end - 1] = 0 }
+      if end < sequenceLength {
+        lossWeights[base + end - 1] = 0
+        followedMask[base + end - 1] = 0
+      }
     }
   }
 }

@@ -73,6 +73,7 @@ extension Batch {
         tokens.append(stream.ids[index])
         targets.append(hasTarget ? stream.ids[index + 1] : padding)
         lossWeights.append(hasTarget ? Float(stream.lossMask[index + 1]) : 0)
+        followedMask.append(hasTarget ? 1 : 0)
         positions.append(Int32(index - piece.range.lowerBound))
         documentStarts.append(first)
       }
@@ -82,6 +83,7 @@ extension Batch {
     tokens += repeatElement(padding, count: free)
     targets += repeatElement(padding, count: free)
     lossWeights += repeatElement(0, count: free)
+    followedMask += repeatElement(0, count: free)
     positions += 0..<Int32(free)
     documentStarts += repeatElement(Int32(first), count: free)
     domains.append(domain)

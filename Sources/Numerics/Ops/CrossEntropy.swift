@@ -3,29 +3,41 @@ package protocol CrossEntropyKernels {
   /// Per row: cross-entropy with its target and, with a teacher, KL(teacher ‖ student).
   ///
   /// Overwrites both arrays of logits. With `gradient`, the student's become the gradient of
-  /// `Σ lossWeights_r · (crossEntropy · ce_r + distillation · kl_r)`.
+  /// the rows' weighted losses.
   func crossEntropyRows(
-    _ logits_RV: Tensor, teacher teacher_RV: Tensor?, targets: Tensor,
-    gradient: (lossWeights: Tensor, shares: LossShares)?, crossEntropy: Tensor, divergence: Tensor?)
-  /// `total = Σ lossWeights_t · (shares · losses)_t`, summed in double.
+    _ logits_RV: Tensor, teacher teacher_RV: Tensor?, targets: Tensor, gradient: LossWeights?,
+    crossEntropy: Tensor, divergence: Tensor?)
+  /// `total`, the weighted sum of all losses, summed in double.
   func weightedLossTotal(
-    crossEntropy: Tensor, divergence: Tensor?, lossWeights: Tensor, shares: LossShares,
-    into total: Tensor)
+    crossEntropy: Tensor, divergence: Tensor?, weights: LossWeights, into total: Tensor)
   /// `agreement_r = 1` where the rows' largest values have the same index, else 0.
   func compareLargest(_ a_RV: Tensor, _ b_RV: Tensor, into agreement_R: Tensor)
   /// `correct_r = 1` where the index of the row's largest value is the target, else 0.
   func compareLargest(_ logits_RV: Tensor, targets: Tensor, into correct_R: Tensor)
 }
 
-/// How much each part of a language-model loss counts.
-package struct LossShares: Sendable {
+/// How much each token's losses count: `a · w_t · ce_t + b · v_t · KL_t`.
+package struct LossWeights {
+  /// `a`.
   package var crossEntropy: Double
+  /// `w`, `[T]`.
+  package var crossEntropy_T: Tensor
+  /// `b`; 0 without a teacher.
   package var distillation: Double
+  /// `v`, `[T]`.
+  package var distillation_T: Tensor
+
+  /// The same for some of the tokens.
+  func slice(_ rows: Range<Int>) -> LossWeights {
+    LossWeights(
+      crossEntropy: crossEntropy, crossEntropy_T: crossEntropy_T.slice(rows),
+      distillation: distillation, distillation_T: distillation_T.slice(rows))
+  }
 }
 
 /// A language-model loss and its parts per token.
 public struct LinearLoss {
-  /// `Σ_t w_t · (a · ce_t + b · KL_t)`, a differentiable scalar.
+  /// `Σ_t (a · w_t · ce_t + b · v_t · KL_t)`, a differentiable scalar.
   public let total: Tensor
   /// `-ln p(target)` of each token in nats, without weights; 0 for targets outside the vocabulary.
   public let crossEntropy_T: Tensor
@@ -44,19 +56,26 @@ extension Context {
   ///   - x_TD: Final hidden states, `[T, D]`.
   ///   - weight_VD: The output head, `[V, D]`; 16-bit for inference only.
   ///   - targets_T: Token ids, `[T]` `i32`. Ids outside `0..<V` carry no cross-entropy.
-  ///   - lossWeights_T: Weight of each token in the total, `[T]`.
+  ///   - lossWeights_T: Weight `w` of each token's cross-entropy in the total, `[T]`.
+  ///   - distillationWeights_T: Weight `v` of each token's divergence, `[T]`; `w` unless given.
   ///   - teacher: Hidden states `[T, D']` and head `[V, D']` of the teacher; no gradient flows.
   ///   - crossEntropy: Share `a` of the cross-entropy in the total.
   ///   - distillation: Share `b` of KL(teacher ‖ student) in the total.
   public func linearCrossEntropy(
     _ x_TD: Tensor, weight weight_VD: Tensor, targets targets_T: Tensor,
-    lossWeights lossWeights_T: Tensor, teacher: (hidden: Tensor, weight: Tensor)? = nil,
-    crossEntropy: Double = 1, distillation: Double = 0
+    lossWeights lossWeights_T: Tensor, distillationWeights distillationWeights_T: Tensor? = nil,
+    teacher: (hidden: Tensor, weight: Tensor)? = nil, crossEntropy: Double = 1,
+    distillation: Double = 0
   ) -> LinearLoss {
     precondition(targets_T.dtype == .i32 && targets_T.count == x_TD.rows)
     let dtype = x_TD.dtype.statistic
-    precondition(lossWeights_T.dtype == dtype && lossWeights_T.count == x_TD.rows)
-    let shares = LossShares(crossEntropy: crossEntropy, distillation: distillation)
+    let weights = LossWeights(
+      crossEntropy: crossEntropy, crossEntropy_T: lossWeights_T,
+      distillation: teacher == nil ? 0 : distillation,
+      distillation_T: distillationWeights_T ?? lossWeights_T)
+    for weights_T in [weights.crossEntropy_T, weights.distillation_T] {
+      precondition(weights_T.dtype == dtype && weights_T.count == x_TD.rows)
+    }
     let ce_T = empty([x_TD.rows], dtype)
     let kl_T = teacher.map { _ in empty([x_TD.rows], dtype) }
     let recorded = tape != nil && (x_TD.slot != nil || weight_VD.slot != nil)
@@ -65,10 +84,9 @@ extension Context {
       recorded && weight_VD.slot != nil ? empty(weight_VD.shape, weight_VD.dtype) : nil
 
     forEachLogitChunk(x_TD, weight_VD, teacher) { rows, logits_RV, teacher_RV in
-      let weights_R = lossWeights_T.slice(rows)
       backend.crossEntropyRows(
         logits_RV, teacher: teacher_RV, targets: targets_T.slice(rows),
-        gradient: recorded ? (weights_R, shares) : nil, crossEntropy: ce_T.slice(rows),
+        gradient: recorded ? weights.slice(rows) : nil, crossEntropy: ce_T.slice(rows),
         divergence: kl_T?.slice(rows))
       guard recorded else { return }
       let dLogits_RV = cast(logits_RV, to: x_TD.dtype)
@@ -86,7 +104,7 @@ extension Context {
 
     let total = empty([], dtype)
     backend.weightedLossTotal(
-      crossEntropy: ce_T, divergence: kl_T, lossWeights: lossWeights_T, shares: shares, into: total)
+      crossEntropy: ce_T, divergence: kl_T, weights: weights, into: total)
     return LinearLoss(
       total: record(
         total, from: [x_TD, weight_VD],

@@ -5,10 +5,20 @@ public struct Losses: Sendable, Equatable {
     case mean, sum
   }
 
+  /// The tokens on which a teacher is followed.
+  public enum DistilledTokens: String, Sendable, CaseIterable {
+    /// Those whose targets count in the cross-entropy.
+    case loss
+    /// Every token of the text: the teacher's distribution is known on all of them.
+    case all
+  }
+
   /// Weight of the cross-entropy with the data.
   public var crossEntropy = 1.0
   /// Weight of KL(teacher ‖ student).
   public var distillation = 0.0
+  /// Over which tokens the divergence is averaged.
+  public var distillationOver = DistilledTokens.loss
   /// Weight of the alignment of hidden states with the teacher's.
   public var hiddenAlignment = 0.0
   /// α of the load-balancing loss α·E·Σ f_e·P_e.

@@ -40,8 +40,8 @@ extension StageSettings {
       reader.section(
         "losses",
         keys: [
-          "cross_entropy", "distillation", "hidden_alignment", "load_balance", "balance_over",
-          "router_z", "selection_bias_rate",
+          "cross_entropy", "distillation", "distillation_over", "hidden_alignment", "load_balance",
+          "balance_over", "router_z", "selection_bias_rate",
         ]))
     guard losses.crossEntropy + losses.distillation + losses.hiddenAlignment > 0 else {
       throw reader.failure(
@@ -115,6 +115,7 @@ extension Losses {
     self.init()
     crossEntropy = try reader.nonNegative("cross_entropy", default: crossEntropy)
     distillation = try reader.nonNegative("distillation", default: distillation)
+    distillationOver = try reader.choice("distillation_over", default: distillationOver)
     hiddenAlignment = try reader.nonNegative("hidden_alignment", default: hiddenAlignment)
     loadBalance = try reader.nonNegative("load_balance", default: loadBalance)
     balanceOver = try reader.choice("balance_over", default: balanceOver)

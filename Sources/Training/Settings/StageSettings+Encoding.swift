@@ -46,6 +46,7 @@ extension Losses {
     [
       "cross_entropy": JSON(crossEntropy),
       "distillation": JSON(distillation),
+      "distillation_over": JSON(distillationOver.rawValue),
       "hidden_alignment": JSON(hiddenAlignment),
       "load_balance": JSON(loadBalance),
       "balance_over": JSON(balanceOver.rawValue),

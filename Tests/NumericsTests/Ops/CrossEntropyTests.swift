@@ -28,7 +28,8 @@ import Testing
     #expect(plain < 1e-7)
     let mixed = gradientDisagreement(context, [x, head]) { context in
       let loss = context.linearCrossEntropy(
-        x.tensor, weight: head.tensor, targets: ids, lossWeights: weights, teacher: teacher,
+        x.tensor, weight: head.tensor, targets: ids, lossWeights: weights,
+        distillationWeights: context.randomTensor([tokens], .f64, seed: 6), teacher: teacher,
         crossEntropy: 0.3, distillation: 1.7)
       return context.weightedSum([(0.5, loss.total)])
     }
@@ -42,10 +43,11 @@ import Testing
     let head = context.randomTensor([vocabulary, width], .f64, seed: 7)
     let other = context.randomTensor([vocabulary, width], .f64, seed: 8)
     let weights = context.randomTensor([tokens], .f64, seed: 9)
+    let followed = context.randomTensor([tokens], .f64, seed: 10)
     let ids = targets(tokens, vocabulary)
     let loss = context.linearCrossEntropy(
       x, weight: head, targets: context.tensor(ids, [tokens]), lossWeights: weights,
-      teacher: (x, other), crossEntropy: 0.25, distillation: 2)
+      distillationWeights: followed, teacher: (x, other), crossEntropy: 0.25, distillation: 2)
     let statistics = context.tokenStatistics(
       x, weight: head, targets: context.tensor(ids, [tokens]), teacher: (x, other))
 
@@ -53,10 +55,11 @@ import Testing
     let teacher = logProbabilities(context, context.linear(x, weight: other))
     var (ce, kl, total) = ([Double](), [Double](), 0.0)
     var (agreement, correct) = ([Double](), [Double]())
-    for (t, w) in context.readDoubles(weights).enumerated() {
+    let pairs = zip(context.readDoubles(weights), context.readDoubles(followed))
+    for (t, (w, v)) in pairs.enumerated() {
       ce.append(ids[t] < 0 ? 0 : -student[t][Int(ids[t])])
       kl.append(zip(teacher[t], student[t]).reduce(0) { $0 + Glibc.exp($1.0) * ($1.0 - $1.1) })
-      total += w * (0.25 * ce[t] + 2 * kl[t])
+      total += 0.25 * w * ce[t] + 2 * v * kl[t]
       let best = student[t].firstIndex(of: student[t].max() ?? 0)
       agreement.append(best == teacher[t].firstIndex(of: teacher[t].max() ?? 0) ? 1 : 0)
       correct.append(best == Int(ids[t]) ? 1 : 0)

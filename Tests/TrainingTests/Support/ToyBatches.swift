@@ -24,6 +24,7 @@ struct ToyBatches: BatchSource {
       batch.targets += ids.dropFirst()
       // A different number of loss tokens per sequence, so that normalisation matters.
       batch.lossWeights += (0..<length).map { $0 < 1 + sequence % 4 ? 0 : 1 }
+      batch.followedMask += repeatElement(1, count: length)
       batch.positions += 0..<Int32(length)
       batch.documentStarts += repeatElement(start, count: length)
       batch.domains.append(domain)

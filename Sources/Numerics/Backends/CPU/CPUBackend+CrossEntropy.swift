@@ -2,8 +2,8 @@ import CKernels
 
 extension CPUBackend {
   package func crossEntropyRows(
-    _ logits_RV: Tensor, teacher teacher_RV: Tensor?, targets: Tensor,
-    gradient: (lossWeights: Tensor, shares: LossShares)?, crossEntropy: Tensor, divergence: Tensor?
+    _ logits_RV: Tensor, teacher teacher_RV: Tensor?, targets: Tensor, gradient: LossWeights?,
+    crossEntropy: Tensor, divergence: Tensor?
   ) {
     let kernel = kernels(logits_RV.dtype).cross_entropy_rows
     let columns = logits_RV.columns
@@ -11,21 +11,22 @@ extension CPUBackend {
       let i = rows.lowerBound
       kernel?(
         logits_RV.pointer(at: i * columns), teacher_RV?.pointer(at: i * columns),
-        targets.integers + i, gradient?.lossWeights.pointer(at: i),
-        gradient?.shares.crossEntropy ?? 0, gradient?.shares.distillation ?? 0,
+        targets.integers + i, gradient?.crossEntropy_T.pointer(at: i),
+        gradient?.distillation_T.pointer(at: i), gradient?.crossEntropy ?? 0,
+        gradient?.distillation ?? 0,
         crossEntropy.pointer(at: i), divergence?.pointer(at: i), rows.count, columns)
     }
   }
 
   package func weightedLossTotal(
-    crossEntropy: Tensor, divergence: Tensor?, lossWeights: Tensor, shares: LossShares,
-    into total: Tensor
+    crossEntropy: Tensor, divergence: Tensor?, weights: LossWeights, into total: Tensor
   ) {
-    guard let dot = kernels(lossWeights.dtype).dot else { return }
-    let count = lossWeights.count
-    var sum = shares.crossEntropy * dot(crossEntropy.pointer, lossWeights.pointer, count)
+    guard let dot = kernels(crossEntropy.dtype).dot else { return }
+    let count = crossEntropy.count
+    var sum =
+      weights.crossEntropy * dot(crossEntropy.pointer, weights.crossEntropy_T.pointer, count)
     if let divergence {
-      sum += shares.distillation * dot(divergence.pointer, lossWeights.pointer, count)
+      sum += weights.distillation * dot(divergence.pointer, weights.distillation_T.pointer, count)
     }
     upload([sum], into: total)
   }

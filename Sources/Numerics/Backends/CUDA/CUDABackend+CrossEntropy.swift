@@ -1,36 +1,37 @@
 extension CUDABackend {
   package func crossEntropyRows(
-    _ logits_RV: Tensor, teacher teacher_RV: Tensor?, targets: Tensor,
-    gradient: (lossWeights: Tensor, shares: LossShares)?, crossEntropy: Tensor, divergence: Tensor?
+    _ logits_RV: Tensor, teacher teacher_RV: Tensor?, targets: Tensor, gradient: LossWeights?,
+    crossEntropy: Tensor, divergence: Tensor?
   ) {
     let (rows, columns) = (logits_RV.rows, logits_RV.columns)
     guard rows > 0 else { return }
-    let weights = gradient.map { floats($0.lossWeights) }
-    let shares = gradient?.shares ?? LossShares(crossEntropy: 0, distillation: 0)
+    let weights = gradient.map { floats($0.crossEntropy_T) }
+    let share = gradient?.crossEntropy ?? 0
     if let teacher_RV {
       precondition(teacher_RV.dtype == logits_RV.dtype && divergence != nil)
       launch(
         "cross_entropy_rows_with_teacher", in: .crossEntropy, logits_RV.dtype,
         grid: (rows, 1, 1), block: threads(forLogits: columns), .tensor(logits_RV),
-        .tensor(teacher_RV), .tensor(targets), .tensor(weights), .float(shares.crossEntropy),
-        .float(shares.distillation), .tensor(crossEntropy), .tensor(divergence), .int(columns))
+        .tensor(teacher_RV), .tensor(targets), .tensor(weights),
+        .tensor(gradient.map { floats($0.distillation_T) }), .float(share),
+        .float(gradient?.distillation ?? 0), .tensor(crossEntropy), .tensor(divergence),
+        .int(columns))
     } else {
       launch(
         "cross_entropy_rows", in: .crossEntropy, logits_RV.dtype, grid: (rows, 1, 1),
         block: threads(forLogits: columns), .tensor(logits_RV), .tensor(targets),
-        .tensor(weights), .float(shares.crossEntropy), .tensor(crossEntropy), .int(columns))
+        .tensor(weights), .float(share), .tensor(crossEntropy), .int(columns))
     }
   }
 
   package func weightedLossTotal(
-    crossEntropy: Tensor, divergence: Tensor?, lossWeights: Tensor, shares: LossShares,
-    into total: Tensor
+    crossEntropy: Tensor, divergence: Tensor?, weights: LossWeights, into total: Tensor
   ) {
     launch(
       "weighted_loss_total", in: .crossEntropy, .f32, grid: (1, 1, 1), block: 1024,
-      .tensor(crossEntropy), .tensor(divergence), .tensor(floats(lossWeights)),
-      .float(shares.crossEntropy), .float(shares.distillation), .tensor(total),
-      .long(lossWeights.count))
+      .tensor(crossEntropy), .tensor(divergence), .tensor(floats(weights.crossEntropy_T)),
+      .tensor(floats(weights.distillation_T)), .float(weights.crossEntropy),
+      .float(weights.distillation), .tensor(total), .long(crossEntropy.count))
   }
 
   package func compareLargest(_ a_RV: Tensor, _ b_RV: Tensor, into agreement_R: Tensor) {
