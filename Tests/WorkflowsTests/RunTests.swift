@@ -159,7 +159,8 @@ import Workflows
       let pipeline = try small.pipeline([SmallRun.stage("one") + lines])
       return try RunEstimate(pipeline, output: small.path("moe"), device: .cpu(threads: 1)).memory
     }
-    let parameters = try ModelFolder(small.path("dense/initial")).configuration.parameterCounts.total
+    let model = try ModelFolder(small.path("dense/initial"))
+    let parameters = model.configuration.parameterCounts.total
     let saved = try memory("") - memory("\n  optimizer: adamw_8bit")
     #expect(saved == 6 * parameters - parameters / 32)
     #expect(try memory("\n  checkpointing: true") < memory(""))

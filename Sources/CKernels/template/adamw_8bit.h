@@ -38,16 +38,27 @@ static inline uint16_t FN(bf16_random)(float value, uint32_t random) {
   return (uint16_t)((v.i + (random & 0xffffu)) >> 16);
 }
 
-// The rank of the magnitude nearest to x (of equals the smaller), at most `last`; 0 for a NaN.
-static inline int FN(nearest)(REAL x, const float *magnitudes, int last) {
+// The rank of the magnitude nearest to x (of equals the smaller), at most `last`; 0 for a NaN. In a map
+// whose first decade has 2^bits values. A guess from the decade is off by one at most, and the
+// neighbours decide.
+static inline int FN(nearest)(REAL x, const float *magnitudes, int bits, int last) {
   if (!(x > 0)) return 0;
-  int low = 0, high = last;
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    if (x < magnitudes[middle]) high = middle;
-    else low = middle;
+  REAL whole = x;
+  int decade = 0;
+  while (decade < 6 && whole < (REAL)0.1) {
+    whole *= 10;
+    decade++;
   }
-  return x > (REAL)0.5 * ((REAL)magnitudes[low] + (REAL)magnitudes[high]) ? high : low;
+  const int bins = 1 << (bits - decade);
+  int bin = (int)((whole - (REAL)0.1) * (bins / (REAL)0.9));
+  bin = whole < (REAL)0.1 ? 0 : bin < bins ? bin : bins - 1;
+  // Below a decade lie as many values as it has, but for the decades that the map leaves out.
+  int rank = bins + bin + 1 - (1 << (bits - 6));
+  if (rank > last) rank = last;
+  const REAL here = magnitudes[rank];
+  if (rank < last && x > (REAL)0.5 * (here + (REAL)magnitudes[rank + 1])) return rank + 1;
+  if (x <= (REAL)0.5 * ((REAL)magnitudes[rank - 1] + here)) return rank - 1;
+  return rank;
 }
 
 static inline REAL FN(largest_magnitude)(const REAL *x, long n) {
@@ -106,9 +117,9 @@ static void FN(adamw_8bit)(void *value_, const void *gradient_, uint8_t *codes1,
     const REAL inverse1 = new1 > 0 ? 1 / (REAL)new1 : 0, inverse2 = new2 > 0 ? 1 / (REAL)new2 : 0;
     for (long i = 0; i < count; i++) {
       // -1 has no code: 255 is +1 alone.
-      const int rank1 = m[i] < 0 ? -FN(nearest)(-m[i] * inverse1, with_sign, 127)
-                                 : FN(nearest)(m[i] * inverse1, with_sign, 128);
-      const int rank2 = FN(nearest)(v[i] * inverse2, without_sign, 255);
+      const int rank1 = m[i] < 0 ? -FN(nearest)(-m[i] * inverse1, with_sign, 6, 127)
+                                 : FN(nearest)(m[i] * inverse1, with_sign, 6, 128);
+      const int rank2 = FN(nearest)(v[i] * inverse2, without_sign, 7, 255);
       codes1[start + i] = (uint8_t)(127 + rank1);
       codes2[start + i] = (uint8_t)(rank2 == 0 && v[i] > 0 ? 1 : rank2);
     }

@@ -1,7 +1,7 @@
 import ExpertConstruction
 import Formats
-import Numerics
 import Glibc
+import Numerics
 import Training
 
 /// A pipeline file: everything `herd run` does, in order.
