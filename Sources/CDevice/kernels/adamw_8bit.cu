@@ -25,8 +25,8 @@ __device__ __forceinline__ double power(int decade) {
                        : 1e-6;
 }
 
-// The magnitude of rank r in a map whose first decade has 2^BITS values; double without contraction,
-// so that the host's table has the same bits.
+// The magnitude of rank r in a map whose first decade has 2^BITS values; in double without
+// contraction, so that the host's table has the same bits.
 template <int BITS>
 __device__ __forceinline__ float magnitude(int r) {
   constexpr int LOWEST = 1 << (BITS - DECADES + 1);

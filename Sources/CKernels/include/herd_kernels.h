@@ -29,9 +29,9 @@ typedef struct {
   double gradient_scale;
 } hk_adamw;
 
-// The same with 8-bit moments. The maps are sorted absolute values: 129 for codes with sign, of which
-// 127 is zero, and 256 for codes without. Values may be bf16, rounded by random bits that are a
-// function of key, step and element.
+// The same with 8-bit moments. The maps are sorted absolute values: 129 for codes with sign, of
+// which 127 is zero, and 256 for codes without. Values may be bf16, rounded by random bits that are
+// a function of key, step and element.
 typedef struct {
   hk_adamw rates;
   const float *with_sign, *without_sign;

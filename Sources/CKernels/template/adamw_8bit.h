@@ -1,5 +1,5 @@
-// AdamW with block-wise 8-bit moments (Dettmers et al. 2022). Codes are ranks in the sorted values
-// of a map: `zero` is the code of 0, larger codes are magnitudes[code - zero], smaller ones negative.
+// AdamW with block-wise 8-bit moments (Dettmers et al. 2022). Codes are ranks in the sorted values of
+// a map: with sign, 127 is zero and smaller codes are negative; without, 0 is zero.
 
 #undef SQUARE_ROOT
 #if IS_DOUBLE
@@ -38,8 +38,8 @@ static inline uint16_t FN(bf16_random)(float value, uint32_t random) {
   return (uint16_t)((v.i + (random & 0xffffu)) >> 16);
 }
 
-// The rank of the magnitude nearest to x (of equals the smaller), at most `last`; 0 for a NaN. In a map
-// whose first decade has 2^bits values. A guess from the decade is off by one at most, and the
+// The rank of the magnitude nearest to x (of equals the smaller), at most `last`; 0 for a NaN. The
+// first decade of the map has 2^bits values. A guess from the decade is off by one at most, and the
 // neighbours decide.
 static inline int FN(nearest)(REAL x, const float *magnitudes, int bits, int last) {
   if (!(x > 0)) return 0;
