@@ -13,9 +13,9 @@ if [ -z "$bench" ]; then
   swift build -c release --product herd-bench >/dev/null
   bench="$(swift build -c release --show-bin-path)/herd-bench"
 fi
-for row in gemm mixture attention train-32m train-1b decode; do
+for row in gemm mixture attention train-32m train-1b train-8b decode; do
   "$bench" gpu "$row"
-  if [ -n "${PEER_PYTHON:-}" ] && [ "$row" != decode ]; then
+  if [ -n "${PEER_PYTHON:-}" ] && [ "$row" != decode ] && [ "$row" != train-8b ]; then
     "$PEER_PYTHON" "$here/peers/gpu.py" "$row"
   fi
 done

@@ -9,6 +9,9 @@ static const char element[] = {
 static const char adamw[] = {
 #embed "kernels/adamw.cu"
     , 0};
+static const char adamw_8bit[] = {
+#embed "kernels/adamw_8bit.cu"
+    , 0};
 static const char alignment_loss[] = {
 #embed "kernels/alignment_loss.cu"
     , 0};
@@ -81,6 +84,7 @@ static const char swiglu[] = {
 static const cd_source sources[] = {
     SOURCE("element.cuh", element),
     SOURCE("adamw.cu", adamw),
+    SOURCE("adamw_8bit.cu", adamw_8bit),
     SOURCE("alignment_loss.cu", alignment_loss),
     SOURCE("attention.cu", attention),
     SOURCE("attention_decode.cu", attention_decode),

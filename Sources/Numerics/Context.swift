@@ -36,8 +36,7 @@ public final class Context {
 
   /// A tensor with undefined contents.
   public func empty(_ shape: [Int], _ dtype: DType = .f32) -> Tensor {
-    let bytes = shape.reduce(1, *) * dtype.byteCount
-    return Tensor(shape: shape, dtype: dtype, storage: backend.allocate(byteCount: bytes))
+    Tensor(shape: shape, dtype: dtype, storage: backend.allocate(shape, dtype))
   }
 
   /// A tensor of zeros.
@@ -179,9 +178,14 @@ public final class Context {
 
   /// A buffer a kernel may write a gradient into, and whether it must add to what is there.
   /// After the kernel nothing else is to be done for this slot.
-  package func gradientBuffer(for slot: GradientSlot, like tensor: Tensor) -> (Tensor, Bool) {
+  ///
+  /// - Parameter type: The gradient's element type; that of `tensor` unless given. Gradients of
+  ///   weights gather in their statistic type, so that sums over passes do not round to 16 bits.
+  package func gradientBuffer(
+    for slot: GradientSlot, like tensor: Tensor, as type: DType? = nil
+  ) -> (Tensor, Bool) {
     if let held = exclusiveGradient(of: slot) { return (held, true) }
-    let buffer = empty(tensor.shape, tensor.dtype)
+    let buffer = empty(tensor.shape, type ?? tensor.dtype)
     if let held = slot.gradient {
       backend.copy(held, into: buffer)
       slot.gradient = buffer

@@ -6,6 +6,23 @@ public struct MemoryStatistics: Sendable, Equatable {
   public var peak = 0
   /// Freed and kept for reuse.
   public var cached = 0
+  /// What was cached when live tensors held the most: reserved from the device, of no use then.
+  public var fragments = 0
+
+  /// Statistics of an allocator that holds nothing yet.
+  public init() {}
+
+  package init(inUse: Int, peak: Int, cached: Int, fragments: Int) {
+    (self.inUse, self.peak) = (inUse, peak)
+    (self.cached, self.fragments) = (cached, fragments)
+  }
+
+  /// Counts a block that came into use.
+  mutating func add(_ size: Int) {
+    inUse += size
+    guard inUse > peak else { return }
+    (peak, fragments) = (inUse, cached)
+  }
 }
 
 extension Context {

@@ -24,17 +24,19 @@ public final class Trainer {
   /// Prepares a stage; nothing is read or written yet.
   ///
   /// - Parameters:
-  ///   - model: The model to train, in `f32`; its weights change in place.
+  ///   - model: The model to train, in `f32`, or with matrices in `bf16` where the stage says so;
+  ///     its weights change in place.
   ///   - teacher: The dense model to learn from, where the losses need one; may be 16-bit.
   ///   - store: Where checkpoints go; `nil` for none.
-  ///   - optimizer: AdamW with the stage's settings unless given.
+  ///   - seed: Of the random rounding of `bf16` weights.
+  ///   - optimizer: The one that the stage's settings name unless given.
   /// - Throws: ``SettingsError`` for a pattern that matches nothing, ``TrainingError`` for a model or
   ///   teacher that does not fit the stage.
   public init(
     _ settings: StageSettings, model: LanguageModel, teacher: LanguageModel? = nil,
     batches: any BatchSource, group: any ProcessGroup = SingleProcess(),
     store: CheckpointStore? = nil, hooks: TrainingHooks = TrainingHooks(),
-    optimizer: (any Optimizer)? = nil, in context: Context
+    seed: UInt64 = 0, optimizer: (any Optimizer)? = nil, in context: Context
   ) throws {
     self.settings = settings
     self.model = model
@@ -44,11 +46,7 @@ public final class Trainer {
     self.store = store
     self.hooks = hooks
     self.context = context
-    self.optimizer =
-      optimizer
-      ?? AdamW(
-        beta1: settings.betas[0], beta2: settings.betas[1], epsilon: settings.epsilon,
-        weightDecay: settings.weightDecay)
+    self.optimizer = optimizer ?? settings.makeOptimizer(seed: seed)
     objective = Objective(settings.losses)
     balancing = SelectionBiasBalancing(rate: settings.losses.selectionBiasRate)
     selection = try ParameterSelection(settings, model: model)
@@ -156,11 +154,11 @@ public final class Trainer {
   private func resume() throws -> Int? {
     guard let store, let saved = try store.newest(in: context) else { return nil }
     for parameter in model.parameters {
-      parameter.value = try saved.tensor(.weight, of: parameter)
+      parameter.value = try saved.weight(of: parameter)
     }
     for entry in selection.entries {
-      let tensors = try optimizer.stateNames.map {
-        try saved.tensor(.optimizer($0), of: entry.parameter)
+      let tensors = try optimizer.stateLayout(of: entry.parameter).map {
+        try saved.state($0, of: entry.parameter)
       }
       optimizer.restore(tensors, of: entry.parameter)
     }
@@ -175,8 +173,8 @@ public final class Trainer {
     for parameter in model.parameters { state.add(parameter.value, .weight, of: parameter) }
     for entry in selection.entries {
       let tensors = optimizer.state(of: entry.parameter, in: context)
-      for (name, tensor) in zip(optimizer.stateNames, tensors) {
-        state.add(tensor, .optimizer(name), of: entry.parameter)
+      for (layout, tensor) in zip(optimizer.stateLayout(of: entry.parameter), tensors) {
+        state.add(tensor, .optimizer(layout.name), of: entry.parameter)
       }
     }
     try store.save(state, in: context)
@@ -186,9 +184,12 @@ public final class Trainer {
 
   private func checkModels() throws {
     for parameter in model.parameters where !parameter.value.dtype.isReal {
-      throw TrainingError(
-        "stage \(settings.name): \(parameter.name) is \(parameter.value.dtype.rawValue); load the model to be trained as f32"
-      )
+      let isMatrix = parameter.value.dtype == .bf16 && parameter.value.shape.count > 1
+      guard isMatrix, settings.weights == .bf16 else {
+        throw TrainingError(
+          "stage \(settings.name): \(parameter.name) is \(parameter.value.dtype.rawValue); load the model to be trained as \(settings.weights.rawValue)"
+        )
+      }
     }
     guard settings.batchSequences >= group.size else {
       throw TrainingError(

@@ -72,6 +72,14 @@ import Training
       #""betas":[0.9,1]"#,
       "p.yaml: stages[1].betas: give two numbers of at least 0 and below 1"
     ),
+    (
+      #""optimizer":"adamw8bit""#,
+      "p.yaml: stages[1].optimizer: \"adamw8bit\" is no choice here; did you mean adamw_8bit?"
+    ),
+    (
+      #""weights":"bf16""#,
+      "p.yaml: stages[1].weights: bf16 weights are rounded by the 8-bit optimizer; give optimizer: adamw_8bit"
+    ),
     (#""train":[]"#, "p.yaml: stages[1].train: give a list of one or more non-empty strings"),
     (
       #""losses":{"cross_entropy":0}"#,

@@ -2,6 +2,7 @@ import Formats
 import Glibc
 import TestSupport
 import Testing
+import Training
 import Workflows
 
 /// Whole pipelines on a model of a few thousand weights.
@@ -138,6 +139,36 @@ import Workflows
       #expect(error.map { "\($0)" }?.contains(words) == true, "\(String(describing: error))")
       #expect(!Files.exists(small.path("moe")))
     }
+  }
+
+  /// Weights in 16 bits are for a GPU that computes in 16 bits.
+  @Test func sixteenBitWeightsAreRefusedOnTheCPUBeforeAnythingIsWritten() throws {
+    let stage = SmallRun.stage("one") + "\n  optimizer: adamw_8bit\n  weights: bf16"
+    let pipeline = try small.pipeline([stage])
+    let message = "stage one: weights: bf16 needs a GPU that computes in bf16"
+    let error = #expect(throws: WorkflowError.self) { try small.run(pipeline) }
+    #expect(error?.description.contains(message) == true)
+    #expect(throws: WorkflowError.self) {
+      try RunEstimate(pipeline, output: small.path("moe"), device: .cpu(threads: 1))
+    }
+    #expect(!Files.exists(small.path("moe")))
+  }
+
+  @Test func estimatesKnowTheOptimizer() throws {
+    func memory(_ lines: String) throws -> Int {
+      let pipeline = try small.pipeline([SmallRun.stage("one") + lines])
+      return try RunEstimate(pipeline, output: small.path("moe"), device: .cpu(threads: 1)).memory
+    }
+    let model = try ModelFolder(small.path("dense/initial"))
+    let parameters = model.configuration.parameterCounts.total
+    let saved = try memory("") - memory("\n  optimizer: adamw_8bit")
+    #expect(saved == 6 * parameters - parameters / 32)
+    #expect(try memory("\n  checkpointing: true") < memory(""))
+    var settings = StageSettings(name: "s", data: [], tokens: 1)
+    #expect(settings.stateBytes(parameters: 3200, activations: .f32) == 16 * 3200)
+    #expect(settings.stateBytes(parameters: 3200, activations: .bf16) == 18 * 3200)
+    (settings.optimizer, settings.weights) = (.adamW8Bit, .bf16)
+    #expect(settings.stateBytes(parameters: 3200, activations: .bf16) == 8 * 3200 + 100)
   }
 
   @Test func anEstimateWritesNothing() throws {

@@ -6,8 +6,18 @@ import Numerics
 struct GPU: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Products, mixtures, attention, training steps and decoding on an NVIDIA GPU, bf16.")
-  @Argument(help: "Rows: gemm, mixture, attention, train-32m, train-1b, decode.")
-  var rows = ["gemm", "mixture", "attention", "train-32m", "train-1b", "decode"]
+  @Argument(help: "Rows: gemm, mixture, attention, train-32m, train-1b, train-8b, decode.")
+  var rows = ["gemm", "mixture", "attention", "train-32m", "train-1b", "train-8b", "decode"]
+
+  // 8.03 B parameters take 8.03 bytes each: 32 GB of weights and moments, and 32 GB of gradients,
+  // which come while backward gives activations back. Of a sequence of 4096 each layer keeps 8.25
+  // values of bf16 a channel (norms, attention, gate and up of two experts of 1792), 8.9 GB in all;
+  // logits take 3 GB. Freed blocks are kept by size, so four sequences reserve 32 + 32 + 36 + 5 GB;
+  // six come to 123 GB, and beyond that blocks go back to the driver within a step.
+  @Option(help: "Sequences of 4096 tokens in the one pass of a train-8b step.")
+  var sequences = 4
+  @Flag(help: "Recompute blocks in train-8b.")
+  var checkpointing = false
 
   func run() throws {
     let context = try Context(device: .cuda(activations: .bf16))
@@ -24,6 +34,11 @@ struct GPU: ParsableCommand {
       case "train-1b":
         try train("1.107 B dense", Shapes.oneBillion(mixture: false), 4, 4096, 1, context)
         try train("1.107 B 8x1024 top-2", Shapes.oneBillion(mixture: true), 4, 4096, 1, context)
+      case "train-8b":
+        try train(
+          "8B 8x1792 top-2, \(sequences)x4096",
+          Shapes.eightBillion(mixture: true, tied: false), sequences, 4096, 1, context,
+          isSmall: true)
       case "decode":
         try decode(context)
       default: throw ValidationError("no row \(row)")
@@ -129,11 +144,11 @@ struct GPU: ParsableCommand {
 
   private func train(
     _ name: String, _ configuration: ModelConfiguration, _ sequences: Int, _ length: Int,
-    _ passes: Int, _ context: Context
+    _ passes: Int, _ context: Context, isSmall: Bool = false
   ) throws {
-    let model = try Shapes.model(configuration, .f32, in: context)
-    for parameter in model.parameters { parameter.isTrainable = true }
-    let trainer = StepTrainer(model, in: context)
+    let model = try Shapes.model(configuration, isSmall ? .bf16 : .f32, in: context)
+    let trainer = StepTrainer(
+      model, isSmall: isSmall, checkpointing: isSmall && checkpointing, in: context)
     let layout = SequenceLayout(
       documentLengths: [Int](repeating: length, count: sequences), in: context)
     let tokens = sequences * length
@@ -150,6 +165,7 @@ struct GPU: ParsableCommand {
       [
         "tokens_per_second": Double(tokens * passes) / time,
         "peak_gb": Double(context.memory.peak) / 1e9,
+        "fragments_gb": Double(context.memory.fragments) / 1e9,
       ])
   }
 

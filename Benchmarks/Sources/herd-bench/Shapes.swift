@@ -31,16 +31,17 @@ enum Shapes {
       width: 8192, mixture: mixture)
   }
 
-  /// LLaMA-3-8B's shape, dense or 8 × 1792, top-2.
-  static func eightBillion(mixture: Bool) -> ModelConfiguration {
+  /// LLaMA-3-8B's shape, dense or 8 × 1792, top-2. Decoding reads the head only, so it is timed with
+  /// tied embeddings; training holds both tables, 8.03 B parameters.
+  static func eightBillion(mixture: Bool, tied: Bool = true) -> ModelConfiguration {
     llama(
       vocabulary: 128_256, hidden: 4096, layers: 32, heads: 32, keyHeads: 8, headDimension: 128,
-      width: 14336, mixture: mixture)
+      width: 14336, mixture: mixture, tied: tied)
   }
 
   private static func llama(
     vocabulary: Int, hidden: Int, layers: Int, heads: Int, keyHeads: Int, headDimension: Int,
-    width: Int, mixture: Bool, experts: Int = 8, topK: Int = 2, shared: Int = 0
+    width: Int, mixture: Bool, experts: Int = 8, topK: Int = 2, shared: Int = 0, tied: Bool = true
   ) -> ModelConfiguration {
     let attention = AttentionConfiguration(
       heads: heads, keyHeads: keyHeads, headDimension: headDimension,
@@ -54,7 +55,7 @@ enum Shapes {
           combination: .renormalizedSoftmax(scale: 1)))
       : .dense(DenseConfiguration(width: width))
     return ModelConfiguration(
-      vocabularySize: vocabulary, hiddenSize: hidden, normEpsilon: 1e-5, tiedEmbeddings: true,
+      vocabularySize: vocabulary, hiddenSize: hidden, normEpsilon: 1e-5, tiedEmbeddings: tied,
       maximumPositions: 4096,
       blocks: (0..<layers).map { _ in
         BlockConfiguration(mixer: .attention(attention), mlp: mlp)
@@ -70,12 +71,26 @@ enum Shapes {
       let count = shape.shape.reduce(1, *)
       // A repeated block of values is as good for timing as fresh ones, and quick to make.
       let block = random.uniform(min(count, 4096), in: -0.04...0.04)
-      let values = (0..<count).map { block[$0 & (block.count - 1)] }
-      let ones = [Float](repeating: 1, count: count)
       let isNorm = shape.name.hasSuffix("norm.weight")
-      let type = isNorm || shape.name.contains(".router.") ? DType.f32 : dtype
-      return Parameter(shape.name, context.tensor(isNorm ? ones : values, shape.shape, type))
+      let values = isNorm ? [Float](repeating: 1, count: block.count) : block
+      let type = shape.staysFull ? dtype.statistic : dtype
+      let tensor = context.empty(shape.shape, type)
+      fill(tensor, with: values, in: context)
+      return Parameter(shape.name, tensor)
     }
     return try LanguageModel(configuration, parameters: parameters, in: context)
+  }
+
+  /// Repeats values over a tensor: from the host once, then doubling on the device.
+  private static func fill(_ tensor: Tensor, with values: [Float], in context: Context) {
+    let flat = tensor.reshaped([tensor.count])
+    var done = min(values.count, tensor.count)
+    context.copy(
+      context.tensor(Array(values[..<done]), [done], tensor.dtype), into: flat.slice(0..<done))
+    while done < tensor.count {
+      let next = min(done, tensor.count - done)
+      context.copy(flat.slice(0..<next), into: flat.slice(done..<done + next))
+      done += next
+    }
   }
 }

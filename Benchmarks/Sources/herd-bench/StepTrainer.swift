@@ -1,19 +1,30 @@
 import Models
 import Numerics
+import Training
 
 /// One optimizer step after another: forward, backward, clip, AdamW.
 final class StepTrainer {
   private let model: LanguageModel
+  private let checkpointing: Bool
   private let context: Context
-  private let moments: [(Tensor, Tensor)]
+  private let optimizer: any Optimizer
+  private let entries: [ParameterSelection.Entry]
   private var steps = 0
 
-  init(_ model: LanguageModel, in context: Context) {
+  /// - Parameter isSmall: Keeps moments in 8 bits.
+  init(
+    _ model: LanguageModel, isSmall: Bool = false, checkpointing: Bool = false,
+    in context: Context
+  ) {
     self.model = model
+    self.checkpointing = checkpointing
     self.context = context
-    moments = model.parameters.map {
-      (context.zeros($0.value.shape), context.zeros($0.value.shape))
-    }
+    var settings = AdamWSettings()
+    settings.beta2 = 0.999
+    settings.weightDecay = 0.01
+    optimizer = isSmall ? AdamW8Bit(settings) : AdamW(settings)
+    for parameter in model.parameters { parameter.isTrainable = true }
+    entries = model.parameters.map { .init(parameter: $0, learningRate: 1e-4) }
   }
 
   /// One step over micro-batches of token ids. Returns the last one's loss without waiting for it.
@@ -26,7 +37,7 @@ final class StepTrainer {
       let weights = [Float](
         repeating: 1 / Float(ids.count * batches.count), count: ids.count)
       loss = context.recording {
-        let output = model(tokens, layout: layout, in: context)
+        let output = model(tokens, layout: layout, checkpointing: checkpointing, in: context)
         return context.linearCrossEntropy(
           output.hidden_TD, weight: model.head.tensor, targets: tokens,
           lossWeights: context.tensor(weights, [ids.count])
@@ -35,14 +46,7 @@ final class StepTrainer {
     }
     let gradients = model.parameters.compactMap(\.gradient)
     let scale = context.clipFactor(norm: context.globalNorm(gradients), maximum: 1)
-    for (parameter, moment) in zip(model.parameters, moments) {
-      guard let gradient = parameter.gradient else { continue }
-      context.adamW(
-        value: parameter.value, gradient: gradient, moment1: moment.0, moment2: moment.1,
-        step: steps, learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8,
-        weightDecay: 0.01, gradientScale: scale)
-      parameter.gradient = nil
-    }
+    optimizer.step(steps, entries, rateFactor: 1, gradientScale: scale, in: context)
     return loss
   }
 }

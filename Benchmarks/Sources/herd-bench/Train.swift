@@ -12,7 +12,6 @@ struct Train: ParsableCommand {
   func run() throws {
     let context = try Context()
     let model = try Shapes.model(Shapes.training(mixture: mixture), .f32, in: context)
-    for parameter in model.parameters { parameter.isTrainable = true }
     let trainer = StepTrainer(model, in: context)
     let layout = SequenceLayout(documentLengths: [256, 256, 256, 256], in: context)
     var random = RandomStream(seed: 2)

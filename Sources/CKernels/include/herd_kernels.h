@@ -29,6 +29,17 @@ typedef struct {
   double gradient_scale;
 } hk_adamw;
 
+// The same with 8-bit moments. The maps are sorted absolute values: 129 for codes with sign, of
+// which 127 is zero, and 256 for codes without. Values may be bf16, rounded by random bits that are
+// a function of key, step and element.
+typedef struct {
+  hk_adamw rates;
+  const float *with_sign, *without_sign;
+  uint64_t key;
+  uint32_t step;
+  int value_is_bf16;
+} hk_adamw_8bit;
+
 typedef struct {
   const char *name;
 
@@ -170,6 +181,13 @@ typedef struct {
   // Decoupled weight decay, then Adam's step; value and moments change in place.
   void (*adamw)(void *value, const void *gradient, void *moment1, void *moment2, long n,
                 const hk_adamw *settings);
+
+  // adamw_8bit.h ------------------------------------------------------------------------------
+  // The step with moments as codes and a scale per 256 elements. `first`, a multiple of 256, is the
+  // place of element 0 in its parameter.
+  void (*adamw_8bit)(void *value, const void *gradient, uint8_t *codes1, float *scales1,
+                     uint8_t *codes2, float *scales2, long first, long n,
+                     const hk_adamw_8bit *settings);
 } hk_kernels;
 
 // The best instruction set this machine runs.

@@ -35,6 +35,7 @@
 #include "routing.h"
 #include "experts.h"
 #include "training.h"
+#include "adamw_8bit.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -81,4 +82,5 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .expert_swiglu_backward = FN(expert_swiglu_backward),
     .scaled_difference = FN(scaled_difference),
     .adamw = FN(adamw),
+    .adamw_8bit = FN(adamw_8bit),
 };

@@ -4,6 +4,12 @@ public struct ParameterShape: Sendable, Equatable {
   public let name: String
   /// Extents.
   public let shape: [Int]
+
+  /// Whether the parameter is in full precision also where matrices are 16-bit: norm gains, biases,
+  /// routers and gates are small and steer everything.
+  public var staysFull: Bool {
+    shape.count == 1 || name.contains(".router.") || name.hasSuffix("_gate.weight")
+  }
 }
 
 extension ModelConfiguration {

@@ -45,7 +45,7 @@ public struct ModelLoader {
           "\(checkpoint.folder): tensor \(binding.tensor) has shape \(tensor.shape), config.json asks for \(binding.shape)"
         )
       }
-      guard DType(tensor.elementType) != nil else {
+      guard DType(tensor.elementType)?.isFloatingPoint == true else {
         throw ModelError(
           "\(checkpoint.folder): tensor \(binding.tensor) is \(tensor.elementType.rawValue); herd computes with F32, BF16, F16 and F64 weights, so dequantise the checkpoint first"
         )
@@ -74,8 +74,8 @@ public struct ModelLoader {
   }
 
   /// Loads the whole model.
-  /// - Parameter dtype: Element type of all weights; `nil` keeps the stored type of matrices, while
-  ///   norm gains, biases and routers become `f32`.
+  /// - Parameter dtype: Element type of the weights; `nil` keeps the stored type of matrices. Where
+  ///   matrices are 16-bit, norm gains, biases, routers and gates are `f32`.
   public func model(dtype: DType? = .f32, in context: Context) throws -> LanguageModel {
     var parameters: [Parameter] = []
     for shape in layout.configuration.parameterShapes {
@@ -116,7 +116,7 @@ public struct ModelLoader {
     -> Parameter
   {
     if parts[shape.name] == nil, Self.startsAtZero(shape.name) {
-      return Parameter(shape.name, context.zeros(shape.shape, dtype ?? .f32))
+      return Parameter(shape.name, context.zeros(shape.shape, (dtype ?? .f32).statistic))
     }
     let pieces = parts[shape.name] ?? []
     let total = shape.shape.reduce(1, *)
@@ -147,24 +147,27 @@ public struct ModelLoader {
       )
     }
     let raw = context.tensor(bytes: UnsafeRawBufferPointer(bytes), shape.shape, stored)
-    let isSmall = shape.shape.count == 1 || shape.name.contains(".router.")
-    return Parameter(shape.name, context.cast(raw, to: dtype ?? (isSmall ? .f32 : stored)))
+    let wanted = dtype ?? (shape.staysFull ? .f32 : stored)
+    return Parameter(
+      shape.name, context.cast(raw, to: shape.staysFull ? wanted.statistic : wanted))
   }
 }
 
 extension DType {
-  /// The compute type of a stored element type, where there is one.
+  /// The type that tensors of a stored element type have, where there is one.
   public init?(_ elementType: ElementType) {
     switch elementType {
     case .f32: self = .f32
     case .bf16: self = .bf16
     case .f16: self = .f16
     case .f64: self = .f64
+    case .i32: self = .i32
+    case .u8: self = .u8
     default: return nil
     }
   }
 
-  /// The stored element type of real values of this type.
+  /// The stored element type of values of this type.
   public var elementType: ElementType {
     switch self {
     case .f32: .f32
@@ -172,6 +175,7 @@ extension DType {
     case .f16: .f16
     case .f64: .f64
     case .i32: .i32
+    case .u8: .u8
     }
   }
 }

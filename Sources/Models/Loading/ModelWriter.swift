@@ -26,7 +26,7 @@ public struct ModelWriter {
       }, shardLimit: shardLimit)
     for binding in bindings {
       let type = storedType(binding.tensor, elementType)
-      guard let dtype = DType(type) else {
+      guard let dtype = DType(type), dtype.isFloatingPoint else {
         throw ModelError("\(type.rawValue) cannot be written; choose F32, BF16 or F16")
       }
       var written = 0

@@ -8,7 +8,7 @@ package protocol Backend:
   AttentionKernels,
   CrossEntropyKernels, AlignmentLossKernels,
   RoutingKernels, ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
-  AdamWKernels
+  AdamWKernels, AdamW8BitKernels
 {
   var description: DeviceDescription { get }
   /// The element type of activations, `f32` or `bf16`, for parameters that are not `f64`.
@@ -18,9 +18,17 @@ package protocol Backend:
   var logitRows: Int { get }
 }
 
+extension MemoryKernels {
+  /// A tensor with undefined contents: an operation's working memory.
+  func scratch(_ shape: [Int], _ dtype: DType) -> Tensor {
+    Tensor(shape: shape, dtype: dtype, storage: allocate(shape, dtype))
+  }
+}
+
 /// Memory of a device and transfers. Uploads and kernels are enqueued; downloads wait.
 package protocol MemoryKernels: AnyObject, Sendable {
-  func allocate(byteCount: Int) -> Storage
+  /// Memory for a tensor, contents undefined. Ends the program in one line when there is none.
+  func allocate(_ shape: [Int], _ dtype: DType) -> Storage
   func fillZero(_ tensor: Tensor)
   func copy(_ source: Tensor, into destination: Tensor)
   func upload(_ bytes: UnsafeRawBufferPointer, into tensor: Tensor)

@@ -10,8 +10,9 @@ package protocol BlockSource: Sendable {
   func free(_ block: UInt)
   /// Called after cached blocks were freed.
   func didTrim()
-  /// Ends the program: `size` bytes could not be had although everything cached was given back.
-  func outOfMemory(_ size: Int, _ statistics: MemoryStatistics) -> Never
+  /// Ends the program in one line: `size` bytes for `purpose` could not be had although everything
+  /// cached was given back.
+  func outOfMemory(_ size: Int, for purpose: String, _ statistics: MemoryStatistics) -> Never
 }
 
 /// Keeps freed blocks by size: a training step asks for the same sizes again and again, and fresh
@@ -35,17 +36,16 @@ package final class CachingAllocator: StorageAllocator {
   /// Bytes in use, their peak, and bytes cached.
   package var statistics: MemoryStatistics { state.withLock { $0.statistics } }
 
-  package func allocate(byteCount: Int) -> Storage {
+  package func allocate(byteCount: Int, for purpose: @autoclosure () -> String) -> Storage {
     let size = Self.blockSize(byteCount)
     let cached = state.withLock { state in
       let block = state.free[size]?.popLast()
       if block != nil { state.statistics.cached -= size }
       return block
     }
-    let address = cached ?? newBlock(size)
+    let address = cached ?? newBlock(size, for: purpose)
     let isPoisoning = state.withLock { state in
-      state.statistics.inUse += size
-      state.statistics.peak = max(state.statistics.peak, state.statistics.inUse)
+      state.statistics.add(size)
       return state.isPoisoning
     }
     if isPoisoning { source.poison(address, size) }
@@ -55,11 +55,11 @@ package final class CachingAllocator: StorageAllocator {
   /// From now on blocks are handed out poisoned, so that whatever a kernel does not write shows.
   package func startPoisoning() { state.withLock { $0.isPoisoning = true } }
 
-  private func newBlock(_ size: Int) -> UInt {
+  private func newBlock(_ size: Int, for purpose: () -> String) -> UInt {
     if let block = source.newBlock(size) { return block }
     trim()
     if let block = source.newBlock(size) { return block }
-    source.outOfMemory(size, statistics)
+    source.outOfMemory(size, for: purpose(), statistics)
   }
 
   package func release(address: UInt, byteCount: Int) {

@@ -14,6 +14,11 @@ public enum Device: Sendable, Equatable {
     if case .cuda(let ordinal, _) = self { .cuda(ordinal: ordinal) } else { self }
   }
 
+  /// The element type of activations.
+  public var activations: DType {
+    if case .cuda(_, let activations) = self { activations } else { .f32 }
+  }
+
   /// Cores this process may use: by its affinity, and by its container's quota.
   public static var availableCores: Int { Int(hk_available_cores()) }
 

@@ -26,6 +26,8 @@ extension Context {
 
 /// Memory that stays the caller's.
 private final class CallersMemory: StorageAllocator {
-  func allocate(byteCount: Int) -> Storage { fatalError("borrowed memory cannot grow") }
+  func allocate(byteCount: Int, for purpose: @autoclosure () -> String) -> Storage {
+    fatalError("borrowed memory cannot grow")
+  }
   func release(address: UInt, byteCount: Int) {}
 }

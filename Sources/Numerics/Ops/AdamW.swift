@@ -1,3 +1,5 @@
+import Glibc
+
 /// Kernels of the optimizer.
 package protocol AdamWKernels {
   /// One step, in place on `value` and both moments.
@@ -19,6 +21,12 @@ package struct AdamWStep: Sendable {
   package var beta2: Double
   package var epsilon: Double
   package var weightDecay: Double
+
+  // expm1 keeps 1 - β^s exact to the last bits also for β close to 1.
+  /// `1 - β₁ˢ`.
+  package var correction1: Double { -expm1(Double(step) * log(beta1)) }
+  /// `1 - β₂ˢ`.
+  package var correction2: Double { -expm1(Double(step) * log(beta2)) }
 }
 
 extension Context {

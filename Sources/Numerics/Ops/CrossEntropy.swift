@@ -54,7 +54,7 @@ extension Context {
   ///
   /// - Parameters:
   ///   - x_TD: Final hidden states, `[T, D]`.
-  ///   - weight_VD: The output head, `[V, D]`; 16-bit for inference only.
+  ///   - weight_VD: The output head, `[V, D]`; the gradient of a 16-bit one is `f32`.
   ///   - targets_T: Token ids, `[T]` `i32`. Ids outside `0..<V` carry no cross-entropy.
   ///   - lossWeights_T: Weight `w` of each token's cross-entropy in the total, `[T]`.
   ///   - distillationWeights_T: Weight `v` of each token's divergence, `[T]`; `w` unless given.
@@ -81,7 +81,8 @@ extension Context {
     let recorded = tape != nil && (x_TD.slot != nil || weight_VD.slot != nil)
     let dx_TD = recorded && x_TD.slot != nil ? empty(x_TD.shape, x_TD.dtype) : nil
     let dWeight_VD =
-      recorded && weight_VD.slot != nil ? empty(weight_VD.shape, weight_VD.dtype) : nil
+      recorded && weight_VD.slot != nil
+      ? empty(weight_VD.shape, weight_VD.dtype.statistic) : nil
 
     forEachLogitChunk(x_TD, weight_VD, teacher) { rows, logits_RV, teacher_RV in
       backend.crossEntropyRows(

@@ -11,7 +11,7 @@ extension Context {
   ///
   /// - Parameters:
   ///   - ids_T: Token ids in `0..<V`, `[T]`, `i32`. On the CPU an id outside stops the program.
-  ///   - weight_VD: The embedding table, `[V, D]`; a 16-bit table carries no gradient.
+  ///   - weight_VD: The embedding table, `[V, D]`; the gradient of a 16-bit one is `f32`.
   /// - Returns: `[T, D]`, `f64` for such a table, else of the device's activation type.
   public func embedding(_ ids_T: Tensor, weight weight_VD: Tensor) -> Tensor {
     precondition(
@@ -30,7 +30,8 @@ private struct EmbeddingNode: TapeNode {
 
   func backward(_ gradients: [Tensor?], in context: Context) {
     guard let dy = gradients[0], let slot = weight.slot else { return }
-    let (dWeight, accumulate) = context.gradientBuffer(for: slot, like: weight)
+    let (dWeight, accumulate) = context.gradientBuffer(
+      for: slot, like: weight, as: weight.dtype.statistic)
     if !accumulate { context.backend.fillZero(dWeight) }
     context.backend.embeddingBackward(dy, ids: ids, dWeight: dWeight)
   }

@@ -16,8 +16,8 @@ extension Context {
   ///
   /// - Parameters:
   ///   - x_TI: Input rows, `[T, I]`.
-  ///   - weight_OI: Weights as checkpoints store them, `[O, I]`; `f32`, `f64`, or 16-bit for
-  ///     inference.
+  ///   - weight_OI: Weights as checkpoints store them, `[O, I]`; `f32`, `f64` or 16-bit, whose
+  ///     gradient is `f32`.
   ///   - bias_O: Optional bias, `[O]`.
   ///   - type: The element type of the result; that of `x_TI` unless given.
   /// - Returns: `[T, O]`.
@@ -52,7 +52,8 @@ private struct LinearNode: TapeNode {
         into: dx.reshaped([x.rows, x.columns]), accumulate: accumulate)
     }
     if let slot = weight.slot {
-      let (dWeight, accumulate) = context.gradientBuffer(for: slot, like: weight)
+      let (dWeight, accumulate) = context.gradientBuffer(
+        for: slot, like: weight, as: weight.dtype.statistic)
       context.backend.matmul(
         dy, transposeA: true, x2, transposeB: false, alpha: 1, into: dWeight,
         accumulate: accumulate)

@@ -42,7 +42,7 @@ extension Context {
   ///
   /// - Parameters:
   ///   - x_TD: Tokens, `[T, D]`.
-  ///   - gate: Gate projections, `[E, I, D]`; all three may be 16-bit for inference.
+  ///   - gate: Gate projections, `[E, I, D]`; all three may be 16-bit, with `f32` gradients.
   ///   - up: Up projections, `[E, I, D]`.
   ///   - down: Down projections, `[E, D, I]`.
   ///   - dispatch: The tokens grouped by expert.
@@ -64,8 +64,6 @@ extension Context {
     let y_TD = empty(x_TD.shape, x_TD.dtype)
     let isRecorded =
       tape != nil && [x_TD, gate, up, down, weights].contains { $0.requiresGradient }
-    precondition(
-      !isRecorded || gate.dtype == x_TD.dtype.statistic, "16-bit experts: inference only")
     func projection() -> Tensor { empty([slots, experts.width], x_TD.dtype) }
     let saved = isRecorded ? (gate: projection(), up: projection()) : nil
     backend.mixtureForward(
@@ -86,13 +84,14 @@ private struct MixtureNode: TapeNode {
 
   func backward(_ gradients: [Tensor?], in context: Context) {
     guard let dy = gradients[0], let saved else { return }
-    func target(_ tensor: Tensor) -> MixtureGradients.Target? {
-      tensor.slot.map { context.gradientBuffer(for: $0, like: tensor) }
+    func target(_ tensor: Tensor, as type: DType? = nil) -> MixtureGradients.Target? {
+      tensor.slot.map { context.gradientBuffer(for: $0, like: tensor, as: type) }
     }
+    let type = experts.gate.dtype.statistic
     context.backend.mixtureBackward(
       dy, x, experts, dispatch, weights_TK: weights, saved: saved,
       into: MixtureGradients(
-        x: target(x), gate: target(experts.gate), up: target(experts.up),
-        down: target(experts.down), weights: target(weights)))
+        x: target(x), gate: target(experts.gate, as: type), up: target(experts.up, as: type),
+        down: target(experts.down, as: type), weights: target(weights)))
   }
 }

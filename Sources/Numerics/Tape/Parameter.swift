@@ -31,7 +31,8 @@ public final class Parameter: @unchecked Sendable {
     return tensor
   }
 
-  /// The accumulated gradient, of the value's shape and type; `nil` before the first backward.
+  /// The accumulated gradient, of the value's shape; `f32` for 16-bit weights, else of the value's
+  /// type. `nil` before the first backward.
   public var gradient: Tensor? {
     get { slot.gradient }
     set { slot.gradient = newValue }

@@ -25,8 +25,9 @@ public final class Storage: @unchecked Sendable {
 
 /// Hands out and takes back device memory.
 package protocol StorageAllocator: AnyObject, Sendable {
-  /// A block of at least `byteCount` bytes, contents undefined.
-  func allocate(byteCount: Int) -> Storage
+  /// A block of at least `byteCount` bytes, contents undefined; `purpose` is told when it cannot be
+  /// had.
+  func allocate(byteCount: Int, for purpose: @autoclosure () -> String) -> Storage
   /// Called once, by a block's deinitialiser.
   func release(address: UInt, byteCount: Int)
 }

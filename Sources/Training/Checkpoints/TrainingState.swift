@@ -39,17 +39,31 @@ public struct TrainingState {
     tensors.append((name, tensor.detached()))
   }
 
-  /// The tensor of a parameter.
+  /// The value of a parameter.
   /// - Throws: ``TrainingError`` when it is missing or does not fit the parameter.
-  public func tensor(_ role: Role, of parameter: Parameter) throws(TrainingError) -> Tensor {
+  public func weight(of parameter: Parameter) throws(TrainingError) -> Tensor {
+    try tensor(.weight, of: parameter, parameter.value.shape, parameter.value.dtype)
+  }
+
+  /// A state tensor of a parameter.
+  /// - Throws: ``TrainingError`` when it is missing or does not fit what the optimizer keeps.
+  public func state(
+    _ state: OptimizerState, of parameter: Parameter
+  ) throws(TrainingError) -> Tensor {
+    try tensor(.optimizer(state.name), of: parameter, state.shape, state.dtype)
+  }
+
+  private func tensor(
+    _ role: Role, of parameter: Parameter, _ shape: [Int], _ dtype: DType
+  ) throws(TrainingError) -> Tensor {
     let name = role.tensorName(parameter.name)
     guard let place = places[name] else {
       throw TrainingError("the checkpoint of step \(step) has no \(name); start the stage anew")
     }
     let tensor = tensors[place].tensor
-    guard tensor.shape == parameter.value.shape, tensor.dtype == parameter.value.dtype else {
+    guard tensor.shape == shape, tensor.dtype == dtype else {
       throw TrainingError(
-        "the checkpoint of step \(step) has \(name) as \(tensor.dtype.rawValue) \(tensor.shape), the model wants \(parameter.value.dtype.rawValue) \(parameter.value.shape); start the stage anew"
+        "the checkpoint of step \(step) has \(name) as \(tensor.dtype.rawValue) \(tensor.shape), the model wants \(dtype.rawValue) \(shape); start the stage anew"
       )
     }
     return tensor

@@ -2,32 +2,23 @@ import Numerics
 
 /// AdamW (Loshchilov and Hutter 2019) with moments in the parameters' own type.
 public final class AdamW: Optimizer {
-  public let stateNames = ["moment1", "moment2"]
-  private let betas: (Double, Double)
-  private let epsilon: Double
-  private let weightDecay: Double
-  private var moments: [String: [Tensor]] = [:]
+  private let settings: AdamWSettings
+  private var states = OptimizerStates()
 
-  /// - Parameter weightDecay: Decoupled decay of the entries that are decayed at all.
-  public init(
-    beta1: Double = 0.9, beta2: Double = 0.95, epsilon: Double = 1e-8, weightDecay: Double = 0
-  ) {
-    betas = (beta1, beta2)
-    self.epsilon = epsilon
-    self.weightDecay = weightDecay
+  /// An optimizer without state yet.
+  public init(_ settings: AdamWSettings = AdamWSettings()) { self.settings = settings }
+
+  public func stateLayout(of parameter: Parameter) -> [OptimizerState] {
+    let value = parameter.value
+    return ["moment1", "moment2"].map { OptimizerState($0, value.shape, value.dtype) }
   }
 
   public func state(of parameter: Parameter, in context: Context) -> [Tensor] {
-    if let held = moments[parameter.name] { return held }
-    let value = parameter.value
-    let fresh = stateNames.map { _ in context.zeros(value.shape, value.dtype) }
-    moments[parameter.name] = fresh
-    return fresh
+    states.tensors(of: parameter, stateLayout(of: parameter), in: context)
   }
 
   public func restore(_ tensors: [Tensor], of parameter: Parameter) {
-    precondition(tensors.count == stateNames.count)
-    moments[parameter.name] = tensors
+    states.restore(tensors, of: parameter)
   }
 
   public func step(
@@ -40,9 +31,9 @@ public final class AdamW: Optimizer {
       let state = state(of: parameter, in: context)
       context.adamW(
         value: parameter.value, gradient: gradient, moment1: state[0], moment2: state[1],
-        step: step, learningRate: entry.learningRate * rateFactor, beta1: betas.0, beta2: betas.1,
-        epsilon: epsilon, weightDecay: entry.isDecayed ? weightDecay : 0,
-        gradientScale: gradientScale)
+        step: step, learningRate: entry.learningRate * rateFactor, beta1: settings.beta1,
+        beta2: settings.beta2, epsilon: settings.epsilon,
+        weightDecay: entry.isDecayed ? settings.weightDecay : 0, gradientScale: gradientScale)
       parameter.gradient = nil
     }
   }

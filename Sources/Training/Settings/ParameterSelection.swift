@@ -12,6 +12,12 @@ public struct ParameterSelection {
     public let learningRate: Double
     /// Whether weight decay applies: to matrices, not to norms, biases and gains.
     public var isDecayed: Bool { parameter.value.shape.count > 1 }
+
+    /// A parameter and its peak learning rate.
+    public init(parameter: Parameter, learningRate: Double) {
+      self.parameter = parameter
+      self.learningRate = learningRate
+    }
   }
 
   /// The parameters that train, in the model's order.

@@ -3,8 +3,9 @@ import Formats
 extension StageSettings {
   private static let keys = [
     "name", "data", "tokens", "sequence_length", "batch_sequences", "micro_batch", "sampling",
-    "train", "learning_rate", "groups", "betas", "epsilon", "weight_decay", "clip", "schedule",
-    "losses", "checkpointing", "evaluate_every", "checkpoint_every", "save_dtype",
+    "train", "learning_rate", "groups", "optimizer", "weights", "betas", "epsilon", "weight_decay",
+    "clip", "schedule", "losses", "checkpointing", "evaluate_every", "checkpoint_every",
+    "save_dtype",
   ]
 
   /// The most tokens, steps or sequences a setting may ask for.
@@ -79,6 +80,12 @@ extension StageSettings {
         Group(
           pattern: try group.string("pattern"),
           learningRate: try group.nonNegative("learning_rate")))
+    }
+    optimizer = try reader.choice("optimizer", default: optimizer)
+    weights = try reader.choice("weights", default: weights)
+    guard weights == .f32 || optimizer == .adamW8Bit else {
+      throw reader.failure(
+        "weights", "bf16 weights are rounded by the 8-bit optimizer; give optimizer: adamw_8bit")
     }
     betas = try reader.numbers(
       "betas", "two numbers of at least 0 and below 1", default: betas

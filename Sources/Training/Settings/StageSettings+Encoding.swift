@@ -15,6 +15,8 @@ extension StageSettings {
       "learning_rate": JSON(learningRate),
       "groups": .array(
         groups.map { ["pattern": JSON($0.pattern), "learning_rate": JSON($0.learningRate)] }),
+      "optimizer": JSON(optimizer.rawValue),
+      "weights": JSON(weights.rawValue),
       "betas": .array(betas.map { JSON($0) }),
       "epsilon": JSON(epsilon),
       "weight_decay": JSON(weightDecay),

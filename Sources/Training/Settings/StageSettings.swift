@@ -1,3 +1,5 @@
+import Numerics
+
 /// Everything that decides what a training stage does, besides the model and the seed.
 ///
 /// The initial values are the defaults of a settings file.
@@ -46,6 +48,25 @@ public struct StageSettings: Sendable, Equatable {
     case f32, bf16
   }
 
+  /// How the optimizer keeps its moments.
+  public enum OptimizerKind: String, Sendable, CaseIterable {
+    /// AdamW with moments in `f32`: 8 bytes a parameter.
+    case adamW = "adamw"
+    /// AdamW with moments in 8 bits: 2 bytes a parameter.
+    case adamW8Bit = "adamw_8bit"
+  }
+
+  /// Element type of the matrices while they train.
+  public enum WeightType: String, Sendable, CaseIterable {
+    /// Full precision, beside which a GPU keeps a copy in its activations' type.
+    case f32
+    /// 16 bits alone, rounded at random after each step.
+    case bf16
+
+    /// The type matrices are loaded in.
+    public var dtype: DType { self == .f32 ? .f32 : .bf16 }
+  }
+
   /// Names the stage and its folder.
   public var name: String
   /// The weighted mix of data files.
@@ -66,6 +87,10 @@ public struct StageSettings: Sendable, Equatable {
   public var learningRate = 1e-3
   /// Parameters with their own learning rate; the first pattern that matches counts.
   public var groups: [Group] = []
+  /// How the optimizer keeps its moments.
+  public var optimizer = OptimizerKind.adamW
+  /// Element type of the matrices while they train; `bf16` needs ``OptimizerKind/adamW8Bit``.
+  public var weights = WeightType.f32
   /// Decay of the two moments of AdamW.
   public var betas = [0.9, 0.95]
   /// ε of AdamW.
@@ -92,6 +117,27 @@ public struct StageSettings: Sendable, Equatable {
     self.name = name
     self.data = data
     self.tokens = tokens
+  }
+
+  /// The optimizer that the settings name.
+  func makeOptimizer(seed: UInt64) -> any Optimizer {
+    var rates = AdamWSettings()
+    rates.beta1 = betas[0]
+    rates.beta2 = betas[1]
+    rates.epsilon = epsilon
+    rates.weightDecay = weightDecay
+    return switch optimizer {
+    case .adamW: AdamW(rates)
+    case .adamW8Bit: AdamW8Bit(rates, seed: seed)
+    }
+  }
+
+  /// Bytes that training holds for `parameters` parameters, besides activations: weights, the copy a
+  /// GPU multiplies with in 16-bit `activations`, gradients in `f32`, moments and their scales.
+  public func stateBytes(parameters: Int, activations: DType) -> Int {
+    let copy = weights == .f32 && activations == .bf16 ? 2 : 0
+    let moments = optimizer == .adamW ? 8 * parameters : 2 * parameters + parameters / 32
+    return parameters * (weights.dtype.byteCount + copy + 4) + moments
   }
 
   /// Optimizer steps: `tokens` over the tokens of a step, rounded up.

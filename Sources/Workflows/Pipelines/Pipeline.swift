@@ -1,6 +1,7 @@
 import ExpertConstruction
 import Formats
 import Glibc
+import Numerics
 import Training
 
 /// A pipeline file: everything `herd run` does, in order.
@@ -103,6 +104,14 @@ public struct Pipeline: Sendable {
     guard export.isEmpty || convert != nil else {
       throw WorkflowError("\(path): \"export\" writes Mixture-of-Experts formats; add \"convert\"")
     }
+  }
+
+  /// Refuses weights that a device has no use for: 16-bit ones belong to 16-bit products.
+  func checkWeights(of stage: StageSettings, on device: Device) throws(WorkflowError) {
+    guard stage.weights == .bf16, device.activations != .bf16 else { return }
+    throw WorkflowError(
+      "\(path): stage \(stage.name): weights: bf16 needs a GPU that computes in bf16; give --device cuda --precision bf16, or weights: f32"
+    )
   }
 
   private static func isFolderName(_ name: String) -> Bool {

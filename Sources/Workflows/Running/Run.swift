@@ -70,6 +70,9 @@ public struct Run {
   public func execute(through stage: String? = nil) throws -> Result {
     var state = try RunState(folder: output, pipeline: pipeline.json)
     let steps = try plan(through: stage)
+    for stage in pipeline.stages where state.result(of: "stage:\(stage.name)") == nil {
+      try pipeline.checkWeights(of: stage, on: device)
+    }
     if state.result(of: "convert") == nil { try checkConversion() }
     try checkData(state)
     try state.begin()

@@ -17,7 +17,8 @@ public struct RunEstimate: Sendable {
 
   /// Estimates without writing or reading weights.
   public init(_ pipeline: Pipeline, output: String, device: Device = .cpu()) throws {
-    let (total, active, hidden, layers) = try Self.sizes(pipeline, output)
+    let size = try Self.sizes(pipeline, output)
+    for stage in pipeline.stages { try pipeline.checkWeights(of: stage, on: device) }
     let rate = try Self.measuredRate(on: device)
     var lines: [String] = []
     var (tokens, memory, seconds) = (0, 0, 0.0)
@@ -31,13 +32,10 @@ public struct RunEstimate: Sendable {
     }
     for stage in pipeline.stages {
       let count = stage.steps * stage.sequenceLength * stage.batchSequences
-      let teacher = stage.losses.needsTeacher ? Double(2 * total) : 0
+      let teacher = stage.losses.needsTeacher ? Double(2 * size.total) : 0
       // Forward and backward cost 6 operations per active weight and token, a teacher 2 per weight.
-      let time = Double(count) * (6 * Double(active) + teacher) / rate
-      let activations =
-        stage.microBatch * stage.sequenceLength * hidden * 4 * (stage.checkpointing ? 2 : 20)
-        * layers
-      let bytes = total * 16 + (teacher > 0 ? total * 4 : 0) + activations
+      let time = Double(count) * (6 * Double(size.active) + teacher) / rate
+      let bytes = size.bytes(of: stage, activations: device.activations)
       lines.append(
         "stage        \(stage.name): \(stage.steps) steps, \(count) tokens, \(bytes >> 20) MiB, about \(Durations.text(time))"
       )
@@ -70,30 +68,65 @@ public struct RunEstimate: Sendable {
     ]
   }
 
-  private static func sizes(_ pipeline: Pipeline, _ output: String) throws -> (
-    total: Int, active: Int, hidden: Int, layers: Int
-  ) {
+  /// What a model's training costs follow from.
+  private struct Sizes {
+    /// Parameters, and those one token uses.
+    var total: Int
+    var active: Int
+    var hidden: Int
+    var layers: Int
+    /// Neurons of an MLP that one token uses, on average over the layers.
+    var width: Double
+
+    /// Weights, gradients, moments, teacher and activations of a stage. Of a block backward needs
+    /// about eight values as wide as the residual stream and three per neuron; with checkpointing the
+    /// stream at its start, and all of one block at a time.
+    func bytes(of stage: StageSettings, activations: DType) -> Int {
+      let block = 8 * Double(hidden) + 3 * width
+      let values =
+        stage.checkpointing ? Double(layers * hidden) + block : Double(layers) * block
+      let tokens = Double(stage.microBatch * stage.sequenceLength)
+      return stage.stateBytes(parameters: total, activations: activations)
+        + (stage.losses.needsTeacher ? total * activations.byteCount : 0)
+        + Int(tokens * values) * activations.byteCount
+    }
+  }
+
+  private static func sizes(_ pipeline: Pipeline, _ output: String) throws -> Sizes {
     if let settings = pipeline.initialize {
       let perLayer =
         settings.hiddenSize * (3 * settings.width + 2 * settings.hiddenSize)
         + 2 * settings.hiddenSize * settings.hiddenSize * settings.keyHeads / settings.heads
       let vocabulary = pipeline.synthesize?.vocabulary ?? 0
       let total = settings.layers * perLayer + vocabulary * settings.hiddenSize
-      return (total, total, settings.hiddenSize, settings.layers)
+      return Sizes(
+        total: total, active: total, hidden: settings.hiddenSize, layers: settings.layers,
+        width: Double(settings.width))
     }
     let folder = try ModelFolder(pipeline.resolve(pipeline.model ?? "", run: output))
-    let total = folder.configuration.parameterCounts.total
-    var active = total
+    let configuration = folder.configuration
+    let total = configuration.parameterCounts.total
+    var active = configuration.parameterCounts.active
+    var share = 1.0
     if let convert = pipeline.convert {
-      let share =
+      share =
         Double(convert.topK + convert.shared) / Double(max(1, convert.experts + convert.shared))
-      for block in folder.configuration.blocks {
-        guard case .dense(let dense) = block.mlp else { continue }
-        let size = 3 * dense.width * folder.configuration.hiddenSize
+    }
+    var neurons = 0.0
+    for block in configuration.blocks {
+      switch block.mlp {
+      case .dense(let dense):
+        let size = 3 * dense.width * configuration.hiddenSize
         active -= Int(Double(size) * (1 - share))
+        neurons += Double(dense.width) * share
+      case .mixture(let mixture):
+        neurons += Double(mixture.topK * mixture.expertWidth + mixture.sharedWidth)
       }
     }
-    return (total, active, folder.configuration.hiddenSize, folder.configuration.blocks.count)
+    return Sizes(
+      total: total, active: active, hidden: configuration.hiddenSize,
+      layers: configuration.blocks.count,
+      width: neurons / Double(max(1, configuration.blocks.count)))
   }
 
   /// Operations per second of a medium matrix product on this machine, halved: a step is not all

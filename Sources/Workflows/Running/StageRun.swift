@@ -34,9 +34,12 @@ struct StageRun {
       )
     }
     let tokenizer = try start.tokenizer()
-    let model = try start.loader.model(in: context)
+    let model = try start.loader.model(dtype: settings.weights.dtype, in: context)
+    // Nothing of the teacher changes: where products are in 16 bits its matrices are too.
     let teacher =
-      settings.losses.needsTeacher ? try ModelFolder(dense).loader.model(in: context) : nil
+      settings.losses.needsTeacher
+      ? try ModelFolder(dense).loader.model(dtype: context.activationType(for: .f32), in: context)
+      : nil
     let sampler = try sampler(start, tokenizer)
     let log = try StageLog(path: "\(run)/run.jsonl", stage: settings.name)
     let store = CheckpointStore(
@@ -45,12 +48,17 @@ struct StageRun {
     let trainer = try Trainer(
       settings, model: model, teacher: teacher, batches: sampler, store: store,
       hooks: hooks(log, evaluator: StageEvaluator(pipeline, run: run, start, tokenizer, context)),
-      in: context)
+      seed: pipeline.seed ^ settings.name.stableHash, in: context)
     let summary = try trainer.run()
+    let memory = context.memory
+    events.note(
+      "\(settings.name): tensors took up to \(memory.peak >> 20) MiB, \(memory.fragments >> 20) MiB more were reserved then"
+    )
     try write(model, from: start)
     return [
       "steps": JSON(summary.steps),
       "tokens": JSON(summary.steps * settings.sequenceLength * settings.batchSequences),
+      "peak_memory_bytes": JSON(memory.peak), "fragment_bytes": JSON(memory.fragments),
       "loss": try (summary.last?.loss ?? log.lastLoss()).map { JSON($0) } ?? .null,
     ]
   }

@@ -42,7 +42,9 @@ enum ToyModel {
         ? [Float](repeating: 1, count: count)
         : shape.name.hasSuffix("selection_bias")
           ? [Float](repeating: 0, count: count) : random.uniform(count, in: -0.3...0.3)
-      return Parameter(shape.name, context.tensor(values, shape.shape, dtype))
+      return Parameter(
+        shape.name,
+        context.tensor(values, shape.shape, shape.staysFull ? dtype.statistic : dtype))
     }
     return try LanguageModel(configuration, parameters: parameters, in: context)
   }

@@ -1,5 +1,4 @@
 import CKernels
-import Glibc
 
 extension CPUBackend {
   package func adamW(
@@ -7,14 +6,7 @@ extension CPUBackend {
     gradientScale: Tensor?
   ) {
     let kernel = kernels(value.dtype).adamw
-    // expm1 keeps 1 - β^s exact to the last bits also for β close to 1.
-    let settings = hk_adamw(
-      learning_rate: step.learningRate, beta1: step.beta1, beta2: step.beta2,
-      epsilon: step.epsilon, weight_decay: step.weightDecay,
-      correction1: -expm1(Double(step.step) * log(step.beta1)),
-      correction2: -expm1(Double(step.step) * log(step.beta2)),
-      gradient_scale: gradientScale.map { downloadDoubles($0)[0] } ?? 1)
-    withUnsafePointer(to: settings) { settings in
+    withUnsafePointer(to: rates(step, gradientScale)) { settings in
       pool.forRanges(value.count, minimum: parallelGrain) { range in
         let i = range.lowerBound
         kernel?(
@@ -22,6 +14,15 @@ extension CPUBackend {
           moment2.pointer(at: i), range.count, settings)
       }
     }
+  }
+
+  /// A step's numbers as kernels take them.
+  func rates(_ step: AdamWStep, _ gradientScale: Tensor?) -> hk_adamw {
+    hk_adamw(
+      learning_rate: step.learningRate, beta1: step.beta1, beta2: step.beta2,
+      epsilon: step.epsilon, weight_decay: step.weightDecay, correction1: step.correction1,
+      correction2: step.correction2,
+      gradient_scale: gradientScale.map { downloadDoubles($0)[0] } ?? 1)
   }
 
   package func globalNorm(_ tensors: [Tensor], into norm: Tensor) {

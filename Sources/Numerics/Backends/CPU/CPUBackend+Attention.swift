@@ -132,10 +132,7 @@ extension CPUBackend {
     return parts
   }
 
-  private func scratch(_ count: Int, _ dtype: DType) -> Tensor {
-    Tensor(
-      shape: [count], dtype: dtype, storage: allocate(byteCount: count * dtype.byteCount))
-  }
+  private func scratch(_ count: Int, _ dtype: DType) -> Tensor { scratch([count], dtype) }
 
   /// The first key any token sees.
   private func firstKey(_ problem: hk_attention) -> Int {

@@ -9,8 +9,7 @@ extension CPUBackend {
     let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
     let n = transposeB ? b.rows : b.columns
     precondition((transposeB ? b.columns : b.rows) == k && c.rows == m && c.columns == n)
-    if let format = b.dtype.half {
-      precondition(!transposeA && transposeB && alpha == 1, "16-bit weights: inference only")
+    if let format = b.dtype.half, !transposeA, transposeB, alpha == 1 {
       halfLinear(a, b, format, into: c, accumulate: accumulate)
     } else if m == 1, transposeB, !transposeA, alpha == 1 {
       let gemv = kernels(a.dtype).gemv
@@ -20,12 +19,21 @@ extension CPUBackend {
           rows.count, k, accumulate ? 1 : 0)
       }
     } else {
+      let b = widened(b, to: a.dtype)
       product(
         GEMM(
           m: m, n: n, k: k, transposeA: transposeA, transposeB: transposeB, lda: a.columns,
           ldb: b.columns, ldc: n, alpha: alpha, beta: accumulate ? 1 : 0, dtype: a.dtype),
         a.pointer, b.pointer, c.pointer)
     }
+  }
+
+  /// The tensor in a real type: itself, or a 16-bit one widened.
+  func widened(_ x: Tensor, to dtype: DType) -> Tensor {
+    if x.dtype == dtype { return x }
+    let wide = scratch(x.shape, dtype)
+    cast(x, into: wide)
+    return wide
   }
 
   /// One product, cut into as many blocks as there are threads along its longer side.

@@ -2,7 +2,10 @@ import CKernels
 import Glibc
 
 extension CPUBackend {
-  package func allocate(byteCount: Int) -> Storage { allocator.allocate(byteCount: byteCount) }
+  package func allocate(_ shape: [Int], _ dtype: DType) -> Storage {
+    allocator.allocate(
+      byteCount: shape.reduce(1, *) * dtype.byteCount, for: "a \(dtype) tensor of shape \(shape)")
+  }
 
   package var memory: MemoryStatistics { allocator.statistics }
 
@@ -37,6 +40,8 @@ extension CPUBackend {
         for i in source.indices { target[i] = Double(base[i]) }
       case .i32:
         for i in source.indices { tensor.integers[i] = Int32(base[i]) }
+      case .u8:
+        for i in source.indices { tensor.bytes[i] = UInt8(base[i]) }
       case .bf16, .f16:
         let target = tensor.pointer.assumingMemoryBound(to: UInt16.self)
         kernels(.f32).narrow(tensor.dtype.half ?? HK_BF16, base, target, source.count)
@@ -69,6 +74,8 @@ extension CPUBackend {
         for i in 0..<count { base[i] = Float(source[i]) }
       case .i32:
         for i in 0..<count { base[i] = Float(tensor.integers[i]) }
+      case .u8:
+        for i in 0..<count { base[i] = Float(tensor.bytes[i]) }
       case .bf16, .f16:
         let source = tensor.pointer.assumingMemoryBound(to: UInt16.self)
         kernels(.f32).widen(tensor.dtype.half ?? HK_BF16, source, base, count)

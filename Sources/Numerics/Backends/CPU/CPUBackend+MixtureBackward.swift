@@ -6,6 +6,10 @@ extension CPUBackend {
     weights_TK: Tensor, saved: (gate: Tensor, up: Tensor), into gradients: MixtureGradients
   ) {
     let slots = ExpertSlots(dispatch, topK: weights_TK.columns)
+    let type = x_TD.dtype
+    let experts = ExpertWeights(
+      gate: widened(experts.gate, to: type), up: widened(experts.up, to: type),
+      down: widened(experts.down, to: type))
     let hidden = scratch([slots.count, experts.width], x_TD.dtype)
     pullToHidden(
       dy_TD.reshaped(x_TD.shape), experts, slots, weights_TK, saved, hidden, gradients.weights)

@@ -22,9 +22,7 @@ extension CPUBackend {
     let columns = x.columns
     // Each range sums the gain's gradient into its own row; the rows are added in order.
     let parts = max(1, min(pool.threads * 2, x.rows * columns / parallelGrain))
-    let partial = Tensor(
-      shape: [parts, columns], dtype: x.dtype,
-      storage: allocate(byteCount: parts * columns * x.dtype.byteCount))
+    let partial = scratch([parts, columns], x.dtype)
     fillZero(partial)
     pool.run(parts) { part in
       let start = x.rows * part / parts

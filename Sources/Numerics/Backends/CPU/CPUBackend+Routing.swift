@@ -66,12 +66,6 @@ extension CPUBackend {
       }
     }
   }
-
-  /// Memory for the duration of one kernel.
-  func scratch(_ shape: [Int], _ dtype: DType) -> Tensor {
-    let bytes = shape.reduce(1, *) * dtype.byteCount
-    return Tensor(shape: shape, dtype: dtype, storage: allocate(byteCount: bytes))
-  }
 }
 
 extension Combination {

@@ -55,6 +55,9 @@ extension Tensor {
 
   /// The elements of an `i32` tensor.
   var integers: UnsafeMutablePointer<Int32> { pointer.assumingMemoryBound(to: Int32.self) }
+
+  /// The elements of a `u8` tensor.
+  var bytes: UnsafeMutablePointer<UInt8> { pointer.assumingMemoryBound(to: UInt8.self) }
 }
 
 extension DType {

@@ -15,9 +15,10 @@ struct HostMemory: BlockSource {
 
   func didTrim() { hk_release_free_pages() }
 
-  func outOfMemory(_ size: Int, _ statistics: MemoryStatistics) -> Never {
+  func outOfMemory(_ size: Int, for purpose: String, _ statistics: MemoryStatistics) -> Never {
     stop(
-      "out of memory: \(size >> 20) MiB were asked for with \(statistics.inUse >> 20) MiB in use; "
-        + "use a smaller micro_batch, sequence_length or window")
+      "out of memory: \(purpose) needs \(size >> 20) MiB with \(statistics.inUse >> 20) MiB in use; "
+        + "use a smaller micro_batch, sequence_length or window, checkpointing: true, or optimizer: "
+        + "adamw_8bit")
   }
 }

@@ -1,5 +1,3 @@
-import Glibc
-
 extension CUDABackend {
   package func adamW(
     value: Tensor, gradient: Tensor, moment1: Tensor, moment2: Tensor, _ step: AdamWStep,
@@ -8,15 +6,13 @@ extension CUDABackend {
     precondition(value.dtype == .f32 && gradient.dtype == .f32, "adamW on \(value.dtype)")
     value.storage.conversion = nil
     guard value.count > 0 else { return }
-    // expm1 keeps 1 - β^s exact to the last bits also for β close to 1.
-    let correction1 = -expm1(Double(step.step) * log(step.beta1))
-    let correction2 = -expm1(Double(step.step) * log(step.beta2))
     launch(
       "adamw", in: .adamw, .f32, grid: (value.blocksOfVectors, 1, 1), block: 256,
       .tensor(value), .tensor(gradient), .tensor(moment1), .tensor(moment2), .long(value.count),
       .float(step.beta1), .float(1 - step.beta1), .float(step.beta2), .float(1 - step.beta2),
-      .float(1 - step.learningRate * step.weightDecay), .float(step.learningRate / correction1),
-      .float(1 / correction2.squareRoot()), .float(step.epsilon),
+      .float(1 - step.learningRate * step.weightDecay),
+      .float(step.learningRate / step.correction1),
+      .float(1 / step.correction2.squareRoot()), .float(step.epsilon),
       .tensor(gradientScale.map(floats)))
   }
 

@@ -1,7 +1,10 @@
 import CDevice
 
 extension CUDABackend {
-  package func allocate(byteCount: Int) -> Storage { allocator.allocate(byteCount: byteCount) }
+  package func allocate(_ shape: [Int], _ dtype: DType) -> Storage {
+    allocator.allocate(
+      byteCount: shape.reduce(1, *) * dtype.byteCount, for: "a \(dtype) tensor of shape \(shape)")
+  }
 
   package var memory: MemoryStatistics { allocator.statistics }
 
@@ -100,8 +103,6 @@ extension CUDABackend {
 
   /// Host memory for a tensor's values.
   private func onHost(_ tensor: Tensor) -> Tensor {
-    Tensor(
-      shape: tensor.shape, dtype: tensor.dtype,
-      storage: host.allocate(byteCount: tensor.byteCount))
+    host.scratch(tensor.shape, tensor.dtype)
   }
 }

@@ -156,12 +156,6 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     }
   }
 
-  /// Memory for the duration of the work enqueued so far.
-  func scratch(_ shape: [Int], _ dtype: DType) -> Tensor {
-    let bytes = shape.reduce(1, *) * dtype.byteCount
-    return Tensor(shape: shape, dtype: dtype, storage: allocate(byteCount: bytes))
-  }
-
   /// The tensor as `f32`: itself, or converted.
   func floats(_ tensor: Tensor) -> Tensor { converted(tensor, to: .f32) }
 

@@ -20,17 +20,24 @@ struct DeviceMemory: BlockSource {
 
   func free(_ block: UInt) {
     device.activate()
+    // Kernels that were given the block may still run.
+    device.synchronize()
     device.check(device.driver.memory_free(UInt64(block)), "freeing memory")
   }
 
   func didTrim() {}
 
-  func outOfMemory(_ size: Int, _ statistics: MemoryStatistics) -> Never {
+  /// What makes a stage smaller, the cheapest first.
+  private static let advice =
+    "a stage fits with a smaller micro_batch or sequence_length, checkpointing: true, or "
+    + "optimizer: adamw_8bit and weights: bf16"
+
+  func outOfMemory(_ size: Int, for purpose: String, _ statistics: MemoryStatistics) -> Never {
     var (free, total) = (0, 0)
     _ = device.driver.memory_info(&free, &total)
     stop(
-      "\(device.name) is out of memory: \(size >> 20) MiB were asked for with "
+      "\(device.name) is out of memory: \(purpose) needs \(size >> 20) MiB with "
         + "\(statistics.inUse >> 20) MiB in use and \(free >> 20) of \(total >> 20) MiB free; "
-        + "use a smaller micro_batch or sequence_length, or checkpointing: true")
+        + Self.advice)
   }
 }

@@ -3,6 +3,7 @@ import CDevice
 /// The CUDA source files, one operation each; the raw value is the file's name.
 package enum KernelFile: String, CaseIterable, Sendable {
   case adamw
+  case adamW8Bit = "adamw_8bit"
   case alignmentLoss = "alignment_loss"
   case attention
   case attentionDecode = "attention_decode"

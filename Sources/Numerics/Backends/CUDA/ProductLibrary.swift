@@ -157,6 +157,7 @@ final class ProductLibrary: @unchecked Sendable {
     case .f16: 2
     case .i32: 10
     case .bf16: 14
+    case .u8: 8
     }
   }
 }
