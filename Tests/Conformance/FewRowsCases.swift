@@ -74,7 +74,7 @@ extension ConformanceCase {
             )
           // Scores far enough apart that rounding does not change the choice.
           let spread = context.tensor(
-            (0..<size.e).map { Double(($0 * 7) % size.e) * 8 }, [size.e], trial.small)
+            (0..<size.e).map { Double(($0 * 11) % size.e) * 8 }, [size.e], trial.small)
           let layer = MixtureLayer(
             norm: RMSNorm(weight_D: trial.weight([size.d]).value, epsilon: 1e-5),
             router: trial.map([size.e, size.d], isBiased: true), selectionBias: spread,

@@ -48,8 +48,8 @@ extension Context {
   ///     be written; `nil` for none.
   /// - Returns: The queries, and the whole cache or, without one, the new keys and values.
   public func attentionInput(
-    _ x_TD: Tensor, norm: RMSNorm, _ projections: AttentionProjections, positions positions_T: Tensor,
-    cache: (key: Tensor, value: Tensor)? = nil
+    _ x_TD: Tensor, norm: RMSNorm, _ projections: AttentionProjections,
+    positions positions_T: Tensor, cache: (key: Tensor, value: Tensor)? = nil
   ) -> AttentionInput {
     let (tokens, heads, keyHeads) = (x_TD.rows, projections.heads, projections.keyHeads)
     let dim = 2 * projections.inverseFrequencies.count
@@ -62,9 +62,10 @@ extension Context {
         }, "attentionInput: \(x_TD.shape) with \(maps.map(\.weight_OI.shape)), \(heads) heads")
       precondition(positions_T.count == tokens && positions_T.dtype == .i32)
       let query = empty([tokens, heads * dim], x_TD.dtype)
-      let all = cache ?? (
-        empty([tokens, keyHeads * dim], x_TD.dtype), empty([tokens, keyHeads * dim], x_TD.dtype)
-      )
+      let all =
+        cache ?? (
+          empty([tokens, keyHeads * dim], x_TD.dtype), empty([tokens, keyHeads * dim], x_TD.dtype)
+        )
       let new = all.key.shape[0] - tokens..<all.key.shape[0]
       fused.attentionInput(
         x_TD, norm: norm, projections, positions: positions_T,
