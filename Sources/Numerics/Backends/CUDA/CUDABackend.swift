@@ -50,7 +50,9 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     products = try ProductLibrary(libraries, device: device)
     host = try CPUBackend(threads: 1, instructionSet: .avx512)
     self.cache = cache
-    arrived = Tensor(shape: [1], dtype: .i32, storage: allocator.allocate(byteCount: 4))
+    arrived = Tensor(
+      shape: [1], dtype: .i32, storage: allocator.allocate(byteCount: 4, for: "the arrival counter")
+    )
     self.activationType = activationType
     description = DeviceDescription(
       kind: "cuda", architecture: "\(device.name), \(compiler.architecture)", threads: 1,
