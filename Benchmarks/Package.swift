@@ -19,6 +19,7 @@ let package = Package(
         .product(name: "Formats", package: "herd"),
         .product(name: "Numerics", package: "herd"),
         .product(name: "Models", package: "herd"),
+        .product(name: "ExpertConstruction", package: "herd"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: [.swiftLanguageMode(.v6)]),

@@ -6,6 +6,9 @@
 static const char element[] = {
 #embed "kernels/element.cuh"
     , 0};
+static const char activation_energy[] = {
+#embed "kernels/activation_energy.cu"
+    , 0};
 static const char adamw[] = {
 #embed "kernels/adamw.cu"
     , 0};
@@ -48,6 +51,9 @@ static const char grouped_gemm[] = {
 static const char grouped_mma[] = {
 #embed "kernels/grouped_mma.cu"
     , 0};
+static const char indicator[] = {
+#embed "kernels/indicator.cu"
+    , 0};
 static const char largest[] = {
 #embed "kernels/largest.cu"
     , 0};
@@ -72,6 +78,9 @@ static const char routing[] = {
 static const char sigmoid_gate[] = {
 #embed "kernels/sigmoid_gate.cu"
     , 0};
+static const char sums[] = {
+#embed "kernels/sums.cu"
+    , 0};
 static const char swiglu[] = {
 #embed "kernels/swiglu.cu"
     , 0};
@@ -80,6 +89,7 @@ static const char swiglu[] = {
 
 static const cd_source sources[] = {
     SOURCE("element.cuh", element),
+    SOURCE("activation_energy.cu", activation_energy),
     SOURCE("adamw.cu", adamw),
     SOURCE("alignment_loss.cu", alignment_loss),
     SOURCE("attention.cu", attention),
@@ -94,6 +104,7 @@ static const cd_source sources[] = {
     SOURCE("expert_dispatch.cu", expert_dispatch),
     SOURCE("grouped_gemm.cu", grouped_gemm),
     SOURCE("grouped_mma.cu", grouped_mma),
+    SOURCE("indicator.cu", indicator),
     SOURCE("largest.cu", largest),
     SOURCE("mixture_decode.cu", mixture_decode),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),
@@ -102,6 +113,7 @@ static const cd_source sources[] = {
     SOURCE("router_losses.cu", router_losses),
     SOURCE("routing.cu", routing),
     SOURCE("sigmoid_gate.cu", sigmoid_gate),
+    SOURCE("sums.cu", sums),
     SOURCE("swiglu.cu", swiglu),
 };
 

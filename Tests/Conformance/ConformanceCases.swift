@@ -3,7 +3,7 @@ import Numerics
 extension ConformanceCase {
   /// Every operation over ragged and odd sizes.
   public static var all: [ConformanceCase] {
-    linear + rows + losses + routing + mixtures + attention + optimizer
+    linear + rows + losses + routing + mixtures + attention + optimizer + construction
   }
 
   private static let linear: [ConformanceCase] =

@@ -35,6 +35,7 @@
 #include "routing.h"
 #include "experts.h"
 #include "training.h"
+#include "activation_energy.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -81,4 +82,8 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .expert_swiglu_backward = FN(expert_swiglu_backward),
     .scaled_difference = FN(scaled_difference),
     .adamw = FN(adamw),
+    .weighted_energy = FN(weighted_energy),
+    .energy_shares = FN(energy_shares),
+    .unit_roots = FN(unit_roots),
+    .add_columns = FN(add_columns),
 };

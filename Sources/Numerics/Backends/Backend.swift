@@ -8,7 +8,8 @@ package protocol Backend:
   AttentionKernels,
   CrossEntropyKernels, AlignmentLossKernels,
   RoutingKernels, ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
-  AdamWKernels
+  AdamWKernels,
+  SumKernels, ActivationEnergyKernels, IndicatorKernels, CrossProductKernels
 {
   var description: DeviceDescription { get }
   /// The element type of activations, `f32` or `bf16`, for parameters that are not `f64`.
@@ -16,6 +17,8 @@ package protocol Backend:
   /// Rows of logits that exist at a time: enough for full-speed products, few enough to stay small
   /// next to the weights.
   var logitRows: Int { get }
+  /// Threads of the host for what no kernel does.
+  var hostPool: ThreadPool { get }
 }
 
 /// Memory of a device and transfers. Uploads and kernels are enqueued; downloads wait.
