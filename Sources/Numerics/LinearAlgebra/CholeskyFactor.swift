@@ -73,8 +73,7 @@ package struct CholeskyFactor: Sendable {
     let (order, pool) = (order, pool)
     factor.withUnsafeBufferPointer { factor in
       solution.withUnsafeMutableBufferPointer { solution in
-        guard let sides = solution.baseAddress else { return }
-        nonisolated(unsafe) let (first, matrix) = (sides, factor.baseAddress)
+        guard let first = solution.baseAddress else { return }
         // A few sides at a time: every task reads the whole factor.
         let step = 4
         pool.run((count + step - 1) / step) { task in
@@ -83,7 +82,8 @@ package struct CholeskyFactor: Sendable {
           )
           var stride = size
           dpotrs_(
-            "L", &size, &columns, matrix, &stride, first + task * step * order, &size, &info)
+            "L", &size, &columns, factor.baseAddress, &stride, first + task * step * order, &size,
+            &info)
           precondition(info == 0, "dpotrs: argument \(-info)")
         }
       }

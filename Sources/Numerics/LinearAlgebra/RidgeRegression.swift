@@ -24,12 +24,11 @@ package final class RidgeRegression {
     if intercept {
       mean = context.readDoubles(context.columnSums(inputs_TD)).map { $0 / Double(max(1, rows)) }
       gram.withUnsafeMutableBufferPointer { gram in
-        nonisolated(unsafe) let entries = gram
         mean.withUnsafeBufferPointer { mean in
           pool.forRanges(columns, minimum: max(1, parallelGrain / max(1, columns))) { range in
             for row in range {
               let scaled = mean[row] * Double(rows)
-              for column in 0..<columns { entries[row * columns + column] -= scaled * mean[column] }
+              for column in 0..<columns { gram[row * columns + column] -= scaled * mean[column] }
             }
           }
         }
