@@ -3,7 +3,8 @@ import COpenBLAS
 /// The Cholesky factor of a symmetric positive definite matrix, ready to solve with.
 ///
 /// Factored in blocks of columns whose parts the pool's threads share: BLAS itself stays
-/// single-threaded. The parts depend on the order alone, so the number of threads changes nothing.
+/// single-threaded. The factor's parts depend on the order alone: the number of threads does not
+/// change it.
 package struct CholeskyFactor: Sendable {
   /// Rows and columns of the matrix.
   package let order: Int
@@ -74,8 +75,8 @@ package struct CholeskyFactor: Sendable {
     factor.withUnsafeBufferPointer { factor in
       solution.withUnsafeMutableBufferPointer { solution in
         guard let first = solution.baseAddress else { return }
-        // A few sides at a time: every task reads the whole factor.
-        let step = 4
+        // As few tasks as there are threads: each reads the whole factor.
+        let step = max(4, (count + pool.threads - 1) / pool.threads)
         pool.run((count + step - 1) / step) { task in
           var (size, columns, info) = (
             Int32(order), Int32(min(step, count - task * step)), Int32(0)
