@@ -126,11 +126,11 @@ final class Trial {
   }
 
   /// Notes an output without gradient.
-  func note(_ name: String, _ tensor: Tensor) {
+  func note(_ name: String, _ tensor: Tensor, exact: Bool = false) {
     if tensor.dtype == .i32 {
       outcome.append((name, context.readIntegers(tensor).map(Double.init), .exact))
     } else {
-      outcome.append((name, context.readDoubles(tensor), .relative))
+      outcome.append((name, context.readDoubles(tensor), exact ? .exact : .relative))
     }
   }
 

@@ -25,8 +25,10 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_hidden(
   const W *first = (shared ? shared_gate : w_gate) + start;
   const W *second = (shared ? shared_up : w_up) + start;
   const i64 token = shared ? slot : slot / top_k;
+  WeightStream<ahead(1)> stream;
+  stream.begin(first, second, model, vector);
   Sums<1> sums;
-  multiply_rows<false>(first, second, x + token * model, 0, 1, nullptr, model, vector, sums);
+  multiply_rows<false>(stream, x + token * model, 0, 1, nullptr, model, vector, sums);
   sums.gather();
   if (lane > 0) return;
   const float g = sums.product[0][0], u = sums.product[1][0];
@@ -44,22 +46,30 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_output(
   const int token = blockIdx.y, lane = threadIdx.x & 31;
   const int own = (blockIdx.x * WARPS + (threadIdx.x >> 5)) * 2;
   const int a = min(own, model - 1), b = min(own + 1, model - 1);
-  const i64 best = (i64)experts[token * top_k] * model;
-  prefetch_row(w_down + (best + a) * width, width);
-  prefetch_row(w_down + (best + b) * width, width);
+  // The predecessor began to work when the experts were known; other multiprocessors chose them, so
+  // they are not read by way of the first cache.
+  const int *chosen = experts + token * top_k;
+  WeightStream<ahead(1)> stream;
+  i64 start = (i64)__ldcg(chosen) * model;
+  stream.begin(w_down + (start + a) * width, w_down + (start + b) * width, width, vector);
   wait_for_previous();
   let_next_begin();
   if (own >= model) return;
   Sums<1> sums;
-  for (int slot = token * top_k; slot < (token + 1) * top_k; slot++) {
-    const i64 start = (i64)experts[slot] * model;
-    multiply_rows<false>(w_down + (start + a) * width, w_down + (start + b) * width,
-                         hidden + (i64)slot * width, 0, 1, nullptr, width, vector, sums);
-  }
-  if (shared_width > 0)
-    multiply_rows<false>(shared_down + (i64)a * shared_width, shared_down + (i64)b * shared_width,
-                         shared_hidden + (i64)token * shared_width, 0, 1, nullptr, shared_width,
+  for (int k = 0; k < top_k; k++) {
+    if (k > 0) {
+      start = (i64)chosen[k] * model;
+      stream.begin(w_down + (start + a) * width, w_down + (start + b) * width, width, vector);
+    }
+    multiply_rows<false>(stream, hidden + ((i64)token * top_k + k) * width, 0, 1, nullptr, width,
                          vector, sums);
+  }
+  if (shared_width > 0) {
+    stream.begin(shared_down + (i64)a * shared_width, shared_down + (i64)b * shared_width,
+                 shared_width, vector);
+    multiply_rows<false>(stream, shared_hidden + (i64)token * shared_width, 0, 1, nullptr,
+                         shared_width, vector, sums);
+  }
   sums.gather();
   if (lane > 1 || own + lane >= model) return;
   const i64 place = (i64)token * model + own + lane;

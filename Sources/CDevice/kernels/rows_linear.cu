@@ -21,13 +21,13 @@ __device__ __forceinline__ void linear(const T *x, const float *gain, float epsi
   const int own = warp_index() * 2, lane = threadIdx.x & 31;
   const int a = min(own, outputs - 1), b = min(own + 1, outputs - 1);
   const W *first = weight + (i64)a * columns, *second = weight + (i64)b * columns;
-  prefetch_row(first, columns);
-  prefetch_row(second, columns);
+  WeightStream<ahead(ROWS)> weights;
+  weights.begin(first, second, columns, vector);
   wait_for_previous();
   let_next_begin();
   if (own >= outputs) return;
   Sums<ROWS> sums;
-  multiply_rows<NORM>(first, second, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<NORM>(weights, x, columns, rows, gain, columns, vector, sums);
   sums.gather();
   const int m = lane >> 1, output = own + (lane & 1);
   if (m >= rows || output >= outputs) return;
@@ -62,13 +62,13 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_swiglu(
     int vector) {
   const int neuron = warp_index(), lane = threadIdx.x & 31;
   const i64 start = (i64)min(neuron, width - 1) * columns;
-  prefetch_row(w_gate + start, columns);
-  prefetch_row(w_up + start, columns);
+  WeightStream<ahead(ROWS)> weights;
+  weights.begin(w_gate + start, w_up + start, columns, vector);
   wait_for_previous();
   let_next_begin();
   if (neuron >= width) return;
   Sums<ROWS> sums;
-  multiply_rows<true>(w_gate + start, w_up + start, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<true>(weights, x, columns, rows, gain, columns, vector, sums);
   sums.gather();
   if (lane >= rows) return;
   const float inverse = sums.reciprocal_rms(lane, columns, epsilon);
@@ -105,13 +105,13 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_attention_input(
   }
   const int low = head * 2 * half + j, high = low + half;
   const W *first = weight + (i64)low * columns, *second = weight + (i64)high * columns;
-  prefetch_row(first, columns);
-  prefetch_row(second, columns);
+  WeightStream<ahead(ROWS)> weights;
+  weights.begin(first, second, columns, vector);
   wait_for_previous();
   let_next_begin();
   if (pair >= pairs) return;
   Sums<ROWS> sums;
-  multiply_rows<true>(first, second, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<true>(weights, x, columns, rows, gain, columns, vector, sums);
   float cosine = 1.0f, sine = 0.0f;
   if (turns && lane < rows) {
     // The product rounds to float first, as in rope.cu.

@@ -1,6 +1,7 @@
 // Products of a few rows of activations with rows of weights, where reading the weights once is all
 // the cost. A warp takes two whole rows of weights, 16 bytes a lane at a time, and asks for the next
-// ones before it uses those it has: what is on its way is what bounds the speed.
+// ones before it uses those it has, the first before the kernel's predecessor ends: what is on its
+// way is what bounds the speed.
 //
 // Compiled per number of rows of activations (ROWS: 1, 2, 4 or 8) and type of the weights.
 #pragma once
@@ -54,33 +55,51 @@ __device__ __forceinline__ void unpack(const uint4 &bits, float (&out)[N]) {
   }
 }
 
-// Asks for the beginning of a row of weights while there is nothing else to do. Whole warps.
-__device__ __forceinline__ void prefetch_row(const W *row, int columns) {
-#if __CUDA_ARCH__ >= 900
-  const i64 byte = (threadIdx.x & 31) * 128;
-  if (byte < (i64)columns * (int)sizeof(W))
-    asm volatile("prefetch.global.L2 [%0];" ::"l"((const char *)row + byte));
-#endif
-}
-
-// N values of x in as many 16-byte accesses as they take; half of one where they are shorter.
+// N values of x as they lie in memory, in as many 16-byte accesses as they take; half of one where
+// they are shorter. Nothing waits for them before they are widened.
 template <class X>
-__device__ __forceinline__ void load_values(const X *p, float (&out)[N]) {
-  constexpr int M = N * sizeof(X) < 16 ? N : 16 / sizeof(X);
+struct Values {
+  static constexpr int M = N * sizeof(X) < 16 ? N : 16 / sizeof(X);
   struct __align__(M * sizeof(X)) Piece {
     X v[M];
   };
-#pragma unroll
-  for (int k = 0; k < N / M; k++) {
-    const Piece piece = *reinterpret_cast<const Piece *>(p + k * M);
-#pragma unroll
-    for (int v = 0; v < M; v++) out[k * M + v] = to_float(piece.v[v]);
-  }
-}
+  Piece pieces[N / M];
 
-// Blocks of 128 threads that a multiprocessor holds at once: few rows of activations leave registers
-// for more weights on their way.
-constexpr int BLOCKS = ROWS == 1 ? 6 : 4;
+  __device__ __forceinline__ void read(const X *p) {
+#pragma unroll
+    for (int k = 0; k < N / M; k++) pieces[k] = *reinterpret_cast<const Piece *>(p + k * M);
+  }
+  __device__ __forceinline__ float operator[](int i) const { return to_float(pieces[i / M].v[i % M]); }
+};
+
+// Blocks of 128 threads that a multiprocessor holds at once, so that registers are left for weights on
+// their way.
+constexpr int BLOCKS = 4;
+
+// Two rows of weights on their way. Loads past the end of a row are of its end instead, so that none
+// depends on a condition: a register that keeps its value otherwise would have to be waited for.
+template <int AHEAD>
+struct WeightStream {
+  uint4 held[AHEAD][2];
+  const W *first, *second;
+  int last;
+
+  // Starts two rows of `columns` weights; nothing that other kernels write is read.
+  __device__ __forceinline__ void begin(const W *a, const W *b, int columns, bool vector) {
+    first = a, second = b, last = columns - N;
+    if (!vector || columns == 0) return;
+#pragma unroll
+    for (int u = 0; u < AHEAD; u++) ask(u, u * STEP + (threadIdx.x & 31) * N);
+  }
+  __device__ __forceinline__ void ask(int u, int column) {
+    const int at = min(column, last);
+    held[u][0] = load_streamed(first + at);
+    held[u][1] = load_streamed(second + at);
+  }
+};
+
+// Steps of two rows on their way for M rows of activations.
+constexpr int ahead(int m) { return m > 2 ? 2 : 4; }
 
 // What a warp sums up of two rows of weights and M rows of activations.
 template <int M>
@@ -123,14 +142,16 @@ struct Sums {
 // sums.product[r][m] += Σ_i weights[r][i] x[m][i], this lane's share. With NORM each x is scaled by
 // `gain`, and squares[m] += Σ_i x[m][i]²: the reciprocal root mean square is a factor of the sums, so
 // it need not be known before. `count` rows of x exist, `stride` apart; the last stands in for more.
+// `weights` has begun.
 template <bool NORM, int M, class X>
-__device__ __forceinline__ void multiply_rows(const W *first, const W *second, const X *x,
-                                              i64 stride, int count, const float *gain,
-                                              int columns, bool vector, Sums<M> &sums) {
+__device__ __forceinline__ void multiply_rows(WeightStream<ahead(M)> &weights, const X *x, i64 stride,
+                                              int count, const float *gain, int columns, bool vector,
+                                              Sums<M> &sums) {
   const int lane = threadIdx.x & 31;
   if (!vector) {
     for (int i = lane; i < columns; i += 32) {
-      const float g = NORM ? gain[i] : 1.0f, a = to_float(first[i]), b = to_float(second[i]);
+      const float g = NORM ? gain[i] : 1.0f;
+      const float a = to_float(weights.first[i]), b = to_float(weights.second[i]);
 #pragma unroll
       for (int m = 0; m < M; m++) {
         const float v = to_float(x[min(m, count - 1) * stride + i]);
@@ -141,43 +162,40 @@ __device__ __forceinline__ void multiply_rows(const W *first, const W *second, c
     }
     return;
   }
-  constexpr int AHEAD = M > 2 ? 2 : 4;
-  first += lane * N, second += lane * N, x += lane * N;
-  if (NORM) gain += lane * N;
-  uint4 held[AHEAD][2];
-  // Where to load next: the same in all lanes but for the lane's own place.
-  int ahead = 0;
+  constexpr int AHEAD = ahead(M);
+  for (int base = lane * N; base < columns + lane * N; base += AHEAD * STEP) {
+    // One row of activations and its gains are asked for together.
+    Values<X> asked[AHEAD];
+    Values<float> gains[AHEAD];
+    if (M == 1)
 #pragma unroll
-  for (int u = 0; u < AHEAD; u++, ahead += STEP)
-    if (ahead + lane * N < columns) {
-      held[u][0] = load_streamed(first + ahead);
-      held[u][1] = load_streamed(second + ahead);
-    }
-  for (int base = 0; base < columns; base += AHEAD * STEP) {
-#pragma unroll
-    for (int u = 0; u < AHEAD; u++, ahead += STEP) {
-      const int i = base + u * STEP;
-      if (i + lane * N >= columns) continue;
-      float a[N], b[N], g[N];
-      unpack(held[u][0], a);
-      unpack(held[u][1], b);
-      if (ahead + lane * N < columns) {
-        held[u][0] = load_streamed(first + ahead);
-        held[u][1] = load_streamed(second + ahead);
+      for (int u = 0; u < AHEAD; u++) {
+        const int at = min(base + u * STEP, weights.last);
+        asked[u].read(x + at);
+        if (NORM) gains[u].read(gain + at);
       }
-      if (NORM) load_values(gain + i, g);
+#pragma unroll
+    for (int u = 0; u < AHEAD; u++) {
+      const int i = base + u * STEP, at = min(i, weights.last);
+      float a[N], b[N];
+      unpack(weights.held[u][0], a);
+      unpack(weights.held[u][1], b);
+      weights.ask(u, i + AHEAD * STEP);
+      if (M > 1 && NORM) gains[u].read(gain + at);
 #pragma unroll
       for (int m = 0; m < M; m++) {
-        float values[N];
-        load_values(x + min(m, count - 1) * stride + i, values);
+        Values<X> other;
+        if (M > 1) other.read(x + min(m, count - 1) * stride + at);
+        const Values<X> &values = M > 1 ? other : asked[u];
 #pragma unroll
         for (int v = 0; v < N; v++) {
+          float value = i < columns ? values[v] : 0.0f;
           if (NORM) {
-            sums.squares[m] += values[v] * values[v];
-            values[v] *= g[v];
+            sums.squares[m] += value * value;
+            value *= gains[u][v];
           }
-          sums.product[0][m] += a[v] * values[v];
-          sums.product[1][m] += b[v] * values[v];
+          sums.product[0][m] += a[v] * value;
+          sums.product[1][m] += b[v] * value;
         }
       }
     }

@@ -33,12 +33,13 @@ extern "C" __global__ void __launch_bounds__(512) rows_route(
   for (int r = 0; r < 2; r++) {
     const int e = min((int)blockIdx.x * 8 + pair * 2 + r, total - 1);
     row[r] = (e < n ? router + (i64)e * columns : shared_gate) + begin;
-    prefetch_row(row[r], extent);
   }
+  WeightStream<ahead(ROWS)> stream;
+  stream.begin(row[0], row[1], extent, vector);
   wait_for_previous();
   let_next_begin();
   Sums<ROWS> sums;
-  multiply_rows<true>(row[0], row[1], x + begin, columns, rows, norm_gain + begin, extent, vector,
+  multiply_rows<true>(stream, x + begin, columns, rows, norm_gain + begin, extent, vector,
                       sums);
   sums.gather();
   if (lane < 2 * ROWS) parts[pair][part][lane & 1][lane >> 1] = sums.at(lane & 1, lane >> 1);
