@@ -9,7 +9,7 @@ constexpr int WARPS = 4;
 
 // hidden[slot] = w silu(W_gate x) ⊙ (W_up x), a warp per neuron. Grid: (neurons / 4, slots + tokens),
 // without the tokens if nothing is shared.
-extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_hidden(
+extern "C" __global__ void __launch_bounds__(128, 7) rows_expert_hidden(
     const T *x, const int *experts, const float *weights, const W *w_gate, const W *w_up,
     float *hidden, const W *shared_gate, const W *shared_up, const float *shared_scale,
     float *shared_hidden, int slots, int top_k, int model, int width, int shared_width,
@@ -25,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_hidden(
   const W *first = (shared ? shared_gate : w_gate) + start;
   const W *second = (shared ? shared_up : w_up) + start;
   const i64 token = shared ? slot : slot / top_k;
-  WeightStream<ahead(1)> stream;
+  WeightStream<FEW_AHEAD> stream;
   stream.begin(first, second, model, vector);
   Sums<1> sums;
   multiply_rows<false>(stream, x + token * model, 0, 1, nullptr, model, vector, sums);
@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_output(
   // The predecessor began to work when the experts were known; other multiprocessors chose them, so
   // they are not read by way of the first cache.
   const int *chosen = experts + token * top_k;
-  WeightStream<ahead(1)> stream;
+  WeightStream<AHEAD> stream;
   i64 start = (i64)__ldcg(chosen) * model;
   stream.begin(w_down + (start + a) * width, w_down + (start + b) * width, width, vector);
   wait_for_previous();

@@ -21,8 +21,9 @@ __device__ __forceinline__ void linear(const T *x, const float *gain, float epsi
   const int own = warp_index() * 2, lane = threadIdx.x & 31;
   const int a = min(own, outputs - 1), b = min(own + 1, outputs - 1);
   const W *first = weight + (i64)a * columns, *second = weight + (i64)b * columns;
-  WeightStream<ahead(ROWS)> weights;
+  WeightStream<AHEAD> weights;
   weights.begin(first, second, columns, vector);
+  if (!NORM) weights.prefetch(columns);
   wait_for_previous();
   let_next_begin();
   if (own >= outputs) return;
@@ -62,7 +63,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_swiglu(
     int vector) {
   const int neuron = warp_index(), lane = threadIdx.x & 31;
   const i64 start = (i64)min(neuron, width - 1) * columns;
-  WeightStream<ahead(ROWS)> weights;
+  WeightStream<AHEAD> weights;
   weights.begin(w_gate + start, w_up + start, columns, vector);
   wait_for_previous();
   let_next_begin();
@@ -80,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_swiglu(
 // Queries and keys of the normalised x, turned by their positions, and values; keys and values go to
 // their rows of the cache. A warp per pair (j, j + half) of a head's channels, queries first, then
 // keys, then values. Grid: (heads + 2 key_heads) half / 4.
-extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_attention_input(
+extern "C" __global__ void __launch_bounds__(128, MANY_BLOCKS) rows_attention_input(
     const T *x, const float *gain, float epsilon, const W *w_query, const W *w_key,
     const W *w_value, const float *query_bias, const float *key_bias, const float *value_bias,
     const int *positions, const float *inverse_frequencies, T *query, T *key, T *value, int rows,
@@ -105,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_attention_input(
   }
   const int low = head * 2 * half + j, high = low + half;
   const W *first = weight + (i64)low * columns, *second = weight + (i64)high * columns;
-  WeightStream<ahead(ROWS)> weights;
+  WeightStream<FEW_AHEAD> weights;
   weights.begin(first, second, columns, vector);
   wait_for_previous();
   let_next_begin();

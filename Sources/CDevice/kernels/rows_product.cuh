@@ -73,14 +73,17 @@ struct Values {
 };
 
 // Blocks of 128 threads that a multiprocessor holds at once, so that registers are left for weights on
-// their way.
+// their way: for grids of several rounds or of less than one.
 constexpr int BLOCKS = 4;
+// For grids that would need a second round for few blocks: more of them at once, each with less on
+// its way.
+constexpr int MANY_BLOCKS = ROWS == 1 ? 6 : 4;
 
 // Two rows of weights on their way. Loads past the end of a row are of its end instead, so that none
 // depends on a condition: a register that keeps its value otherwise would have to be waited for.
-template <int AHEAD>
+template <int STEPS>
 struct WeightStream {
-  uint4 held[AHEAD][2];
+  uint4 held[STEPS][2];
   const W *first, *second;
   int last;
 
@@ -89,7 +92,19 @@ struct WeightStream {
     first = a, second = b, last = columns - N;
     if (!vector || columns == 0) return;
 #pragma unroll
-    for (int u = 0; u < AHEAD; u++) ask(u, u * STEP + (threadIdx.x & 31) * N);
+    for (int u = 0; u < STEPS; u++) ask(u, u * STEP + (threadIdx.x & 31) * N);
+  }
+  // Asks for more of both rows than registers hold, for kernels whose predecessor leaves the memory
+  // idle. Whole warps.
+  __device__ __forceinline__ void prefetch(int columns) const {
+#if __CUDA_ARCH__ >= 900
+    const int end = min(columns * (int)sizeof(W), 8192);
+    for (int byte = STEPS * STEP * (int)sizeof(W) + (threadIdx.x & 31) * 128; byte < end;
+         byte += 32 * 128) {
+      asm volatile("prefetch.global.L2 [%0];" ::"l"((const char *)first + byte));
+      asm volatile("prefetch.global.L2 [%0];" ::"l"((const char *)second + byte));
+    }
+#endif
   }
   __device__ __forceinline__ void ask(int u, int column) {
     const int at = min(column, last);
@@ -98,8 +113,8 @@ struct WeightStream {
   }
 };
 
-// Steps of two rows on their way for M rows of activations.
-constexpr int ahead(int m) { return m > 2 ? 2 : 4; }
+// Steps of two rows on their way, by rows of activations.
+constexpr int FEW_AHEAD = 2, AHEAD = ROWS > 2 ? FEW_AHEAD : 4;
 
 // What a warp sums up of two rows of weights and M rows of activations.
 template <int M>
@@ -143,8 +158,8 @@ struct Sums {
 // `gain`, and squares[m] += Σ_i x[m][i]²: the reciprocal root mean square is a factor of the sums, so
 // it need not be known before. `count` rows of x exist, `stride` apart; the last stands in for more.
 // `weights` has begun.
-template <bool NORM, int M, class X>
-__device__ __forceinline__ void multiply_rows(WeightStream<ahead(M)> &weights, const X *x, i64 stride,
+template <bool NORM, int STEPS, int M, class X>
+__device__ __forceinline__ void multiply_rows(WeightStream<STEPS> &weights, const X *x, i64 stride,
                                               int count, const float *gain, int columns, bool vector,
                                               Sums<M> &sums) {
   const int lane = threadIdx.x & 31;
@@ -162,25 +177,24 @@ __device__ __forceinline__ void multiply_rows(WeightStream<ahead(M)> &weights, c
     }
     return;
   }
-  constexpr int AHEAD = ahead(M);
-  for (int base = lane * N; base < columns + lane * N; base += AHEAD * STEP) {
+  for (int base = lane * N; base < columns + lane * N; base += STEPS * STEP) {
     // One row of activations and its gains are asked for together.
-    Values<X> asked[AHEAD];
-    Values<float> gains[AHEAD];
+    Values<X> asked[STEPS];
+    Values<float> gains[STEPS];
     if (M == 1)
 #pragma unroll
-      for (int u = 0; u < AHEAD; u++) {
+      for (int u = 0; u < STEPS; u++) {
         const int at = min(base + u * STEP, weights.last);
         asked[u].read(x + at);
         if (NORM) gains[u].read(gain + at);
       }
 #pragma unroll
-    for (int u = 0; u < AHEAD; u++) {
+    for (int u = 0; u < STEPS; u++) {
       const int i = base + u * STEP, at = min(i, weights.last);
       float a[N], b[N];
       unpack(weights.held[u][0], a);
       unpack(weights.held[u][1], b);
-      weights.ask(u, i + AHEAD * STEP);
+      weights.ask(u, i + STEPS * STEP);
       if (M > 1 && NORM) gains[u].read(gain + at);
 #pragma unroll
       for (int m = 0; m < M; m++) {

@@ -26,6 +26,7 @@ extern "C" __global__ void __launch_bounds__(512) rows_route(
   __shared__ bool last;
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, pair = warp / PARTS;
   const int part = warp % PARTS, total = n + (shared_gate ? 1 : 0);
+  const bool alone = gridDim.x == 1;
   const int share = (columns + 4 * PARTS - 1) / (4 * PARTS) * 4;
   const int begin = min(part * share, columns), extent = min(share, columns - begin);
   const float *row[2];
@@ -34,13 +35,12 @@ extern "C" __global__ void __launch_bounds__(512) rows_route(
     const int e = min((int)blockIdx.x * 8 + pair * 2 + r, total - 1);
     row[r] = (e < n ? router + (i64)e * columns : shared_gate) + begin;
   }
-  WeightStream<ahead(ROWS)> stream;
+  WeightStream<AHEAD> stream;
   stream.begin(row[0], row[1], extent, vector);
   wait_for_previous();
   let_next_begin();
   Sums<ROWS> sums;
-  multiply_rows<true>(stream, x + begin, columns, rows, norm_gain + begin, extent, vector,
-                      sums);
+  multiply_rows<true>(stream, x + begin, columns, rows, norm_gain + begin, extent, vector, sums);
   sums.gather();
   if (lane < 2 * ROWS) parts[pair][part][lane & 1][lane >> 1] = sums.at(lane & 1, lane >> 1);
   if (pair == 0 && lane == 0)
@@ -61,35 +61,46 @@ extern "C" __global__ void __launch_bounds__(512) rows_route(
     for (int p = 0; p < PARTS; p++) score += parts[own >> 1][p][own & 1][m];
     if (m < rows && e < total) {
       score *= inverse[m];
-      if (e < n)
-        logits[(i64)m * n + e] = score + (router_bias ? router_bias[e] : 0.0f);
-      else
+      if (e < n) {
+        score += router_bias ? router_bias[e] : 0.0f;
+        logits[(i64)m * n + e] = score;
+        if (alone) held[m * n + e] = score;
+      } else {
         shared_scale[m] = 1.0f / (1.0f + expf(-score));
+      }
     }
   }
-  for (int m = 0; m < rows; m++)
-    for (int i = blockIdx.x * THREADS + threadIdx.x; i < columns; i += gridDim.x * THREADS) {
-      const i64 place = (i64)m * columns + i;
-      store(normalized + place, norm_gain[i] * (load(x + place) * inverse[m]));
-    }
-
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    last = atomicAdd(arrived, 1) == (int)gridDim.x - 1;
-    if (last) *arrived = 0;
-  }
-  __syncthreads();
-  if (!last) return;
-  __threadfence();
   int *chosen = reinterpret_cast<int *>(held + rows * n);
-  // Other blocks wrote them: not by way of the first cache.
-  for (int i = threadIdx.x; i < rows * n; i += THREADS) held[i] = __ldcg(logits + i);
   for (int e = threadIdx.x; e < n; e += THREADS) chosen[e] = 0;
-  __syncthreads();
+  // One block has all scores: while its first warps select, the others normalise.
+  const int selecting = alone ? rows * 32 : 0;
+  if (alone) __syncthreads();
+  if ((int)threadIdx.x >= selecting) {
+    const int own = threadIdx.x - selecting, others = THREADS - selecting;
+    for (int m = 0; m < rows; m++)
+      for (int i = blockIdx.x * others + own; i < columns; i += gridDim.x * others) {
+        const i64 place = (i64)m * columns + i;
+        store(normalized + place, norm_gain[i] * (load(x + place) * inverse[m]));
+      }
+  }
+  if (!alone) {
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      last = atomicAdd(arrived, 1) == (int)gridDim.x - 1;
+      if (last) *arrived = 0;
+    }
+    __syncthreads();
+    if (!last) return;
+    __threadfence();
+    // Other blocks wrote them: not by way of the first cache.
+    for (int i = threadIdx.x; i < rows * n; i += THREADS) held[i] = __ldcg(logits + i);
+    __syncthreads();
+  }
   if (warp < rows)
-    route<EXPERTS_PER_LANE>(held + warp * n, selection_bias, gain, combination, scale, experts + warp * k,
-                weights + warp * k, probabilities + (i64)warp * n, chosen, n, k);
+    route<EXPERTS_PER_LANE>(held + warp * n, selection_bias, gain, combination, scale,
+                            experts + warp * k, weights + warp * k, probabilities + (i64)warp * n,
+                            chosen, n, k);
   __syncthreads();
   for (int e = threadIdx.x; e < n; e += THREADS) counts[e] = chosen[e];
 }
