@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_hidden(
   const W *second = (shared ? shared_up : w_up) + start;
   const i64 token = shared ? slot : slot / top_k;
   Sums<1> sums;
-  multiply_rows<false>(first, second, x + token * model, 0, 1, nullptr, model, vector, sums);
+  multiply_rows<PLAIN>(first, second, x + token * model, 0, 1, nullptr, model, vector, sums);
   sums.gather();
   if (lane > 0) return;
   const float g = sums.product[0][0], u = sums.product[1][0];
@@ -36,15 +36,16 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_hidden(
 }
 
 // y_t = residual_t + Σ_k W_down hidden[t K + k] + shared part; a warp for two channels.
-// Grid: (model / 8, tokens). The experts were known before the previous kernel began to work.
+// Grid: (model / 8, tokens). The experts are known before the previous kernel begins to work, so their
+// weights are asked for early; `count` of them exist, whatever is read if that should not hold.
 extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_output(
     const float *hidden, const int *experts, const W *w_down, const float *shared_hidden,
-    const W *shared_down, const T *residual, T *y, int top_k, int model, int width,
+    const W *shared_down, const T *residual, T *y, int count, int top_k, int model, int width,
     int shared_width, int vector) {
   const int token = blockIdx.y, lane = threadIdx.x & 31;
   const int own = (blockIdx.x * WARPS + (threadIdx.x >> 5)) * 2;
   const int a = min(own, model - 1), b = min(own + 1, model - 1);
-  const i64 best = (i64)experts[token * top_k] * model;
+  const i64 best = (i64)min(max(__ldcg(experts + token * top_k), 0), count - 1) * model;
   prefetch_row(w_down + (best + a) * width, width);
   prefetch_row(w_down + (best + b) * width, width);
   wait_for_previous();
@@ -53,11 +54,11 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_output(
   Sums<1> sums;
   for (int slot = token * top_k; slot < (token + 1) * top_k; slot++) {
     const i64 start = (i64)experts[slot] * model;
-    multiply_rows<false>(w_down + (start + a) * width, w_down + (start + b) * width,
+    multiply_rows<PLAIN>(w_down + (start + a) * width, w_down + (start + b) * width,
                          hidden + (i64)slot * width, 0, 1, nullptr, width, vector, sums);
   }
   if (shared_width > 0)
-    multiply_rows<false>(shared_down + (i64)a * shared_width, shared_down + (i64)b * shared_width,
+    multiply_rows<PLAIN>(shared_down + (i64)a * shared_width, shared_down + (i64)b * shared_width,
                          shared_hidden + (i64)token * shared_width, 0, 1, nullptr, shared_width,
                          vector, sums);
   sums.gather();

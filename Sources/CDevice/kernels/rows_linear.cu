@@ -27,7 +27,7 @@ __device__ __forceinline__ void linear(const T *x, const float *gain, float epsi
   let_next_begin();
   if (own >= outputs) return;
   Sums<ROWS> sums;
-  multiply_rows<NORM>(first, second, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<NORM ? SCALED : PLAIN>(first, second, x, columns, rows, gain, columns, vector, sums);
   sums.gather();
   const int m = lane >> 1, output = own + (lane & 1);
   if (m >= rows || output >= outputs) return;
@@ -68,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_swiglu(
   let_next_begin();
   if (neuron >= width) return;
   Sums<ROWS> sums;
-  multiply_rows<true>(w_gate + start, w_up + start, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<SCALED>(w_gate + start, w_up + start, x, columns, rows, gain, columns, vector, sums);
   sums.gather();
   if (lane >= rows) return;
   const float inverse = sums.reciprocal_rms(lane, columns, epsilon);
@@ -111,7 +111,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_attention_input(
   let_next_begin();
   if (pair >= pairs) return;
   Sums<ROWS> sums;
-  multiply_rows<true>(first, second, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<SCALED>(first, second, x, columns, rows, gain, columns, vector, sums);
   float cosine = 1.0f, sine = 0.0f;
   if (turns && lane < rows) {
     // The product rounds to float first, as in rope.cu.

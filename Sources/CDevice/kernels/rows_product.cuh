@@ -11,14 +11,7 @@
 #endif
 
 #if defined(WEIGHT_F16)
-struct __align__(2) W {
-  unsigned short bits;
-};
-__device__ __forceinline__ float to_float(W x) {
-  float y;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
-  return y;
-}
+typedef half16 W;
 #elif defined(WEIGHT_BF16)
 typedef bf16 W;
 #else
@@ -78,6 +71,11 @@ __device__ __forceinline__ void load_values(const X *p, float (&out)[N]) {
   }
 }
 
+// A value after RMSNorm as activations hold it.
+__device__ __forceinline__ float normalized(float x, float inverse, float gain) {
+  return to_float(from_float(gain * (x * inverse)));
+}
+
 // Blocks of 128 threads that a multiprocessor holds at once: few rows of activations leave registers
 // for more weights on their way.
 constexpr int BLOCKS = ROWS == 1 ? 6 : 4;
@@ -120,30 +118,37 @@ struct Sums {
   }
 };
 
-// sums.product[r][m] += Σ_i weights[r][i] x[m][i], this lane's share. With NORM each x is scaled by
+// What is multiplied: values as they are, scaled by a gain, or normalized and rounded to T.
+enum Operand { PLAIN, SCALED, NORMALIZED };
+
+// sums.product[r][m] += Σ_i weights[r][i] x[m][i], this lane's share. SCALED, each x is multiplied by
 // `gain`, and squares[m] += Σ_i x[m][i]²: the reciprocal root mean square is a factor of the sums, so
-// it need not be known before. `count` rows of x exist, `stride` apart; the last stands in for more.
-template <bool NORM, int M, class X>
+// it need not be known before. NORMALIZED, it is known for each row, in `inverse`. `count` rows of x
+// exist, `stride` apart; the last stands in for more.
+template <Operand OPERAND, int M, class X>
 __device__ __forceinline__ void multiply_rows(const W *first, const W *second, const X *x,
                                               i64 stride, int count, const float *gain,
-                                              int columns, bool vector, Sums<M> &sums) {
+                                              int columns, bool vector, Sums<M> &sums,
+                                              const float *inverse = nullptr) {
   const int lane = threadIdx.x & 31;
   if (!vector) {
     for (int i = lane; i < columns; i += 32) {
-      const float g = NORM ? gain[i] : 1.0f, a = to_float(first[i]), b = to_float(second[i]);
+      const float g = OPERAND == PLAIN ? 1.0f : gain[i];
+      const float a = to_float(first[i]), b = to_float(second[i]);
 #pragma unroll
       for (int m = 0; m < M; m++) {
-        const float v = to_float(x[min(m, count - 1) * stride + i]);
-        if (NORM) sums.squares[m] += v * v;
-        sums.product[0][m] += a * (v * g);
-        sums.product[1][m] += b * (v * g);
+        float v = to_float(x[min(m, count - 1) * stride + i]);
+        if (OPERAND == SCALED) sums.squares[m] += v * v;
+        v = OPERAND == NORMALIZED ? normalized(v, inverse[m], g) : v * g;
+        sums.product[0][m] += a * v;
+        sums.product[1][m] += b * v;
       }
     }
     return;
   }
   constexpr int AHEAD = M > 2 ? 2 : 4;
   first += lane * N, second += lane * N, x += lane * N;
-  if (NORM) gain += lane * N;
+  if (OPERAND != PLAIN) gain += lane * N;
   uint4 held[AHEAD][2];
   // Where to load next: the same in all lanes but for the lane's own place.
   int ahead = 0;
@@ -165,17 +170,18 @@ __device__ __forceinline__ void multiply_rows(const W *first, const W *second, c
         held[u][0] = load_streamed(first + ahead);
         held[u][1] = load_streamed(second + ahead);
       }
-      if (NORM) load_values(gain + i, g);
+      if (OPERAND != PLAIN) load_values(gain + i, g);
 #pragma unroll
       for (int m = 0; m < M; m++) {
         float values[N];
         load_values(x + min(m, count - 1) * stride + i, values);
 #pragma unroll
         for (int v = 0; v < N; v++) {
-          if (NORM) {
+          if (OPERAND == SCALED) {
             sums.squares[m] += values[v] * values[v];
             values[v] *= g[v];
           }
+          if (OPERAND == NORMALIZED) values[v] = normalized(values[v], inverse[m], g[v]);
           sums.product[0][m] += a[v] * values[v];
           sums.product[1][m] += b[v] * values[v];
         }
