@@ -76,7 +76,7 @@ let package = Package(
       path: "Tests/ConformanceProgram", swiftSettings: strict),
     tests("FormatsTests", ["Formats"]),
     tests("DataTests", ["Data", "Formats", "CZstd"]),
-    tests("NumericsTests", ["Numerics", "CKernels", "CDevice", "Conformance"]),
+    tests("NumericsTests", ["Numerics", "Formats", "CKernels", "CDevice", "Conformance"]),
     tests("ModelsTests", ["Models", "Numerics", "Formats"]),
     tests("ExpertConstructionTests", ["ExpertConstruction", "Models", "Numerics", "Formats"]),
     tests("TrainingTests", ["Training", "Models", "Numerics", "Formats", "Data"]),

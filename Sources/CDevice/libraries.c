@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "CDevice.h"
 
 #include <dlfcn.h>
@@ -88,4 +89,9 @@ const char *cd_load_blas(void *library, cd_blas *table) {
       {"cublasLtMatmul", offsetof(cd_blas, multiply)},
   };
   return fill(library, table, entries, COUNT(entries));
+}
+
+const char *cd_compiler_path(const cd_compiler *table) {
+  Dl_info info;
+  return dladdr(*(void *const *)&table->version, &info) ? info.dli_fname : NULL;
 }

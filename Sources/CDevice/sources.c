@@ -6,8 +6,14 @@
 static const char element[] = {
 #embed "kernels/element.cuh"
     , 0};
+static const char attention_common_header[] = {
+#embed "kernels/attention_common.cuh"
+    , 0};
 static const char expert_selection_header[] = {
 #embed "kernels/expert_selection.cuh"
+    , 0};
+static const char expert_tiles_header[] = {
+#embed "kernels/expert_tiles.cuh"
     , 0};
 static const char rows_product_header[] = {
 #embed "kernels/rows_product.cuh"
@@ -107,7 +113,9 @@ static const char swiglu[] = {
 
 static const cd_source sources[] = {
     SOURCE("element.cuh", element),
+    SOURCE("attention_common.cuh", attention_common_header),
     SOURCE("expert_selection.cuh", expert_selection_header),
+    SOURCE("expert_tiles.cuh", expert_tiles_header),
     SOURCE("rows_product.cuh", rows_product_header),
     SOURCE("sine_cosine.cuh", sine_cosine_header),
     SOURCE("activation_energy.cu", activation_energy),

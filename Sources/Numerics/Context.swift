@@ -17,8 +17,12 @@ public final class Context {
   }
 
   /// A context whose new tensors hold no numbers until they are written, for tests.
-  package convenience init(device: Device, poisoned: Bool) throws(DeviceError) {
-    try self.init(device: device)
+  ///
+  /// - Parameter multiprocessors: How many of a GPU kernels spread over; all unless given.
+  package convenience init(
+    device: Device, poisoned: Bool, multiprocessors: Int? = nil
+  ) throws(DeviceError) {
+    self.init(backend: try device.makeBackend(multiprocessors: multiprocessors))
     if poisoned { backend.startPoisoning() }
   }
 

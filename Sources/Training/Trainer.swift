@@ -20,6 +20,11 @@ public final class Trainer {
   private let optimizer: any Optimizer
   private let objective: Objective
   private let balancing: SelectionBiasBalancing
+  /// What was drawn ahead: the draw of the step after the one last trained, or why it failed.
+  private var ahead: (step: Int, draw: Result<Draw, any Error>)?
+
+  /// This process's micro-batches of a step; the loss tokens and the tokens of text of the whole step.
+  private typealias Draw = (passes: [Batch], lossTokens: Double, textTokens: Double)
 
   /// Prepares a stage; nothing is read or written yet.
   ///
@@ -88,10 +93,11 @@ public final class Trainer {
     return Summary(steps: steps, resumedAt: resumedAt, last: last)
   }
 
-  /// One optimizer step: draw, forward and backward per micro-batch, clip, update, then read.
+  /// One optimizer step: forward and backward per micro-batch, clip, update, draw the next step's
+  /// batches while the device works, then read.
   private func train(step: Int) throws -> StepMetrics {
     let start = ContinuousClock.now
-    let (passes, lossTokens, textTokens) = try draw(step: step)
+    let (passes, lossTokens, textTokens) = try drawn(step: step)
     let tokens = settings.batchSequences * settings.sequenceLength
     let dtype = model.embedding.value.dtype == .f64 ? DType.f64 : .f32
 
@@ -119,22 +125,30 @@ public final class Trainer {
     optimizer.step(
       step + 1, selection.entries, rateFactor: factor, gradientScale: scale, in: context)
 
-    let sums = try record.read(domains: batches.domains.count, group: group, in: context)
-    let gradientNorm = context.readScalar(norm)
-    try checkFinite(sums.loss, gradientNorm, step: step)
+    // A failure is the next step's: this one's results are still told.
+    if step + 1 < settings.steps {
+      ahead = (step + 1, Result { try draw(step: step + 1) })
+    }
+    let sums = try record.read(
+      domains: batches.domains.count, gradientNorm: norm, group: group, in: context)
+    try checkFinite(sums.loss, sums.gradientNorm, step: step)
     balancing.update(model, loads: sums.expertLoads, in: context)
     return StepMetrics(
       stage: settings.name, step: step + 1, steps: settings.steps, loss: sums.loss,
       domains: sums.domainLosses(batches.domains), terms: sums.namedTerms,
-      learningRate: settings.learningRate * factor, gradientNorm: gradientNorm, tokens: tokens,
+      learningRate: settings.learningRate * factor, gradientNorm: sums.gradientNorm, tokens: tokens,
       tokensPerSecond: Double(tokens) / max((ContinuousClock.now - start).seconds, 1e-9),
       expertLoads: sums.expertLoads)
   }
 
-  /// This process's micro-batches of a step; the loss tokens and the tokens of text of the whole step.
-  private func draw(step: Int) throws -> (
-    passes: [Batch], lossTokens: Double, textTokens: Double
-  ) {
+  /// The draw of a step: the one made ahead, or a fresh one.
+  private func drawn(step: Int) throws -> Draw {
+    defer { ahead = nil }
+    if let ahead, ahead.step == step { return try ahead.draw.get() }
+    return try draw(step: step)
+  }
+
+  private func draw(step: Int) throws -> Draw {
     let own = group.sequences(of: settings.batchSequences)
     let passes = try stride(from: own.lowerBound, to: own.upperBound, by: settings.microBatch).map {
       try batches.batch(

@@ -1,6 +1,27 @@
 import Numerics
 
 extension ConformanceCase {
+  /// No tokens over a cache: nothing pulls at its keys and values, which still have gradients.
+  static let nothingNew = ConformanceCase("attention T0 over 5 keys") { trial in
+    let context = trial.context
+    let (query, head) = (trial.activation([0, 64]), trial.matrix([3, 64]))
+    let (key, value) = (trial.activation([5, 64]), trial.activation([5, 64]))
+    context.recording {
+      let y = context.attention(
+        query: query.tensor, key: key.tensor, value: value.tensor, heads: 1, keyHeads: 1, scale: 1,
+        queryOffset: 5)
+      return context.linearCrossEntropy(
+        y, weight: head.value, targets: context.tensor([Int32](), [0]),
+        lossWeights: context.tensor([Double](), [0], trial.small)
+      ).total
+    }
+    for (name, parameter) in [("d key", key), ("d value", value)] {
+      let isThere: Int32 = parameter.gradient == nil ? 0 : 1
+      trial.note("\(name) is there", context.tensor([isThere], [1]))
+      if let gradient = parameter.gradient { trial.note(name, gradient, exact: true) }
+    }
+  }
+
   /// Attention over head dims, grouped heads, packed documents, cached keys and windows.
   static let attention: [ConformanceCase] = {
     struct Size: Sendable {
@@ -23,6 +44,9 @@ extension ConformanceCase {
       Size(t: 70, dim: 64, offset: 130), Size(t: 1, dim: 64, heads: 8, keyHeads: 2, offset: 999),
       Size(t: 3, dim: 128, heads: 4, keyHeads: 1, offset: 300),
       Size(t: 200, dim: 64, documents: [120, 80], window: 50),
+      // Long enough that blocks of few multiprocessors take several pieces of work.
+      Size(t: 700, dim: 64, heads: 4, keyHeads: 2, documents: [300, 1, 399]),
+      Size(t: 700, dim: 128),
     ]
     return sizes.map { size in
       let name =

@@ -16,6 +16,8 @@ public struct ConformanceCase: Sendable {
   public enum Comparison: Sendable {
     /// By the root mean square of the difference over that of the reference.
     case relative
+    /// The same, to what `f32` can tell whatever type activations have.
+    case full
     /// All values are equal.
     case exact
     /// Values are numbers of neighbours on a grid. What lies in the middle of two may round either
@@ -56,9 +58,10 @@ public struct ConformanceCase: Sendable {
       if a.values.count == b.values.count, a.values.allSatisfy(\.isFinite) {
         let differences = zip(a.values, b.values).map { $0 - $1 }
         switch a.comparison {
-        case .relative:
+        case .relative, .full:
           let floor = (b.values.count < 8 ? 0.25 : 1e-3) * largest
           error = size(differences) / max(size(b.values), floor, 1e-30)
+          if a.comparison == .full, error > 5e-5 { error = .infinity }
         case .exact: error = a.values == b.values ? 0 : .infinity
         case .rounded:
           let isClose =
@@ -126,12 +129,17 @@ final class Trial {
     return (0..<count).map { _ in Int32(min(Double(bound - 1), random.uniform() * Double(bound))) }
   }
 
-  /// Notes an output without gradient.
+  /// Notes an output without gradient; integers are exact in any case.
   func note(_ name: String, _ tensor: Tensor, exact: Bool = false) {
+    note(name, tensor, as: exact ? .exact : .relative)
+  }
+
+  /// Notes an output without gradient; integers are exact in any case.
+  func note(_ name: String, _ tensor: Tensor, as comparison: ConformanceCase.Comparison) {
     if tensor.dtype == .i32 {
       outcome.append((name, context.readIntegers(tensor).map(Double.init), .exact))
     } else {
-      outcome.append((name, context.readDoubles(tensor), exact ? .exact : .relative))
+      outcome.append((name, context.readDoubles(tensor), comparison))
     }
   }
 

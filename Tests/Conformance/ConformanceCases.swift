@@ -3,8 +3,8 @@ import Numerics
 extension ConformanceCase {
   /// Every operation over ragged and odd sizes.
   public static var all: [ConformanceCase] {
-    linear + rows + losses + routing + mixtures + attention + fewRows + optimizer + lowMemory
-      + construction
+    linear + rows + losses + routing + mixtures + attention + [nothingNew] + fewRows + optimizer
+      + lowMemory + construction
   }
 
   private static let linear: [ConformanceCase] =
@@ -15,6 +15,12 @@ extension ConformanceCase {
           trial.differentiate {
             [("y", trial.context.linear(x.tensor, weight: w.tensor, bias: b.tensor))]
           }
+        },
+        ConformanceCase("scores T\(t) I\(i) O\(o)") { trial in
+          let (x, w, b) = (trial.activation([t, i]), trial.weight([o, i]), trial.weight([o]))
+          func map(_ w: Tensor, _ b: Tensor) -> LinearMap { LinearMap(weight_OI: w, bias_O: b) }
+          trial.note("scores", trial.context.scores(x.value, map(w.value, b.value)), as: .full)
+          trial.differentiate { [("y", trial.context.scores(x.tensor, map(w.tensor, b.tensor)))] }
         },
         ConformanceCase("linear to statistics T\(t) I\(i) O\(o)") { trial in
           let (x, w) = (trial.activation([t, i]), trial.matrix([o, i]))

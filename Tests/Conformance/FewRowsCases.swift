@@ -2,7 +2,8 @@ import Numerics
 
 extension ConformanceCase {
   /// What devices do in one kernel for a few rows, and in several for more.
-  static let fewRows: [ConformanceCase] = linearMaps + attentionInputs + mixtureLayers + largest
+  static let fewRows: [ConformanceCase] =
+    linearMaps + attentionInputs + mixtureLayers + [routingOfFewAndMany] + largest
 
   private static let sizes = [
     (1, 64, 13), (1, 31, 7), (2, 2304, 40), (3, 100, 9), (4, 257, 16), (5, 520, 31), (8, 64, 72),
@@ -77,13 +78,13 @@ extension ConformanceCase {
             (0..<size.e).map { Double(($0 * 11) % size.e) * 8 }, [size.e], trial.small)
           let layer = MixtureLayer(
             norm: RMSNorm(weight_D: trial.weight([size.d]).value, epsilon: 1e-5),
-            router: trial.map([size.e, size.d], isBiased: true), selectionBias: spread,
+            router: trial.scoreMap([size.e, size.d], isBiased: true), selectionBias: spread,
             topK: size.k, combination: rule,
             gain: rule == .gained ? trial.weight([size.e]).value : nil,
             gate_EID: trial.matrix([size.e, size.i, size.d]).value,
             up_EID: trial.matrix([size.e, size.i, size.d]).value,
             down_EDI: trial.matrix([size.e, size.d, size.i]).value, shared: shared,
-            sharedGate: shared == nil ? nil : trial.matrix([1, size.d]).value)
+            sharedGate: shared == nil ? nil : trial.weight([1, size.d]).value)
           let (y, routing) = context.mixtureLayer(x, layer)
           trial.note("y", y)
           trial.note("weights", routing.weights_TK)
@@ -94,6 +95,26 @@ extension ConformanceCase {
       }
     }
   }()
+
+  /// Tokens are scored alike by the kernel for a few of them and by those for many. The norm before may
+  /// round a value to either neighbour, which is far less than rounding all of them another way.
+  private static let routingOfFewAndMany = ConformanceCase("routing of 8 and of 9 rows") { trial in
+    let (context, d, e) = (trial.context, 520, 16)
+    func experts(_ shape: [Int]) -> Tensor { trial.matrix(shape).value }
+    let layer = MixtureLayer(
+      norm: RMSNorm(weight_D: trial.weight([d]).value, epsilon: 1e-5),
+      router: trial.scoreMap([e, d]), topK: 2, combination: .renormalizedSoftmax(scale: 1),
+      gate_EID: experts([e, 8, d]), up_EID: experts([e, 8, d]), down_EDI: experts([e, d, 8]))
+    let many = trial.activation([9, d]).value
+    let few = many.slice(0..<8)
+    let scores = [many, few].map { context.mixtureLayer($0, layer).routing.logits_TE }
+    let (a, b) = (context.readDoubles(scores[0].slice(0..<8)), context.readDoubles(scores[1]))
+    let (distance, size) = zip(a, b).reduce((0, 0)) {
+      ($0.0 + ($1.0 - $1.1) * ($1.0 - $1.1), $0.1 + $1.0 * $1.0)
+    }
+    let agrees: Int32 = distance <= 9e-8 * size ? 1 : 0
+    trial.note("agreement", context.tensor([agrees], [1]))
+  }
 
   private static let largest: [ConformanceCase] = [(1, 1), (1, 5000), (3, 77), (1, 128_256)].map {
     r, v in
@@ -114,6 +135,12 @@ extension ConformanceCase {
 }
 
 extension Trial {
+  /// A linear map of random weights that activations cannot hold.
+  func scoreMap(_ shape: [Int], isBiased: Bool = false) -> LinearMap {
+    let weight = self.weight(shape).value
+    return LinearMap(weight_OI: weight, bias_O: isBiased ? self.weight([shape[0]]).value : nil)
+  }
+
   /// A linear map of random weights.
   func map(_ shape: [Int], isBiased: Bool = false) -> LinearMap {
     let weight = matrix(shape).value

@@ -1,13 +1,23 @@
 // Runs every operation on a device, forward and backward, against the CPU in Double.
 //
-//   herd-conformance [cpu|cuda] [f32|bf16] [NAME_PART]
+//   herd-conformance [cpu|cuda] [f32|bf16] [NAME_PART] [--multiprocessors N]
 //
+// With few multiprocessors each block of a persistent kernel does several pieces of work.
 // Prints a line per case that fails, a summary of the worst, and ends with status 1 on any failure.
 import Conformance
 import Glibc
 import Numerics
 
-let arguments = CommandLine.arguments.dropFirst()
+var arguments = Array(CommandLine.arguments.dropFirst())
+var multiprocessors: Int?
+if let index = arguments.firstIndex(of: "--multiprocessors") {
+  guard let count = arguments.dropFirst(index + 1).first.flatMap({ Int($0) }), count > 0 else {
+    print("--multiprocessors takes a number from 1 on")
+    exit(2)
+  }
+  multiprocessors = count
+  arguments.removeSubrange(index...(index + 1))
+}
 let element: DType = arguments.contains("bf16") ? .bf16 : .f32
 let device: Device =
   arguments.contains("cpu") ? .cpu() : .cuda(activations: element)
@@ -15,7 +25,7 @@ let part = arguments.first { !["cpu", "cuda", "f32", "bf16"].contains($0) }
 let tolerance = element == .bf16 ? 2e-2 : 5e-5
 
 let reference = try Context(device: .cpu())
-let context = try Context(device: device, poisoned: true)
+let context = try Context(device: device, poisoned: true, multiprocessors: multiprocessors)
 print("device: \(context.deviceDescription.architecture), \(element)")
 var seed = UInt64(time(nil))
 print("seed \(seed)")

@@ -14,6 +14,11 @@ import Testing
         (
           "cuda bf16", try Context(device: .cuda(activations: .bf16), poisoned: true), .bf16, 2e-2
         ),
+        (
+          "cuda bf16 on two multiprocessors",
+          try Context(device: .cuda(activations: .bf16), poisoned: true, multiprocessors: 2), .bf16,
+          2e-2
+        ),
       ]
     }
     let reference = try Context()

@@ -3,6 +3,19 @@ import Synchronization
 import Testing
 
 @Suite struct MemoryTests {
+  @Test func severalTensorsAreReadTogether() throws {
+    let context = try Context(device: .cpu(), poisoned: true)
+    let tensors = [
+      context.tensor([1.5, -2, .infinity] as [Float], [3]),
+      context.tensor([7, -8] as [Int32], [2]),
+      context.empty([0]), context.tensor([1e300] as [Double], []),
+      context.tensor([0, 1, 2, 3, 4] as [Float], [5]).slice(1..<4),
+    ]
+    #expect(
+      context.readDoubles(tensors) == [[1.5, -2, .infinity], [7, -8], [], [1e300], [1, 2, 3]])
+    #expect(context.readDoubles([Tensor]()) == [])
+  }
+
   @Test func countsFollowTensors() throws {
     let context = try Context()
     let start = context.memory

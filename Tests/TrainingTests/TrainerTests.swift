@@ -122,6 +122,30 @@ import Testing
     #expect(summary.steps == 7 && summary.resumedAt == nil && summary.last?.step == 7)
   }
 
+  @Test func theNextStepIsDrawnBeforeThisOneIsRead() throws {
+    final class Log {
+      var lines: [String] = []
+    }
+    struct Empty: Error {}
+    let (context, log) = (try makeContext(), Log())
+    var batches = ToyBatches()
+    batches.beforeDraw = { step, sequences in
+      log.lines.append("draw \(step) \(sequences)")
+      if step == 2 { throw Empty() }
+    }
+    var hooks = TrainingHooks()
+    hooks.onStep = { log.lines.append("done \($0.step)") }
+    // A step is told of even if there are no batches for the next.
+    #expect(throws: Empty.self) {
+      try Trainer(
+        toySettings(steps: 3), model: ToyModel.make(in: context), batches: batches, hooks: hooks,
+        in: context
+      ).run()
+    }
+    #expect(
+      log.lines == ["draw 0 0..<4", "draw 1 0..<4", "done 1", "draw 2 0..<4", "done 2"])
+  }
+
   @Test func groupsShareAStepsSequencesOut() throws {
     struct Member: ProcessGroup {
       var rank: Int

@@ -120,6 +120,9 @@ const char *_Nullable cd_load_driver(void *library, cd_driver *table);
 const char *_Nullable cd_load_compiler(void *library, cd_compiler *table);
 const char *_Nullable cd_load_blas(void *library, cd_blas *table);
 
+// The file that a filled table's functions are from; NULL when it is not known.
+const char *_Nullable cd_compiler_path(const cd_compiler *table);
+
 // A kernel source that was embedded when this target was compiled.
 typedef struct cd_source {
   const char *name;

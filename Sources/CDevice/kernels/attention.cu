@@ -11,7 +11,7 @@
 // All kernels use four warps. A warp owns ROWS * 16 rows of its tile's scores and of what they are
 // multiplied into, so a score never leaves the registers of its warp: the accumulator fragment of one
 // product is, rounded to bf16, the left fragment of the next.
-#include "element.cuh"
+#include "attention_common.cuh"
 
 #ifndef HEAD_DIM
 #define HEAD_DIM 128
@@ -30,19 +30,11 @@ __device__ __forceinline__ int at(int row, int chunk) {
   return row * HEAD_DIM + ((chunk ^ (HEAD_DIM % 64 == 0 ? row & 7 : (row >> 1) & 3)) << 3);
 }
 
-__device__ __forceinline__ unsigned address(const void *shared) {
-  return (unsigned)__cvta_generic_to_shared(shared);
-}
-
-// Starts copying `BYTES`, or zeros when not `inside`.
+// Starts copying `BYTES`, 4 or 8, or zeros when not `inside`.
 template <int BYTES>
-__device__ __forceinline__ void copy(void *target, const void *source, bool inside) {
-  if constexpr (BYTES == 16)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address(target)),
-                 "l"(source), "r"(inside ? 16 : 0) : "memory");
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address(target)),
-                 "l"(source), "n"(BYTES), "r"(inside ? BYTES : 0) : "memory");
+__device__ __forceinline__ void copy_word(void *target, const void *source, bool inside) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address(target)), "l"(source),
+               "n"(BYTES), "r"(inside ? BYTES : 0) : "memory");
 }
 
 __device__ __forceinline__ void finish_copies() {
@@ -64,7 +56,7 @@ __device__ __forceinline__ void load_tile(bf16 *tile, const bf16 *head, int stri
         r = (threadIdx.x + i * THREADS) / CHUNKS, c = (threadIdx.x + i * THREADS) % CHUNKS;
       }
       const bool inside = row + r < rows && c * 8 < dim;
-      copy<16>(tile + at(r, c), inside ? head + (i64)(row + r) * stride + c * 8 : head, inside);
+      copy16(tile + at(r, c), inside ? head + (i64)(row + r) * stride + c * 8 : head, inside);
     }
   } else {
     for (int i = threadIdx.x; i < COUNT * HEAD_DIM; i += THREADS) {
@@ -95,19 +87,6 @@ __device__ __forceinline__ void multiply(float (&c)[4], const unsigned (&a)[4], 
       "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-__device__ __forceinline__ unsigned pack(float low, float high) {
-  unsigned x;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(x) : "f"(high), "f"(low));
-  return x;
-}
-
-// 2^x; denormal results are zero.
-__device__ __forceinline__ float power2(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
 }
 
 template <int M, int N>
@@ -203,17 +182,6 @@ __device__ __forceinline__ void write_rows(const float (&x)[M][N][4], const floa
       if (r < rows && c < columns) target[(i64)r * stride + c] = tile[at(r, c >> 3) + (c & 7)];
     }
   }
-}
-
-// ---- What a query sees.
-
-__device__ __forceinline__ int first_key(int start, int last, int window) {
-  const int windowed = window > 0 ? last - window + 1 : 0;
-  return min(max(max(start, windowed), 0), last);
-}
-
-__device__ __forceinline__ int first_key_of(const int *starts, int token, int offset, int window) {
-  return first_key(starts ? starts[token] : 0, token + offset, window);
 }
 
 extern __shared__ __align__(128) unsigned char shared[];
@@ -541,10 +509,11 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x < QUERIES) {
       const int own = token + threadIdx.x;
       const bool inside = own < tokens;
-      copy<8>(known + stage * QUERIES + threadIdx.x,
+      copy_word<8>(known + stage * QUERIES + threadIdx.x,
               statistics + (inside ? (i64)head * tokens + own : 0), inside);
       if (starts)
-        copy<4>(known_starts + stage * QUERIES + threadIdx.x, starts + (inside ? own : 0), inside);
+        copy_word<4>(known_starts + stage * QUERIES + threadIdx.x, starts + (inside ? own : 0),
+                     inside);
     }
   };
   const int rounds = tiles * group;

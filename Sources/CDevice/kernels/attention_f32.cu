@@ -8,7 +8,7 @@
 // other. Its 256 threads form a 16 x 16 grid; thread (y, x) owns the scores of rows y + 16i and
 // columns x + 16j, and of every sum the rows y + 16i and WIDTH adjacent channels of each chunk.
 // Operands pass through shared memory in chunks of channels, so its size does not grow with HEAD_DIM.
-#include "element.cuh"
+#include "attention_common.cuh"
 
 #ifndef HEAD_DIM
 #define HEAD_DIM 128
@@ -146,11 +146,6 @@ __device__ __forceinline__ void write_row(const float (&y)[CHUNKS][4][WIDTH], in
     }
 }
 
-__device__ __forceinline__ int first_key(const int *starts, int token, int offset, int window) {
-  const int last = token + offset, windowed = window > 0 ? last - window + 1 : 0;
-  return min(max(max(starts ? starts[token] : 0, windowed), 0), last);
-}
-
 #ifndef BACKWARD
 
 // Grid: (heads, tiles of queries).
@@ -172,9 +167,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 #pragma unroll
   for (int i = 0; i < 4; i++) {
     highest[i] = -1e30f, sum[i] = 0.0f;  // Finite: a row that has seen nothing yet gives numbers.
-    seen_from[i] = first_key(starts, min(token + ty + 16 * i, tokens - 1), offset, window);
+    seen_from[i] = first_key_of(starts, min(token + ty + 16 * i, tokens - 1), offset, window);
   }
-  const int first = first_key(starts, token, offset, window) / TILE;
+  const int first = first_key_of(starts, token, offset, window) / TILE;
   const int last = (min(token + TILE, tokens) - 1 + offset) / TILE;
   for (int block = first; block <= last; block++) {
     all_keys.row = values.row = block * TILE;
@@ -257,9 +252,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
   for (int i = 0; i < 4; i++) {
     const int row = min(token + ty + 16 * i, tokens - 1);
     known[i] = statistics[(i64)head * tokens + row];
-    seen_from[i] = first_key(starts, row, offset, window);
+    seen_from[i] = first_key_of(starts, row, offset, window);
   }
-  const int first = first_key(starts, token, offset, window) / TILE;
+  const int first = first_key_of(starts, token, offset, window) / TILE;
   const int last = (min(token + TILE, tokens) - 1 + offset) / TILE;
   for (int block = first; block <= last; block++) {
     all_keys.row = values.row = block * TILE;
@@ -303,7 +298,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, HEAD_DIM <= 64 ? 2 : 1)
     // From the first tile with a query whose last key is not before this tile, while the first key
     // is not behind it.
     for (int token = max(0, row - offset) / TILE * TILE;
-         token < tokens && first_key(starts, token, offset, window) < row + TILE; token += TILE) {
+         token < tokens && first_key_of(starts, token, offset, window) < row + TILE; token += TILE) {
       queries.row = doutputs.row = token;
       product(weight, own_keys, queries);
       product(dscore, own_values, doutputs);
@@ -311,7 +306,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, HEAD_DIM <= 64 ? 2 : 1)
       for (int j = 0; j < 4; j++) {
         const int column = token + tx + 16 * j;
         const bool inside = column < tokens;
-        const int from = inside ? first_key(starts, column, offset, window) : 0;
+        const int from = inside ? first_key_of(starts, column, offset, window) : 0;
         const float2 known =
             inside ? statistics[(i64)head * tokens + column] : make_float2(0.0f, 0.0f);
 #pragma unroll

@@ -7,7 +7,7 @@
 // owners are not in step, so that the softmax of one runs while another multiplies.
 //
 // All need dim % 8 == 0 and tensors at multiples of 16 bytes.
-#include "element.cuh"
+#include "attention_common.cuh"
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL  // For other chips the file is empty.
 
@@ -21,10 +21,6 @@ constexpr int CHUNKS = DIM > 64 ? 16 : DIM / 8;  // Of 16 bytes per row, as thre
 template <int COUNT>
 __device__ __forceinline__ int at(int row, int chunk) {
   return (chunk >> 3) * (COUNT * 64) + row * 64 + (((chunk & 7) ^ (row & 7)) << 3);
-}
-
-__device__ __forceinline__ unsigned address(const void *shared) {
-  return (unsigned)__cvta_generic_to_shared(shared);
 }
 
 // Start, distance between panels, distance between groups of 8 rows (1024 bytes), 128-byte swizzle.
@@ -42,15 +38,6 @@ __device__ __forceinline__ int channels(int k) {
   return ((k >> 2) * (COUNT * 128) + (k & 3) * 32) >> 4;
 }
 
-__device__ __forceinline__ void copy16(bf16 *target, const bf16 *source, bool inside) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address(target)), "l"(source),
-               "r"(inside ? 16 : 0) : "memory");
-}
-template <int BYTES>
-__device__ __forceinline__ void copy_word(void *target, const void *source, bool inside) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address(target)), "l"(source),
-               "n"(BYTES), "r"(inside ? BYTES : 0) : "memory");
-}
 __device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // All copies but those of the last `AFTER` commits are done, for the tensor cores too.
 template <int AFTER>
@@ -139,18 +126,6 @@ __device__ __forceinline__ void hold(float (&x)[N][4]) {
     asm volatile("" : FOUR(n)::"memory");
 }
 
-__device__ __forceinline__ unsigned pack(float low, float high) {
-  unsigned x;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(x) : "f"(high), "f"(low));
-  return x;
-}
-
-__device__ __forceinline__ float power2(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 template <int REGISTERS>
 __device__ __forceinline__ void take_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
@@ -158,14 +133,6 @@ __device__ __forceinline__ void take_registers() {
 template <int REGISTERS>
 __device__ __forceinline__ void leave_registers() {
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(REGISTERS));
-}
-
-__device__ __forceinline__ int first_key(int start, int last, int window) {
-  const int windowed = window > 0 ? last - window + 1 : 0;
-  return min(max(max(start, windowed), 0), last);
-}
-__device__ __forceinline__ int first_key_of(const int *starts, int token, int offset, int window) {
-  return first_key(starts ? starts[token] : 0, token + offset, window);
 }
 
 // One of 128 threads' part of a tile; zeros past `rows` and past `dim`.
@@ -672,17 +639,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     int head = key_head * heads_each, tile = first;
     for (int step = 0; step < rounds; step++) {
       const int stage = step % STAGES, token = tile * QUERIES, thread = threadIdx.x - OWNED * 2;
+      const bool inside = thread < QUERIES && token + thread < tokens;
+      const float2 own = inside ? statistics[(i64)head * tokens + token + thread]
+                                : make_float2(0.0f, 0.0f);
+      const int own_start = inside && starts ? starts[token + thread] : 0;
       barrier_wait(empty + stage, (step / STAGES & 1) ^ 1);
+      // Told of by the same arrival as the copies.
+      if (thread < QUERIES) {
+        known[stage * QUERIES + thread] = own;
+        known_starts[stage * QUERIES + thread] = own_start;
+      }
       bf16 *pair = pairs + stage * 2 * TILE;
       load_tile<QUERIES>(pair, query + head * dim, stride, token, tokens, dim);
       load_tile<QUERIES>(pair + TILE, doutput + head * dim, stride, token, tokens, dim);
-      if (thread < QUERIES) {
-        const bool inside = token + thread < tokens;
-        const int own = inside ? token + thread : 0;
-        copy_word<8>(known + stage * QUERIES + thread, statistics + (i64)head * tokens + own,
-                     inside);
-        if (starts) copy_word<4>(known_starts + stage * QUERIES + thread, starts + own, inside);
-      }
       commit_copies();
       if (step > 0) {
         finish_copies<1>();

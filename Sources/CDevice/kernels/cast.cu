@@ -3,16 +3,6 @@
 // Types of both ends are in the kernels' names: this file does not depend on T.
 #include "element.cuh"
 
-struct __align__(2) half16 {
-  unsigned short bits;
-};
-
-__device__ __forceinline__ float to_float(half16 x) {
-  float y;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
-  return y;
-}
-
 __device__ __forceinline__ float to_float(double x) { return (float)x; }
 __device__ __forceinline__ float to_float(int x) { return (float)x; }
 

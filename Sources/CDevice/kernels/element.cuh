@@ -12,6 +12,16 @@ __device__ __forceinline__ float to_float(bf16 x) {
   return __uint_as_float((unsigned)x.bits << 16);
 }
 
+struct __align__(2) half16 {
+  unsigned short bits;
+};
+
+__device__ __forceinline__ float to_float(half16 x) {
+  float y;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+  return y;
+}
+
 // Rounds to nearest, ties to even; NaN stays NaN.
 __device__ __forceinline__ bf16 to_bf16(float x) {
   bf16 y;

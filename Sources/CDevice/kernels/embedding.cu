@@ -1,16 +1,6 @@
 // Table lookup and its gradient.
 #include "element.cuh"
 
-struct __align__(2) half16 {
-  unsigned short bits;
-};
-
-__device__ __forceinline__ float to_float(half16 x) {
-  float y;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
-  return y;
-}
-
 template <class X>
 struct __align__(16) Eight {
   X v[8];

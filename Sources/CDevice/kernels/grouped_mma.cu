@@ -25,13 +25,17 @@ typedef unsigned long long u64;
 
 constexpr int BM = 128, BN = 256, BK = 64, THREADS = 256;
 constexpr int A_BYTES = BM * BK * 2, STAGE_BYTES = (BM + BN) * BK * 2, PANEL_BYTES = 64 * BK * 2;
-constexpr int AHEAD = 2;
+// Stages that are copied ahead of the one that is multiplied: 1 where shared memory is short.
+#ifndef AHEAD
+#define AHEAD 2
+#endif
 // wgmma is still reading the stage before the last one issued; mma.sync is not.
 constexpr int STAGES = WGMMA ? AHEAD + 2 : AHEAD + 1;
 // Row tiles that are walked together: 16 by about 8 column tiles are on the chip at a time, which
 // balances what they read of both operands.
 constexpr int GROUP = 16;
 constexpr unsigned ABSENT = 0xffffffffu;
+#include "expert_tiles.cuh"
 
 // Accumulators of a thread: MI row blocks of 16 by NJ column blocks of 8, in the layout that
 // mma and wgmma share: rows lane / 4 and + 8, columns 2 (lane % 4) and + 1.
@@ -122,53 +126,6 @@ __device__ __forceinline__ void multiply_16(float (&c)[4], const unsigned (&a)[4
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 #endif
-
-// ==== Tiles ====
-
-// A tile of one expert's product: its first row and column, and where the expert's slots are.
-struct Tile {
-  int expert, start, rows, m, n;
-};
-
-__device__ __forceinline__ int pieces(int count, int size) { return (count + size - 1) / size; }
-
-// Numbers the tiles of one expert such that neighbours share operands.
-__device__ __forceinline__ void place(Tile &t, int local, int down, int across, int columns) {
-  const int first = local / (GROUP * across) * GROUP, rest = local - first * across;
-  const int height = min(GROUP, down - first);
-  t.m = (first + rest % height) * BM;
-  t.n = rest / height * columns;
-}
-
-// The tile of this number among products whose rows are the experts' slots, `across` tiles of
-// `columns` columns wide. Each warp scans 32 experts at a time.
-__device__ __forceinline__ bool find_rows(Tile &t, int index, const int *offsets, int experts,
-                                          int across, int columns) {
-  const int lane = threadIdx.x & 31;
-  for (int e = 0; e < experts; e += 32) {
-    const int start = offsets[min(e + lane, experts)];
-    const int rows = offsets[min(e + lane + 1, experts)] - start;
-    const int tiles = pieces(rows, BM) * across;
-    int upTo = tiles;
-#pragma unroll
-    for (int shift = 1; shift < 32; shift <<= 1) {
-      const int other = __shfl_up_sync(0xffffffffu, upTo, shift);
-      if (lane >= shift) upTo += other;
-    }
-    const int total = __shfl_sync(0xffffffffu, upTo, 31);
-    if (index < total) {
-      const int owner = __ffs(__ballot_sync(0xffffffffu, index < upTo)) - 1;
-      t.expert = e + owner;
-      t.start = __shfl_sync(0xffffffffu, start, owner);
-      t.rows = __shfl_sync(0xffffffffu, rows, owner);
-      const int before = __shfl_sync(0xffffffffu, upTo - tiles, owner);
-      place(t, index - before, pieces(t.rows, BM), across, columns);
-      return true;
-    }
-    index -= total;
-  }
-  return false;
-}
 
 // ==== Copies ====
 // Thread i copies chunk i % 8 of rows i / 8, i / 8 + 32, ... of a tile.

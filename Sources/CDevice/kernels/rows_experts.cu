@@ -28,7 +28,7 @@ extern "C" __global__ void __launch_bounds__(128, 7) rows_expert_hidden(
   WeightStream<FEW_AHEAD> stream;
   stream.begin(first, second, model, vector);
   Sums<1> sums;
-  multiply_rows<false>(stream, x + token * model, 0, 1, nullptr, model, vector, sums);
+  multiply_rows<PLAIN>(stream, x + token * model, 0, 1, nullptr, model, vector, sums);
   sums.gather();
   if (lane > 0) return;
   const float g = sums.product[0][0], u = sums.product[1][0];
@@ -38,19 +38,19 @@ extern "C" __global__ void __launch_bounds__(128, 7) rows_expert_hidden(
 }
 
 // y_t = residual_t + Σ_k W_down hidden[t K + k] + shared part; a warp for two channels.
-// Grid: (model / 8, tokens). The experts were known before the previous kernel began to work.
+// Grid: (model / 8, tokens). The experts are known before the previous kernel begins to work, so their
+// weights are asked for early; `count` of them exist, whatever is read if that should not hold.
 extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_output(
     const float *hidden, const int *experts, const W *w_down, const float *shared_hidden,
-    const W *shared_down, const T *residual, T *y, int top_k, int model, int width,
+    const W *shared_down, const T *residual, T *y, int count, int top_k, int model, int width,
     int shared_width, int vector) {
   const int token = blockIdx.y, lane = threadIdx.x & 31;
   const int own = (blockIdx.x * WARPS + (threadIdx.x >> 5)) * 2;
   const int a = min(own, model - 1), b = min(own + 1, model - 1);
-  // The predecessor began to work when the experts were known; other multiprocessors chose them, so
-  // they are not read by way of the first cache.
+  // Another multiprocessor chose them: not by way of the first cache.
   const int *chosen = experts + token * top_k;
   WeightStream<AHEAD> stream;
-  i64 start = (i64)__ldcg(chosen) * model;
+  i64 start = (i64)min(max(__ldcg(chosen), 0), count - 1) * model;
   stream.begin(w_down + (start + a) * width, w_down + (start + b) * width, width, vector);
   wait_for_previous();
   let_next_begin();
@@ -61,13 +61,13 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_output(
       start = (i64)chosen[k] * model;
       stream.begin(w_down + (start + a) * width, w_down + (start + b) * width, width, vector);
     }
-    multiply_rows<false>(stream, hidden + ((i64)token * top_k + k) * width, 0, 1, nullptr, width,
+    multiply_rows<PLAIN>(stream, hidden + ((i64)token * top_k + k) * width, 0, 1, nullptr, width,
                          vector, sums);
   }
   if (shared_width > 0) {
     stream.begin(shared_down + (i64)a * shared_width, shared_down + (i64)b * shared_width,
                  shared_width, vector);
-    multiply_rows<false>(stream, shared_hidden + (i64)token * shared_width, 0, 1, nullptr,
+    multiply_rows<PLAIN>(stream, shared_hidden + (i64)token * shared_width, 0, 1, nullptr,
                          shared_width, vector, sums);
   }
   sums.gather();

@@ -28,7 +28,7 @@ __device__ __forceinline__ void linear(const T *x, const float *gain, float epsi
   let_next_begin();
   if (own >= outputs) return;
   Sums<ROWS> sums;
-  multiply_rows<NORM>(weights, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<NORM ? SCALED : PLAIN>(weights, x, columns, rows, gain, columns, vector, sums);
   sums.gather();
   const int m = lane >> 1, output = own + (lane & 1);
   if (m >= rows || output >= outputs) return;
@@ -69,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_swiglu(
   let_next_begin();
   if (neuron >= width) return;
   Sums<ROWS> sums;
-  multiply_rows<true>(weights, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<SCALED>(weights, x, columns, rows, gain, columns, vector, sums);
   sums.gather();
   if (lane >= rows) return;
   const float inverse = sums.reciprocal_rms(lane, columns, epsilon);
@@ -112,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(128, MANY_BLOCKS) rows_attention_in
   let_next_begin();
   if (pair >= pairs) return;
   Sums<ROWS> sums;
-  multiply_rows<true>(weights, x, columns, rows, gain, columns, vector, sums);
+  multiply_rows<SCALED>(weights, x, columns, rows, gain, columns, vector, sums);
   float cosine = 1.0f, sine = 0.0f;
   if (turns && lane < rows) {
     // The product rounds to float first, as in rope.cu.

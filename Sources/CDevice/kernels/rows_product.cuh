@@ -72,6 +72,11 @@ struct Values {
   __device__ __forceinline__ float operator[](int i) const { return to_float(pieces[i / M].v[i % M]); }
 };
 
+// A value after RMSNorm as activations hold it.
+__device__ __forceinline__ float normalized(float x, float inverse, float gain) {
+  return to_float(from_float(gain * (x * inverse)));
+}
+
 // Blocks of 128 threads that a multiprocessor holds at once, so that registers are left for weights on
 // their way: for grids of several rounds or of less than one.
 constexpr int BLOCKS = 4;
@@ -154,25 +159,29 @@ struct Sums {
   }
 };
 
-// sums.product[r][m] += Σ_i weights[r][i] x[m][i], this lane's share. With NORM each x is scaled by
+// What is multiplied: values as they are, scaled by a gain, or normalized and rounded to T.
+enum Operand { PLAIN, SCALED, NORMALIZED };
+
+// sums.product[r][m] += Σ_i weights[r][i] x[m][i], this lane's share. SCALED, each x is multiplied by
 // `gain`, and squares[m] += Σ_i x[m][i]²: the reciprocal root mean square is a factor of the sums, so
-// it need not be known before. `count` rows of x exist, `stride` apart; the last stands in for more.
-// `weights` has begun.
-template <bool NORM, int STEPS, int M, class X>
+// it need not be known before. NORMALIZED, it is known for each row, in `inverse`. `count` rows of x
+// exist, `stride` apart; the last stands in for more. `weights` has begun.
+template <Operand OPERAND, int STEPS, int M, class X>
 __device__ __forceinline__ void multiply_rows(WeightStream<STEPS> &weights, const X *x, i64 stride,
                                               int count, const float *gain, int columns, bool vector,
-                                              Sums<M> &sums) {
+                                              Sums<M> &sums, const float *inverse = nullptr) {
   const int lane = threadIdx.x & 31;
   if (!vector) {
     for (int i = lane; i < columns; i += 32) {
-      const float g = NORM ? gain[i] : 1.0f;
+      const float g = OPERAND == PLAIN ? 1.0f : gain[i];
       const float a = to_float(weights.first[i]), b = to_float(weights.second[i]);
 #pragma unroll
       for (int m = 0; m < M; m++) {
-        const float v = to_float(x[min(m, count - 1) * stride + i]);
-        if (NORM) sums.squares[m] += v * v;
-        sums.product[0][m] += a * (v * g);
-        sums.product[1][m] += b * (v * g);
+        float v = to_float(x[min(m, count - 1) * stride + i]);
+        if (OPERAND == SCALED) sums.squares[m] += v * v;
+        v = OPERAND == NORMALIZED ? normalized(v, inverse[m], g) : v * g;
+        sums.product[0][m] += a * v;
+        sums.product[1][m] += b * v;
       }
     }
     return;
@@ -186,7 +195,7 @@ __device__ __forceinline__ void multiply_rows(WeightStream<STEPS> &weights, cons
       for (int u = 0; u < STEPS; u++) {
         const int at = min(base + u * STEP, weights.last);
         asked[u].read(x + at);
-        if (NORM) gains[u].read(gain + at);
+        if (OPERAND != PLAIN) gains[u].read(gain + at);
       }
 #pragma unroll
     for (int u = 0; u < STEPS; u++) {
@@ -195,7 +204,7 @@ __device__ __forceinline__ void multiply_rows(WeightStream<STEPS> &weights, cons
       unpack(weights.held[u][0], a);
       unpack(weights.held[u][1], b);
       weights.ask(u, i + STEPS * STEP);
-      if (M > 1 && NORM) gains[u].read(gain + at);
+      if (M > 1 && OPERAND != PLAIN) gains[u].read(gain + at);
 #pragma unroll
       for (int m = 0; m < M; m++) {
         Values<X> other;
@@ -204,10 +213,11 @@ __device__ __forceinline__ void multiply_rows(WeightStream<STEPS> &weights, cons
 #pragma unroll
         for (int v = 0; v < N; v++) {
           float value = i < columns ? values[v] : 0.0f;
-          if (NORM) {
+          if (OPERAND == SCALED) {
             sums.squares[m] += value * value;
             value *= gains[u][v];
           }
+          if (OPERAND == NORMALIZED) value = normalized(value, inverse[m], gains[u][v]);
           sums.product[0][m] += a[v] * value;
           sums.product[1][m] += b[v] * value;
         }

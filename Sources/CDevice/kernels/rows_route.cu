@@ -11,18 +11,18 @@
 // A block takes eight experts: four pairs, each by four warps with a quarter of the columns.
 constexpr int PARTS = 4, THREADS = 512;
 
-// Writes normalized (T), logits, experts, weights, probabilities, counts and, where shared_gate is not
+// Writes normed (T), logits, experts, weights, probabilities, counts and, where shared_gate is not
 // null, shared_scale: the sigmoid of its score. Grid: experts / 8, the shared gate counting as one.
 // The last block to arrive selects; `arrived` is zero before and after. Dynamic shared memory:
 // (rows + 1) n words.
 extern "C" __global__ void __launch_bounds__(512) rows_route(
     const T *x, const float *norm_gain, float epsilon, const float *router,
     const float *router_bias, const float *shared_gate, const float *selection_bias,
-    const float *gain, int combination, float scale, T *normalized, float *logits, int *experts,
+    const float *gain, int combination, float scale, T *normed, float *logits, int *experts,
     float *weights, float *probabilities, int *counts, float *shared_scale, int *arrived, int rows,
     int columns, int n, int k, int vector) {
   extern __shared__ float held[];
-  __shared__ float parts[4][PARTS][2][ROWS], squares[PARTS][ROWS], inverse[ROWS];
+  __shared__ float parts[4][PARTS][2][ROWS], squares[THREADS / 32][ROWS], inverse[ROWS];
   __shared__ bool last;
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, pair = warp / PARTS;
   const int part = warp % PARTS, total = n + (shared_gate ? 1 : 0);
@@ -39,20 +39,35 @@ extern "C" __global__ void __launch_bounds__(512) rows_route(
   stream.begin(row[0], row[1], extent, vector);
   wait_for_previous();
   let_next_begin();
-  Sums<ROWS> sums;
-  multiply_rows<true>(stream, x + begin, columns, rows, norm_gain + begin, extent, vector, sums);
-  sums.gather();
-  if (lane < 2 * ROWS) parts[pair][part][lane & 1][lane >> 1] = sums.at(lane & 1, lane >> 1);
-  if (pair == 0 && lane == 0)
+  // The norm before the product: scores are those of the rounded activations that more tokens at a
+  // time would be scored by, else the same token might be sent elsewhere.
+  float square[ROWS];
 #pragma unroll
-    for (int m = 0; m < ROWS; m++) squares[part][m] = sums.squares[m];
+  for (int m = 0; m < ROWS; m++) square[m] = 0.0f;
+  for (int i = threadIdx.x; i < columns; i += THREADS)
+#pragma unroll
+    for (int m = 0; m < ROWS; m++) {
+      const float v = load(x + (i64)min(m, rows - 1) * columns + i);
+      square[m] += v * v;
+    }
+#pragma unroll
+  for (int m = 0; m < ROWS; m++) {
+    square[m] = warp_sum(square[m]);
+    if (lane == 0) squares[warp][m] = square[m];
+  }
   __syncthreads();
-  if (threadIdx.x < rows) {
+  if (threadIdx.x < ROWS) {
     float sum = 0.0f;
 #pragma unroll
-    for (int p = 0; p < PARTS; p++) sum += squares[p][threadIdx.x];
+    for (int w = 0; w < THREADS / 32; w++) sum += squares[w][threadIdx.x];
     inverse[threadIdx.x] = 1.0f / sqrtf(sum / (float)columns + epsilon);
   }
+  __syncthreads();
+  Sums<ROWS> sums;
+  multiply_rows<NORMALIZED>(stream, x + begin, columns, rows, norm_gain + begin, extent, vector, sums,
+                            inverse);
+  sums.gather();
+  if (lane < 2 * ROWS) parts[pair][part][lane & 1][lane >> 1] = sums.at(lane & 1, lane >> 1);
   __syncthreads();
   if (threadIdx.x < 8 * ROWS) {
     const int own = threadIdx.x & 7, m = threadIdx.x >> 3, e = blockIdx.x * 8 + own;
@@ -60,7 +75,6 @@ extern "C" __global__ void __launch_bounds__(512) rows_route(
 #pragma unroll
     for (int p = 0; p < PARTS; p++) score += parts[own >> 1][p][own & 1][m];
     if (m < rows && e < total) {
-      score *= inverse[m];
       if (e < n) {
         score += router_bias ? router_bias[e] : 0.0f;
         logits[(i64)m * n + e] = score;
@@ -80,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(512) rows_route(
     for (int m = 0; m < rows; m++)
       for (int i = blockIdx.x * others + own; i < columns; i += gridDim.x * others) {
         const i64 place = (i64)m * columns + i;
-        store(normalized + place, norm_gain[i] * (load(x + place) * inverse[m]));
+        store(normed + place, norm_gain[i] * (load(x + place) * inverse[m]));
       }
   }
   if (!alone) {

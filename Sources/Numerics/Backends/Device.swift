@@ -6,7 +6,8 @@ public enum Device: Sendable, Equatable {
   /// `instructionSet`.
   case cpu(threads: Int = 0, instructionSet: InstructionSet = .avx512)
 
-  /// An NVIDIA GPU by its number, as `nvidia-smi` counts, with activations in `f32` or `bf16`.
+  /// An NVIDIA GPU by its number, with activations in `f32` or `bf16`. CUDA counts the fastest first,
+  /// and as `nvidia-smi` does only with `CUDA_DEVICE_ORDER=PCI_BUS_ID`.
   case cuda(ordinal: Int = 0, activations: DType = .f32)
 
   /// The same device with activations in `f32`, for work whose results are kept or proved.
@@ -22,9 +23,11 @@ public enum Device: Sendable, Equatable {
   /// Cores this process may use: by its affinity, and by its container's quota.
   public static var availableCores: Int { Int(hk_available_cores()) }
 
-  package func makeBackend() throws(DeviceError) -> any Backend {
+  /// - Parameter multiprocessors: How many of a GPU kernels spread over; all unless given.
+  package func makeBackend(multiprocessors: Int? = nil) throws(DeviceError) -> any Backend {
     switch self {
-    case .cuda(let ordinal, let type): try CUDABackend(ordinal: ordinal, activationType: type)
+    case .cuda(let ordinal, let type):
+      try CUDABackend(ordinal: ordinal, activationType: type, multiprocessors: multiprocessors)
     case .cpu(let threads, let instructionSet):
       try CPUBackend(threads: threads, instructionSet: instructionSet)
     }

@@ -24,12 +24,31 @@ extension Context {
   public func linear(
     _ x_TI: Tensor, weight weight_OI: Tensor, bias bias_O: Tensor? = nil, as type: DType? = nil
   ) -> Tensor {
+    linear(x_TI, read: x_TI, weight_OI, bias_O, as: type ?? x_TI.dtype)
+  }
+
+  /// `x · weightᵀ (+ bias)` multiplied in full precision whatever the type of activations is: scores
+  /// that decide where a token goes, which a rounded weight would change.
+  ///
+  /// - Parameters:
+  ///   - x_TI: Input rows, `[T, I]`.
+  ///   - map: Weights `[O, I]`, few of them: the product is slower than ``linear(_:weight:bias:as:)``.
+  /// - Returns: `[T, O]` of the statistic type of `x_TI`.
+  public func scores(_ x_TI: Tensor, _ map: LinearMap) -> Tensor {
+    let type = x_TI.dtype.statistic
+    return linear(x_TI, read: cast(x_TI, to: type), map.weight_OI, map.bias_O, as: type)
+  }
+
+  /// - Parameter read: The values of `x_TI` in the type they are multiplied in.
+  private func linear(
+    _ x_TI: Tensor, read: Tensor, _ weight_OI: Tensor, _ bias_O: Tensor?, as type: DType
+  ) -> Tensor {
     let outputs = weight_OI.shape[0]
     precondition(
       weight_OI.count == outputs * x_TI.columns, "linear: \(x_TI.shape) with \(weight_OI.shape)")
-    let y_TO = empty([x_TI.rows, outputs], type ?? x_TI.dtype)
+    let y_TO = empty([x_TI.rows, outputs], type)
     backend.matmul(
-      x_TI, transposeA: false, weight_OI, transposeB: true, alpha: 1, into: y_TO, accumulate: false)
+      read, transposeA: false, weight_OI, transposeB: true, alpha: 1, into: y_TO, accumulate: false)
     if let bias_O { backend.addBias(bias_O, to: y_TO) }
     return record(
       y_TO, from: [x_TI, weight_OI, bias_O], LinearNode(x: x_TI, weight: weight_OI, bias: bias_O))

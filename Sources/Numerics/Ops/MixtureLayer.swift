@@ -78,10 +78,8 @@ extension Context {
       return (y_TD, routing)
     }
     let normed = rmsNorm(x_TD, layer.norm)
-    let scores_TE = linear(
-      normed, weight: layer.router.weight_OI, bias: layer.router.bias_O, as: x_TD.dtype.statistic)
     let routing = route(
-      scores_TE, selectionBias: layer.selectionBias, topK: layer.topK,
+      scores(normed, layer.router), selectionBias: layer.selectionBias, topK: layer.topK,
       combination: layer.combination, gain: layer.gain)
     var update_TD = mixtureOfExperts(
       normed, gate: layer.gate_EID, up: layer.up_EID, down: layer.down_EDI,
@@ -90,8 +88,7 @@ extension Context {
       var shared_TD = linear(
         swiglu(gate: linear(normed, shared.gate), up: linear(normed, shared.up)), shared.down)
       if let gate = layer.sharedGate {
-        shared_TD = sigmoidGate(
-          shared_TD, scores: linear(normed, weight: gate, as: x_TD.dtype.statistic))
+        shared_TD = sigmoidGate(shared_TD, scores: scores(normed, LinearMap(weight_OI: gate)))
       }
       update_TD = add(update_TD, shared_TD)
     }

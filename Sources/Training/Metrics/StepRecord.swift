@@ -10,6 +10,12 @@ struct StepRecord {
     let share: Double
     let result: Objective.Result
     let total: Tensor
+
+    /// What is read back, in the order in which it is taken.
+    var tensors: [Tensor] {
+      [total, result.crossEntropy_T] + [result.divergence_T].compactMap { $0 }
+        + result.terms.map(\.value) + result.counts.map(\.counts_E)
+    }
   }
 
   private var passes: [Pass] = []
@@ -22,6 +28,8 @@ struct StepRecord {
   /// Sums over the passes of a step, and over the processes of a group.
   struct Sums {
     var loss = 0.0
+    /// The norm of the step's gradients, the same in every process.
+    var gradientNorm = 0.0
     /// Cross-entropy and number of loss tokens of each domain.
     var domains: [(loss: Double, tokens: Double)]
     var divergence: Double?
@@ -29,18 +37,25 @@ struct StepRecord {
     var counts: [(layer: Int, counts: [Double])] = []
   }
 
-  /// Reads everything back. Waits for the step.
-  func read(domains: Int, group: any ProcessGroup, in context: Context) throws -> Sums {
+  /// Reads everything back, in one transfer. Waits for the step.
+  func read(
+    domains: Int, gradientNorm: Tensor, group: any ProcessGroup, in context: Context
+  ) throws -> Sums {
+    var values = context.readDoubles([gradientNorm] + passes.flatMap(\.tensors)).makeIterator()
+    func take() -> [Double] { values.next() ?? [] }
     var sums = Sums(domains: Array(repeating: (0, 0), count: domains))
+    sums.gradientNorm = take()[0]
     for pass in passes {
-      sums.loss += context.readScalar(pass.total)
-      addTokenLosses(of: pass, to: &sums, in: context)
+      sums.loss += take()[0]
+      addTokenLosses(
+        of: pass, crossEntropy: take(), divergence: pass.result.divergence_T.map { _ in take() },
+        to: &sums)
       for (index, term) in pass.result.terms.enumerated() {
         if index == sums.terms.count { sums.terms.append((term.name, 0)) }
-        sums.terms[index].value += context.readScalar(term.value) * pass.share
+        sums.terms[index].value += take()[0] * pass.share
       }
       for (index, layer) in pass.result.counts.enumerated() {
-        let counts = context.readIntegers(layer.counts_E).map(Double.init)
+        let counts = take()
         if index == sums.counts.count {
           sums.counts.append((layer.layer, counts))
         } else {
@@ -52,8 +67,9 @@ struct StepRecord {
     return sums
   }
 
-  private func addTokenLosses(of pass: Pass, to sums: inout Sums, in context: Context) {
-    let losses = context.readDoubles(pass.result.crossEntropy_T)
+  private func addTokenLosses(
+    of pass: Pass, crossEntropy losses: [Double], divergence: [Double]?, to sums: inout Sums
+  ) {
     let length = pass.batch.sequenceLength
     for (sequence, domain) in pass.batch.domains.enumerated() {
       for token in sequence * length..<(sequence + 1) * length {
@@ -62,9 +78,8 @@ struct StepRecord {
         sums.domains[domain].tokens += weight
       }
     }
-    guard let divergence_T = pass.result.divergence_T else { return }
-    let divergences = context.readDoubles(divergence_T)
-    let sum = zip(divergences, pass.batch.lossWeights).reduce(0) { $0 + $1.0 * Double($1.1) }
+    guard let divergence else { return }
+    let sum = zip(divergence, pass.batch.lossWeights).reduce(0) { $0 + $1.0 * Double($1.1) }
     sums.divergence = (sums.divergence ?? 0) + sum
   }
 }

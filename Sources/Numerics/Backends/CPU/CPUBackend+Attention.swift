@@ -82,7 +82,12 @@ extension CPUBackend {
     logSumExp: Tensor, documentStarts: Tensor?, shape: AttentionShape, dQuery: Tensor, dKey: Tensor,
     dValue: Tensor
   ) {
-    guard query.rows > 0 else { return }
+    guard query.rows > 0 else {
+      // Nobody sees what is cached.
+      fillZero(dKey)
+      fillZero(dValue)
+      return
+    }
     var problem = hk_attention(
       query: query, key: key, value: value, output: output, logSumExp: logSumExp,
       documentStarts: documentStarts, shape: shape)

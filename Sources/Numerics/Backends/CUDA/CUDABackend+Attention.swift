@@ -81,7 +81,12 @@ extension CUDABackend {
     logSumExp: Tensor, documentStarts: Tensor?, shape: AttentionShape, dQuery: Tensor, dKey: Tensor,
     dValue: Tensor
   ) {
-    guard query.rows > 0 else { return }
+    guard query.rows > 0 else {
+      // Nobody sees what is cached.
+      fillZero(dKey)
+      fillZero(dValue)
+      return
+    }
     let headDim = paddedHead(shape.dim)
     let half = query.dtype == .bf16
     let file: KernelFile = half ? .attention : .attentionF32

@@ -17,6 +17,7 @@ extension CUDABackend {
     let type: DType = a.dtype == .f64 ? .f64 : isHalf ? .bf16 : .f32
     let (left, right) = (converted(a, to: type), converted(b, to: type))
     let addresses = left.address | right.address | c.address
+    lastOverlaps = false
     products.multiply(
       .init(
         m: m, n: n, k: k, transposeA: transposeA, transposeB: transposeB, inputs: type,

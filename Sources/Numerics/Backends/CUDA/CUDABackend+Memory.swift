@@ -2,7 +2,8 @@ import CDevice
 
 extension CUDABackend {
   package func allocate(_ shape: [Int], _ dtype: DType) -> Storage {
-    allocator.allocate(
+    if isPoisoning { lastOverlaps = false }
+    return allocator.allocate(
       byteCount: shape.reduce(1, *) * dtype.byteCount, for: "a \(dtype) tensor of shape \(shape)")
   }
 
@@ -27,7 +28,10 @@ extension CUDABackend {
     return Double(milliseconds) * 1e-3
   }
 
-  package func startPoisoning() { allocator.startPoisoning() }
+  package func startPoisoning() {
+    isPoisoning = true
+    allocator.startPoisoning()
+  }
 
   package func trim() {
     device.synchronize()
@@ -38,6 +42,7 @@ extension CUDABackend {
     tensor.storage.conversion = nil
     guard tensor.byteCount > 0 else { return }
     device.activate()
+    lastOverlaps = false
     device.check(
       device.driver.fill_bytes(UInt64(tensor.address), 0, tensor.byteCount, device.stream),
       "filling \(tensor.shape)")
@@ -48,6 +53,7 @@ extension CUDABackend {
     destination.storage.conversion = nil
     guard source.byteCount > 0 else { return }
     device.activate()
+    lastOverlaps = false
     device.check(
       device.driver.copy_on_device(
         UInt64(destination.address), UInt64(source.address), source.byteCount, device.stream),
@@ -58,7 +64,9 @@ extension CUDABackend {
     tensor.storage.conversion = nil
     guard let base = bytes.baseAddress, bytes.count > 0 else { return }
     device.activate()
-    // From pageable memory this returns once the bytes are staged: the source may go.
+    lastOverlaps = false
+    // From pageable memory the driver stages the bytes before it returns, waiting for the stream if it
+    // must: the source may change or go then, but has to live until then.
     device.check(
       device.driver.copy_to_device(UInt64(tensor.address), base, bytes.count, device.stream),
       "uploading \(tensor.shape)")
@@ -67,13 +75,20 @@ extension CUDABackend {
   package func upload(_ values: [Float], into tensor: Tensor) {
     let staged = onHost(tensor)
     host.upload(values, into: staged)
-    upload(UnsafeRawBufferPointer(start: staged.pointer, count: staged.byteCount), into: tensor)
+    upload(staged, into: tensor)
   }
 
   package func upload(_ values: [Double], into tensor: Tensor) {
     let staged = onHost(tensor)
     host.upload(values, into: staged)
-    upload(UnsafeRawBufferPointer(start: staged.pointer, count: staged.byteCount), into: tensor)
+    upload(staged, into: tensor)
+  }
+
+  /// Uploads a tensor of the host, which is kept until its bytes are read.
+  private func upload(_ staged: Tensor, into tensor: Tensor) {
+    withExtendedLifetime(staged.storage) {
+      upload(UnsafeRawBufferPointer(start: staged.pointer, count: staged.byteCount), into: tensor)
+    }
   }
 
   package func download(_ tensor: Tensor, into destination: UnsafeMutableRawBufferPointer) {
@@ -96,8 +111,10 @@ extension CUDABackend {
 
   private func downloaded(_ tensor: Tensor) -> Tensor {
     let staged = onHost(tensor)
-    download(
-      tensor, into: UnsafeMutableRawBufferPointer(start: staged.pointer, count: staged.byteCount))
+    withExtendedLifetime(staged.storage) {
+      download(
+        tensor, into: UnsafeMutableRawBufferPointer(start: staged.pointer, count: staged.byteCount))
+    }
     return staged
   }
 

@@ -24,8 +24,9 @@ extension CUDABackend {
         x_TD, [dy_TD, down, hidden, saved.gate, saved.up], experts, self)
       let sums = gradients.weights.map { _ in scratch([slots, products.sums], .f32) }
       launch(
-        "expert_pull", in: products.file, x_TD.dtype, grid: (products.blocks, 1, 1), block: 256,
-        shared: products.shared, .tensor(dy_TD), .tensor(dispatch.order),
+        "expert_pull", in: products.file, x_TD.dtype, defines: products.defines,
+        grid: (products.blocks, 1, 1), block: 256, shared: products.shared, .tensor(dy_TD),
+        .tensor(dispatch.order),
         .tensor(dispatch.offsets), .tensor(down), .tensor(weights_TK), .tensor(saved.gate),
         .tensor(saved.up), .tensor(hidden), .tensor(sums), .int(experts.count),
         .int(weights_TK.columns), .int(model), .int(width), .int(products.vector))
@@ -43,8 +44,9 @@ extension CUDABackend {
       guard let target, target.buffer.count > 0 else { return }
       let products = ExpertProducts(x_TD, [a, b, target.buffer], experts, self)
       launch(
-        kernel, in: products.file, x_TD.dtype, grid: (products.blocks, 1, 1), block: 256,
-        shared: products.shared, .tensor(a), .tensor(b), .tensor(dispatch.order),
+        kernel, in: products.file, x_TD.dtype, defines: products.defines,
+        grid: (products.blocks, 1, 1), block: 256, shared: products.shared, .tensor(a), .tensor(b),
+        .tensor(dispatch.order),
         .tensor(dispatch.offsets), .tensor(target.buffer), .int(experts.count),
         .int(weights_TK.columns), .int(a.columns), .int(b.columns),
         .int(target.accumulate ? 1 : 0), .int(products.vector))
@@ -68,8 +70,9 @@ extension CUDABackend {
     let products = ExpertProducts(
       x_TD, [gate, up, part, saved.gate, saved.up], experts, self)
     launch(
-      "expert_input_gradient", in: products.file, x_TD.dtype, grid: (products.blocks, 1, 1),
-      block: 256, shared: products.shared, .tensor(saved.gate), .tensor(saved.up),
+      "expert_input_gradient", in: products.file, x_TD.dtype, defines: products.defines,
+      grid: (products.blocks, 1, 1), block: 256, shared: products.shared, .tensor(saved.gate),
+      .tensor(saved.up),
       .tensor(dispatch.order), .tensor(dispatch.offsets), .tensor(gate), .tensor(up),
       .tensor(part), .int(experts.count), .int(model), .int(experts.width),
       .int(products.vector))

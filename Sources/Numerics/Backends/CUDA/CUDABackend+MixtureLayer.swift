@@ -32,7 +32,8 @@ extension CUDABackend: FusedMixtureKernels {
       RowsKernel(.expertOutput, x.dtype, weights: gate.dtype),
       grid: (model.groups(of: 8), tokens, 1), .tensor(hidden), .tensor(routing.experts_TK),
       .tensor(down), .tensor(sharedHidden), .tensor(shared?[2]), .tensor(x), .tensor(y),
-      .int(layer.topK), .int(model), .int(width), .int(sharedWidth), .int(vector))
+      .int(layer.experts), .int(layer.topK), .int(model), .int(width), .int(sharedWidth),
+      .int(vector))
   }
 
   /// Norm, scores and selection.

@@ -10,8 +10,9 @@ extension CUDABackend {
     let part = scratch([slots, model], x_TD.dtype)
     let products = ExpertProducts(x_TD, [hidden, down, part], experts, self)
     launch(
-      "expert_down", in: products.file, x_TD.dtype, grid: (products.blocks, 1, 1), block: 256,
-      shared: products.shared, .tensor(hidden), .tensor(dispatch.order), .tensor(dispatch.offsets),
+      "expert_down", in: products.file, x_TD.dtype, defines: products.defines,
+      grid: (products.blocks, 1, 1), block: 256, shared: products.shared, .tensor(hidden),
+      .tensor(dispatch.order), .tensor(dispatch.offsets),
       .tensor(down), .tensor(part), .int(experts.count), .int(model), .int(experts.width),
       .int(products.vector))
     combineSlots(part, topK: weights_TK.columns, into: y_TD, accumulate: false)
@@ -27,8 +28,9 @@ extension CUDABackend {
     let up = converted(experts.up, to: x_TD.dtype)
     let products = ExpertProducts(x_TD, [gate, up, hidden, saved?.gate, saved?.up], experts, self)
     launch(
-      "expert_gate_up", in: products.file, x_TD.dtype, grid: (products.blocks, 1, 1), block: 256,
-      shared: products.shared, .tensor(x_TD), .tensor(dispatch.order), .tensor(dispatch.offsets),
+      "expert_gate_up", in: products.file, x_TD.dtype, defines: products.defines,
+      grid: (products.blocks, 1, 1), block: 256, shared: products.shared, .tensor(x_TD),
+      .tensor(dispatch.order), .tensor(dispatch.offsets),
       .tensor(gate), .tensor(up), .tensor(weights_TK), .tensor(hidden), .tensor(saved?.gate),
       .tensor(saved?.up), .int(experts.count), .int(weights_TK.columns), .int(x_TD.columns),
       .int(experts.width), .int(products.vector))
@@ -60,6 +62,8 @@ struct ExpertProducts {
   /// Blocks of the grid, which walk the tiles of all experts; how many tiles there are is known on
   /// the device only.
   let blocks: Int
+  /// Further definitions for the compiler.
+  let defines: [String]
   /// Dynamic shared memory, in bytes.
   let shared: Int
   /// 1 if runs of four values are aligned.
@@ -71,21 +75,27 @@ struct ExpertProducts {
     let (model, width) = (x_TD.columns, experts.width)
     let isAligned = backend.areAligned([x_TD] + others)
     vector = isAligned && model % 4 == 0 && width % 4 == 0 ? 1 : 0
-    // Four stages of 128 + 256 rows of 128 bytes, three of them without Hopper's instructions, and
-    // room to align them.
-    let stages = (backend.isHopper ? 4 : 3) * 384 * 128 + 1024
-    if x_TD.dtype == .bf16, isAligned, model % 8 == 0, width % 8 == 0,
-      stages <= backend.sharedMemoryPerBlock
-    {
+    let most = backend.sharedMemoryPerBlock
+    let ahead = most < Self.stages(isHopper: backend.isHopper, ahead: 2) ? 1 : 2
+    let stages = Self.stages(isHopper: backend.isHopper, ahead: ahead)
+    if x_TD.dtype == .bf16, isAligned, model % 8 == 0, width % 8 == 0, stages <= most {
       file = .groupedMMA
+      defines = ahead == 2 ? [] : ["AHEAD=\(ahead)"]
       blocks = backend.multiprocessors
       shared = stages
       sums = (width + 255) / 256 * 4
     } else {
       file = .groupedGEMM
+      defines = []
       blocks = backend.multiprocessors * 2
       shared = 0
       sums = (width + 127) / 128
     }
+  }
+
+  /// Bytes of stages of 128 + 256 rows of 128 bytes: those copied ahead, one that is multiplied, with
+  /// Hopper's instructions one they are still reading; and room to align them.
+  private static func stages(isHopper: Bool, ahead: Int) -> Int {
+    (ahead + (isHopper ? 2 : 1)) * 384 * 128 + 1024
   }
 }

@@ -4,7 +4,8 @@ import Synchronization
 /// An NVIDIA GPU: cuBLASLt for dense products, own kernels for everything else, one stream.
 ///
 /// Nothing of CUDA is needed to build: libraries are opened at run time and kernels are compiled for
-/// the GPU at hand when they are first used. Every call but a download only enqueues.
+/// the GPU at hand when they are first used. Kernels, products and fills are only enqueued; a download
+/// waits for them, and a large upload may.
 package final class CUDABackend: Backend, @unchecked Sendable {
   package let device: CUDADevice
   package let description: DeviceDescription
@@ -19,11 +20,15 @@ package final class CUDABackend: Backend, @unchecked Sendable {
   private let compiler: KernelCompiler
   private let cache: KernelCache
   private let modules = Mutex(Modules())
+  /// Streaming multiprocessors that kernels spread over.
+  let multiprocessors: Int
   /// Kernels for a few rows found so far. Like ``lastOverlaps`` only touched where work is enqueued,
   /// which one thread does at a time.
   private var rowsFunctions: [RowsKernel: cd_handle] = [:]
-  /// Whether the last kernel launched may overlap its successor.
-  private var lastOverlaps = false
+  /// Whether what was enqueued last is a kernel that may overlap its successor.
+  var lastOverlaps = false
+  /// Whether memory is filled before it is handed out.
+  var isPoisoning = false
   /// A zero that kernels count up from and leave at zero.
   let arrived: Tensor
 
@@ -39,15 +44,18 @@ package final class CUDABackend: Backend, @unchecked Sendable {
   }
 
   /// Opens GPU `ordinal` and the libraries it needs.
-  /// - Parameter activationType: `f32` or `bf16`.
+  /// - Parameters:
+  ///   - activationType: `f32` or `bf16`.
+  ///   - multiprocessors: How many kernels spread over; all unless given. With few, a block has several
+  ///     pieces of work in a small problem too.
   /// - Throws: ``DeviceError`` naming what is missing and how to get it.
   package init(
-    ordinal: Int = 0, activationType: DType = .f32, libraries: CUDALibraries = CUDALibraries(),
-    cache: KernelCache = KernelCache()
+    ordinal: Int = 0, activationType: DType = .f32, multiprocessors: Int? = nil,
+    libraries: CUDALibraries = CUDALibraries(), cache: KernelCache = KernelCache()
   ) throws(DeviceError) {
     device = try CUDADevice(libraries, ordinal: ordinal)
-    compiler = try KernelCompiler(
-      libraries, architecture: KernelCompiler.architecture(device.capability))
+    self.multiprocessors = multiprocessors ?? device.multiprocessors
+    compiler = try KernelCompiler(libraries, device: device)
     allocator = CachingAllocator(DeviceMemory(device: device))
     products = try ProductLibrary(libraries, device: device)
     host = try CPUBackend(threads: 0, instructionSet: .avx512)
@@ -62,8 +70,6 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     fillZero(arrived)
   }
 
-  /// Streaming multiprocessors of the GPU.
-  var multiprocessors: Int { device.multiprocessors }
   /// The most dynamic shared memory a block may ask for, in bytes.
   var sharedMemoryPerBlock: Int { device.sharedMemoryPerBlock }
 
@@ -104,7 +110,8 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     _ name: String, in file: KernelFile, _ element: DType, defines: [String] = [],
     grid: (Int, Int, Int), block: Int, shared: Int = 0, _ arguments: KernelArgument...
   ) {
-    let variant = KernelVariant(file, element == .bf16 ? .bf16 : .f32, defines: defines)
+    precondition(element == .f32 || element == .bf16, "\(name) is not compiled for \(element)")
+    let variant = KernelVariant(file, element, defines: defines)
     enqueue(
       function(name, variant, shared: shared), name, grid: grid, block: block, shared: shared,
       overlapping: false, arguments)
@@ -207,19 +214,29 @@ package final class CUDABackend: Backend, @unchecked Sendable {
   /// The tensor as `f32`: itself, or converted.
   func floats(_ tensor: Tensor) -> Tensor { converted(tensor, to: .f32) }
 
-  /// The tensor in another element type: itself, or converted. A parameter's conversion is kept
-  /// until the parameter changes: forward, backward and every micro-batch of a step share it.
+  /// The tensor in another element type: itself, or converted. A parameter's conversion to a smaller
+  /// type is kept until the parameter changes: forward, backward and every micro-batch of a step
+  /// share it.
   func converted(_ tensor: Tensor, to dtype: DType) -> Tensor {
     if tensor.dtype == dtype { return tensor }
-    let isWhole = tensor.storage.isParameter && tensor.byteOffset == 0
-    if isWhole, let kept = tensor.storage.conversion, kept.dtype == dtype,
+    let isKept = tensor.keepsConversion(to: dtype)
+    if isKept, let kept = tensor.storage.conversion, kept.dtype == dtype,
       kept.count == tensor.count
     {
       return kept.reshaped(tensor.shape)
     }
     let result = scratch(tensor.shape, dtype)
     cast(tensor, into: result)
-    if isWhole { tensor.storage.conversion = result }
+    if isKept { tensor.storage.conversion = result }
     return result
+  }
+}
+
+extension Tensor {
+  /// Whether a backend keeps the values in another element type beside these: they are a whole
+  /// parameter's, and the copy is smaller than what it stands for. A wider one would take more memory
+  /// than the parameters themselves.
+  package func keepsConversion(to dtype: DType) -> Bool {
+    storage.isParameter && byteOffset == 0 && dtype.byteCount < self.dtype.byteCount
   }
 }

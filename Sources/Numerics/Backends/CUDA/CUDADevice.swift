@@ -92,6 +92,20 @@ package final class CUDADevice: @unchecked Sendable {
     stop("\(name): \(what()): \(Self.text(status, driver))")
   }
 
+  /// Loads machine code and lets it go again.
+  /// - Throws: ``DeviceError`` when the driver does not take it.
+  func tryLoading(_ code: [UInt8]) throws(DeviceError) {
+    activate()
+    var module: cd_handle?
+    let status = code.withUnsafeBytes { bytes in
+      bytes.baseAddress.map { driver.module_load(&module, $0) } ?? 0
+    }
+    guard status == 0, let module else {
+      throw DeviceError("\(name) does not take compiled kernels: \(Self.text(status, driver))")
+    }
+    _ = driver.module_unload(module)
+  }
+
   /// Waits until all enqueued work is done.
   package func synchronize() {
     activate()

@@ -5,30 +5,40 @@ public struct GPUSurvey: Sendable {
 
   /// The GPU with its memory, capability and the CUDA version its driver supports.
   public let gpu: Part
-  /// The run-time compiler and its version.
+  /// The run-time compiler and its version; it compiled a kernel that the GPU took.
   public let compiler: Part
-  /// The library of matrix products and its version.
+  /// The library of matrix products and its version; it started on the GPU.
   public let products: Part
   /// Whether there is a driver at all.
   public let hasDriver: Bool
 
-  /// Looks at GPU `ordinal`.
+  /// Looks at GPU `ordinal`, and tries what can fail on it.
   public init(ordinal: Int = 0) {
     let libraries = CUDALibraries()
     hasDriver = (try? libraries.driver.get()) != nil
-    gpu = Self.part { () throws(DeviceError) in
-      let device = try CUDADevice(libraries, ordinal: ordinal)
+    let opened = Result { () throws(DeviceError) in
+      try CUDADevice(libraries, ordinal: ordinal)
+    }
+    let device = try? opened.get()
+    gpu = opened.map { device in
       let (major, minor) = device.capability
       return
         "\(device.name), \(device.totalMemory >> 20) MiB, compute capability \(major).\(minor), "
         + "driver for CUDA \(device.driverVersion / 1000).\(device.driverVersion % 1000 / 10)"
     }
-    compiler = Self.part { () throws(DeviceError) in
-      "NVRTC \(try KernelCompiler(libraries, architecture: "sm_80").version)"
+    compiler = Result { () throws(DeviceError) in
+      guard let device else {
+        return "NVRTC \(try KernelCompiler(libraries, architecture: "sm_80").version)"
+      }
+      let compiler = try KernelCompiler(libraries, device: device)
+      try device.tryLoading(compiler.compile(KernelVariant(.indicator, .f32)))
+      return "NVRTC \(compiler.version)"
     }
-    products = libraries.blas.map {
-      let number = Int($0.pointee.version())
-      return "cuBLASLt \(number / 10000).\(number / 100 % 100).\(number % 100)"
+    products = Result { () throws(DeviceError) in
+      guard let device else {
+        return "cuBLASLt \(ProductLibrary.text(Int(try libraries.blas.get().pointee.version())))"
+      }
+      return "cuBLASLt \(try ProductLibrary(libraries, device: device).version)"
     }
   }
 
@@ -38,10 +48,6 @@ public struct GPUSurvey: Sendable {
       if case .failure(let error) = part { return error }
     }
     return nil
-  }
-
-  private static func part(_ body: () throws(DeviceError) -> String) -> Part {
-    Result { () throws(DeviceError) in try body() }
   }
 }
 

@@ -3,7 +3,7 @@ import Glibc
 /// Compiled kernels on disk, under `$XDG_CACHE_HOME/herd/kernels` or `~/.cache/herd/kernels`.
 ///
 /// The name of an entry is a hash of everything the machine code follows from: sources, options,
-/// architecture, compiler. An entry repeats that and a checksum, so that one which is cut short,
+/// architecture, version and file of the compiler. An entry repeats that and a checksum, so that one which is cut short,
 /// damaged or of another key counts as missing. Writers use a file of their own and rename it:
 /// several processes may fill the cache at once.
 package struct KernelCache: Sendable {
@@ -11,11 +11,16 @@ package struct KernelCache: Sendable {
 
   /// A cache in `folder`; the user's own unless given. Without a home there is none.
   package init(folder: String? = nil) {
-    func variable(_ name: String) -> String? {
-      getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    self.folder = folder ?? Self.userFolder(environmentVariable)
+  }
+
+  /// The user's own folder; a path that is not absolute counts as none, as the XDG specification says.
+  package static func userFolder(_ variable: (String) -> String?) -> String? {
+    func path(_ name: String) -> String? {
+      variable(name).flatMap { $0.hasPrefix("/") ? $0 : nil }
     }
-    let root = variable("XDG_CACHE_HOME") ?? variable("HOME").map { "\($0)/.cache" }
-    self.folder = folder ?? root.map { "\($0)/herd/kernels" }
+    let root = path("XDG_CACHE_HOME") ?? path("HOME").map { "\($0)/.cache" }
+    return root.map { "\($0)/herd/kernels" }
   }
 
   /// The machine code of a variant: from the disk, else compiled and kept.
@@ -35,7 +40,7 @@ package struct KernelCache: Sendable {
     let sources = Array((KernelFile.headers.map(\.text).joined() + variant.file.source).utf8)
     let options = variant.options(architecture: compiler.architecture).joined(separator: " ")
     return "herd kernel 1; \(variant.file.rawValue) \(sources.count) \(hash(sources)); "
-      + "nvrtc \(compiler.version); \(options)"
+      + "nvrtc \(compiler.version) \(compiler.fingerprint); \(options)"
   }
 
   /// `key`, a newline, the code's checksum, a newline, the code.
@@ -63,8 +68,15 @@ package struct KernelCache: Sendable {
       parent += "/\(part)"
       mkdir(parent, 0o755)
     }
-    let temporary = "\(path).\(getpid())"
-    guard let file = fopen(temporary, "wxe") else { return }
+    var name = Array("\(path).XXXXXX".utf8CString)
+    let descriptor = mkstemp(&name)
+    guard descriptor >= 0 else { return }
+    let temporary = String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    guard let file = fdopen(descriptor, "w") else {
+      close(descriptor)
+      unlink(temporary)
+      return
+    }
     let bytes = Array("\(key)\n\(hash(code))\n".utf8) + code
     let written = fwrite(bytes, 1, bytes.count, file) == bytes.count
     let closed = fclose(file) == 0

@@ -1,4 +1,5 @@
 import CDevice
+import Glibc
 
 /// Compiles kernel files for one GPU architecture with NVRTC.
 package struct KernelCompiler: @unchecked Sendable {
@@ -6,6 +7,9 @@ package struct KernelCompiler: @unchecked Sendable {
   package let architecture: String
   /// The compiler's version, such as `13.0`.
   package let version: String
+  /// What tells this compiler from others of its version: size and time of change of its file.
+  let fingerprint: String
+  private let major: Int
   private let table: cd_compiler
 
   /// A compiler for `architecture`.
@@ -14,7 +18,20 @@ package struct KernelCompiler: @unchecked Sendable {
     var (major, minor) = (Int32(0), Int32(0))
     _ = table.version(&major, &minor)
     version = "\(major).\(minor)"
+    self.major = Int(major)
     self.architecture = architecture
+    var status = stat()
+    let isKnown = withUnsafePointer(to: table) { cd_compiler_path($0) }
+      .map { stat($0, &status) == 0 }
+    fingerprint =
+      isKnown == true
+      ? "\(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)" : "unknown"
+  }
+
+  /// A compiler for a device.
+  init(_ libraries: CUDALibraries, device: CUDADevice) throws(DeviceError) {
+    try self.init(libraries, architecture: Self.architecture(device.capability))
+    try CUDALibraries.check(driver: device.driverVersion, runs: "NVRTC \(version)", major: major)
   }
 
   /// The name of a compute capability; 9.0 with the instructions only that architecture has.

@@ -32,7 +32,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case sums
   case swiglu
 
-  /// Everything this file is compiled as.
+  /// A sample of what this file is compiled as, for tests: all of it but for numbers that change little.
   package var variants: [KernelVariant] {
     let heads = [32, 64, 96, 128, 160, 192, 256]
     func both(_ defines: [String] = []) -> [KernelVariant] {
@@ -44,7 +44,8 @@ package enum KernelFile: String, CaseIterable, Sendable {
       }
     }
     switch self {
-    case .attention: return perHead(.bf16, [[], ["BACKWARD=1", "STAGES=2"]])
+    case .attention:
+      return perHead(.bf16, [[], ["BACKWARD=1", "STAGES=2"]]) + Self.shortMemoryVariants(self)
     case .attentionF32: return perHead(.f32, [[], ["BACKWARD=1"]])
     case .attentionHopper:
       return [32, 64, 96, 128].flatMap { head in
@@ -58,6 +59,10 @@ package enum KernelFile: String, CaseIterable, Sendable {
       return [64, 128].flatMap { head in
         [1, 2, 4, 8].flatMap { both(["HEAD_DIM=\(head)", "ROWS=\($0)"]) }
       }
+        + [32, 96, 256].flatMap { head in
+          [1, 8].flatMap { both(["HEAD_DIM=\(head)", "ROWS=\($0)"]) }
+        }
+    case .groupedMMA: return [KernelVariant(self, .bf16)] + Self.shortMemoryVariants(self)
     case .rowsExperts: return ["F32", "BF16", "F16"].flatMap { both(["WEIGHT_\($0)"]) }
     case .rowsLinear:
       return [1, 2, 4, 8].flatMap { both(["ROWS=\($0)", "WEIGHT_BF16"]) }
@@ -67,6 +72,16 @@ package enum KernelFile: String, CaseIterable, Sendable {
         both(["ROWS=\($0.0)", "EXPERTS_PER_LANE=\($0.1)"])
       }
     default: return both()
+    }
+  }
+
+  /// What of a file is compiled for GPUs with less shared memory than data centres' have.
+  package static func shortMemoryVariants(_ file: KernelFile) -> [KernelVariant] {
+    switch file {
+    case .attention:
+      [KernelVariant(file, .bf16, defines: ["HEAD_DIM=256", "BACKWARD=1", "STAGES=1"])]
+    case .groupedMMA: [KernelVariant(file, .bf16, defines: ["AHEAD=1"])]
+    default: []
     }
   }
 

@@ -17,8 +17,11 @@ final class ProductLibrary: @unchecked Sendable {
   init(_ libraries: CUDALibraries, device: CUDADevice) throws(DeviceError) {
     table = try libraries.blas.get().pointee
     let number = Int(table.version())
-    version = "\(number / 10000).\(number / 100 % 100).\(number % 100)"
+    version = Self.text(number)
+    try CUDALibraries.check(
+      driver: device.driverVersion, runs: "cuBLASLt \(version)", major: number / 10000)
     self.device = device
+    device.activate()
     var handle: cd_handle?
     guard table.create(&handle) == 0, let handle else {
       throw DeviceError("cuBLASLt \(version) does not start on \(device.name)")
@@ -26,9 +29,15 @@ final class ProductLibrary: @unchecked Sendable {
     self.handle = handle
     var workspace: UInt64 = 0
     guard device.driver.memory_allocate(&workspace, Self.workspaceBytes) == 0 else {
+      _ = table.destroy(handle)
       throw DeviceError("\(device.name) has no memory left; end what else runs on it")
     }
     self.workspace = workspace
+  }
+
+  /// A version as people write it.
+  static func text(_ version: Int) -> String {
+    "\(version / 10000).\(version / 100 % 100).\(version % 100)"
   }
 
   deinit {

@@ -40,6 +40,8 @@ struct RowsKernel: Hashable {
   let extent: Int
 
   init(_ name: Name, _ element: DType, weights: DType = .f32, rows: Int = 1, extent: Int = 0) {
+    precondition(
+      element == .f32 || element == .bf16, "\(name.rawValue) is not compiled for \(element)")
     self.name = name
     self.element = element
     self.weights = weights
@@ -69,6 +71,6 @@ struct RowsKernel: Hashable {
         (.attentionDecode, ["HEAD_DIM=\(extent)", "ROWS=\(rows)"])
       case .largest: (.largest, [])
       }
-    return KernelVariant(file, element == .bf16 ? .bf16 : .f32, defines: defines)
+    return KernelVariant(file, element, defines: defines)
   }
 }
