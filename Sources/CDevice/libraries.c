@@ -51,7 +51,7 @@ const char *cd_load_driver(void *library, cd_driver *table) {
       {"cuModuleUnload", offsetof(cd_driver, module_unload)},
       {"cuModuleGetFunction", offsetof(cd_driver, module_function)},
       {"cuFuncSetAttribute", offsetof(cd_driver, function_set)},
-      {"cuLaunchKernel", offsetof(cd_driver, launch)},
+      {"cuLaunchKernelEx", offsetof(cd_driver, launch)},
   };
   return fill(library, table, entries, COUNT(entries));
 }

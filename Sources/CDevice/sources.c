@@ -6,6 +6,15 @@
 static const char element[] = {
 #embed "kernels/element.cuh"
     , 0};
+static const char expert_selection_header[] = {
+#embed "kernels/expert_selection.cuh"
+    , 0};
+static const char rows_product_header[] = {
+#embed "kernels/rows_product.cuh"
+    , 0};
+static const char sine_cosine_header[] = {
+#embed "kernels/sine_cosine.cuh"
+    , 0};
 static const char adamw[] = {
 #embed "kernels/adamw.cu"
     , 0};
@@ -60,9 +69,6 @@ static const char head_scale[] = {
 static const char largest[] = {
 #embed "kernels/largest.cu"
     , 0};
-static const char mixture_decode[] = {
-#embed "kernels/mixture_decode.cu"
-    , 0};
 static const char mixture_elementwise[] = {
 #embed "kernels/mixture_elementwise.cu"
     , 0};
@@ -78,6 +84,15 @@ static const char router_losses[] = {
 static const char routing[] = {
 #embed "kernels/routing.cu"
     , 0};
+static const char rows_experts[] = {
+#embed "kernels/rows_experts.cu"
+    , 0};
+static const char rows_linear[] = {
+#embed "kernels/rows_linear.cu"
+    , 0};
+static const char rows_route[] = {
+#embed "kernels/rows_route.cu"
+    , 0};
 static const char sigmoid_gate[] = {
 #embed "kernels/sigmoid_gate.cu"
     , 0};
@@ -89,6 +104,9 @@ static const char swiglu[] = {
 
 static const cd_source sources[] = {
     SOURCE("element.cuh", element),
+    SOURCE("expert_selection.cuh", expert_selection_header),
+    SOURCE("rows_product.cuh", rows_product_header),
+    SOURCE("sine_cosine.cuh", sine_cosine_header),
     SOURCE("adamw.cu", adamw),
     SOURCE("adamw_8bit.cu", adamw_8bit),
     SOURCE("alignment_loss.cu", alignment_loss),
@@ -107,12 +125,14 @@ static const cd_source sources[] = {
     SOURCE("grouped_mma.cu", grouped_mma),
     SOURCE("head_scale.cu", head_scale),
     SOURCE("largest.cu", largest),
-    SOURCE("mixture_decode.cu", mixture_decode),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),
     SOURCE("rms_norm.cu", rms_norm),
     SOURCE("rope.cu", rope),
     SOURCE("router_losses.cu", router_losses),
     SOURCE("routing.cu", routing),
+    SOURCE("rows_experts.cu", rows_experts),
+    SOURCE("rows_linear.cu", rows_linear),
+    SOURCE("rows_route.cu", rows_route),
     SOURCE("sigmoid_gate.cu", sigmoid_gate),
     SOURCE("swiglu.cu", swiglu),
 };

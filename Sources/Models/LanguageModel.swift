@@ -47,6 +47,11 @@ public final class LanguageModel {
     }
   }
 
+  /// The norm before the output head.
+  public var outputNorm: RMSNorm {
+    RMSNorm(weight_D: finalNorm.tensor, epsilon: configuration.normEpsilon)
+  }
+
   /// What a forward pass gives.
   public struct Output {
     /// The final normalised hidden state, `[T, D]`: what the head multiplies.
@@ -81,8 +86,7 @@ public final class LanguageModel {
       if keepBoundaries { boundaries.append(x_TD) }
       if let routing { routings.append((layer, routing)) }
     }
-    let hidden = context.rmsNorm(
-      x_TD, weight: finalNorm.tensor, epsilon: configuration.normEpsilon)
+    let hidden = context.rmsNorm(x_TD, outputNorm)
     return Output(hidden_TD: hidden, boundaries: boundaries, routings: routings)
   }
 

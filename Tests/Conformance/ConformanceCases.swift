@@ -3,7 +3,7 @@ import Numerics
 extension ConformanceCase {
   /// Every operation over ragged and odd sizes.
   public static var all: [ConformanceCase] {
-    linear + rows + losses + routing + mixtures + attention + optimizer + lowMemory
+    linear + rows + losses + routing + mixtures + attention + fewRows + optimizer + lowMemory
   }
 
   private static let linear: [ConformanceCase] =

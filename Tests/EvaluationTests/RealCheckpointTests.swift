@@ -48,7 +48,7 @@ struct RealCheckpointTests {
       if let end = expected.firstIndex(of: stop) { expected.removeSubrange(end...) }
       var sampler = Sampler()
       let reply = TextGenerator(model, in: context).reply(
-        to: ids, sampler: &sampler, stops: [stop], limit: 32, in: context
+        to: ids, sampler: &sampler, stops: [stop], limit: 32
       ) { _ in }
       #expect(reply.tokens == expected)
     }

@@ -28,6 +28,32 @@ import Testing
     }
   }
 
+  @Test(arguments: Example.allCases)
+  func greedyTokensAreThoseOfTheFullPass(example: Example) throws {
+    let context = try Context(device: .cpu(threads: 1))
+    let model = try model(example, in: context)
+    var sampler = Sampler()
+    let generator = TextGenerator(model, capacity: 3, in: context)
+    var (text, unread): ([Int32], [Int32]) = ([7, 3, 11, 30, 2], [7, 3, 11, 30, 2])
+    for _ in 0..<8 {
+      let next = try #require(generator.next(after: unread, &sampler))
+      let scores = context.read(model.logits(text, in: context)).suffix(40)
+      #expect(scores.max() == scores[scores.startIndex + Int(next)])
+      text.append(next)
+      unread = [next]
+    }
+    #expect(generator.position == text.count - 1)
+  }
+
+  @Test func scoresThatAreNotFiniteGiveNoToken() throws {
+    let context = try Context(device: .cpu(threads: 1))
+    let model = try model(.llama, in: context)
+    model.finalNorm.value = context.tensor([Float](repeating: .nan, count: 16), [16])
+    var (greedy, sampling) = (Sampler(), Sampler(temperature: 1))
+    #expect(TextGenerator(model, in: context).next(after: [1, 2], &greedy) == nil)
+    #expect(TextGenerator(model, in: context).next(after: [1, 2], &sampling) == nil)
+  }
+
   @Test func aForkContinuesOnItsOwn() throws {
     let context = try Context(device: .cpu(threads: 1))
     let model = try model(.llama, in: context)

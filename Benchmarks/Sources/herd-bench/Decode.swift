@@ -24,9 +24,9 @@ struct Decode: ParsableCommand {
       let model = try Shapes.model(configuration, .bf16, in: context)
       let generator = TextGenerator(model, in: context)
       var sampler = Sampler()
-      var next = sampler.next(context.read(generator.read([1, 2, 3, 4])))
+      var next = generator.next(after: [1, 2, 3, 4], &sampler) ?? 0
       let times = (0..<tokens).map { _ in
-        timed { next = sampler.next(context.read(generator.read([next]))) }
+        timed { next = generator.next(after: [next], &sampler) ?? 0 }
       }
       speeds[mixture] = 1 / median(times)
       bytes[mixture] = 2 * Double(configuration.parameterCounts.active)

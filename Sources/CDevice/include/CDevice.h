@@ -12,6 +12,22 @@
 
 typedef struct cd_object *cd_handle;
 
+// How a kernel is launched: the driver's CUlaunchAttribute and CUlaunchConfig.
+typedef struct cd_launch_attribute {
+  int id;
+  int padding;
+  union {
+    char bytes[64];
+    int flag;
+  } value;
+} cd_launch_attribute;
+typedef struct cd_launch_configuration {
+  unsigned grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes;
+  cd_handle stream;
+  const cd_launch_attribute *_Nullable attributes;
+  unsigned attribute_count;
+} cd_launch_configuration;
+
 // libcuda: devices, memory, streams, modules.
 typedef struct cd_driver {
   int (*init)(unsigned flags);
@@ -45,9 +61,9 @@ typedef struct cd_driver {
   int (*module_function)(cd_handle _Nullable *_Nonnull function, cd_handle module,
                          const char *name);
   int (*function_set)(cd_handle function, int attribute, int value);
-  int (*launch)(cd_handle function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
-                cd_handle stream, void *_Nullable *_Nullable arguments, void *_Nullable *_Nullable extra);
+  int (*launch)(const cd_launch_configuration *configuration, cd_handle function,
+                           void *_Nullable *_Nullable arguments,
+                           void *_Nullable *_Nullable extra);
 } cd_driver;
 
 // NVRTC: the run-time compiler.

@@ -50,6 +50,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                      int key_heads, int dim, int offset, int window, float scale) {
   __shared__ float parts[WARPS][ROWS][HEAD_DIM], maxima[WARPS][ROWS], sums[WARPS][ROWS];
   const int key_head = blockIdx.y, group = heads / key_heads, rows = tokens * group;
+  wait_for_previous();
+  let_next_begin();
   const int row = blockIdx.z * ROWS, lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   const i64 stride = (i64)key_heads * dim;
   const bool vectors = dim % VEC == 0 && (((size_t)key | (size_t)value | (size_t)query) & 15) == 0;
@@ -189,6 +191,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     attention_merge(const float *partials, T *output, float *log_sum_exp, int splits, int tokens,
                     int heads, int key_heads, int dim) {
   __shared__ float factors[1024];
+  wait_for_previous();
+  let_next_begin();
   const int group = heads / key_heads, rows = tokens * group;
   const int key_head = blockIdx.x / rows, row = blockIdx.x % rows;
   const int head = key_head * group + row % group, token = row / group;

@@ -30,6 +30,21 @@ __device__ __forceinline__ T from_float(float x) { return x; }
 __device__ __forceinline__ float load(const T *p) { return to_float(*p); }
 __device__ __forceinline__ void store(T *p, float v) { *p = from_float(v); }
 
+// Kernels that are launched to overlap their predecessor (programmatic dependent launch) call both, in
+// this order, before they read what other kernels wrote and before they write: the first returns
+// when everything before is done, the second lets the next kernel begin. So at most two overlap, and
+// what a kernel does before waiting may use whatever was complete when its predecessor began to work.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // One 16-byte access.
 constexpr int VEC = 16 / sizeof(T);
 struct __align__(16) Vec {

@@ -1,7 +1,7 @@
-// Whether rows of logits have their largest value where they should.
+// Where rows of logits have their largest value, and whether that is where it should be.
 //
-// The largest value's lowest index; what is not a number never counts, and a row of nothing else
-// has index 0.
+// The largest value's lowest index. In comparisons what is not a number never counts, and a row of
+// nothing else has index 0.
 #include "element.cuh"
 
 constexpr int NONE = 0x7fffffff;
@@ -18,21 +18,12 @@ struct Best {
   }
 };
 
-// All threads get the index.
-__device__ __forceinline__ int largest(const T *x, int columns) {
+__device__ __forceinline__ float infinity() { return __int_as_float(0x7f800000); }
+
+// All threads get the best of all.
+__device__ __forceinline__ Best best_of_block(Best best) {
   __shared__ float values[32];
   __shared__ int indices[32];
-  Best best = {-__int_as_float(0x7f800000), NONE};
-  if (columns % VEC == 0 && aligned(x)) {
-#pragma unroll 2
-    for (int i = threadIdx.x; i < columns / VEC; i += blockDim.x) {
-      const Vec v = load_vec(x + (i64)i * VEC);
-#pragma unroll
-      for (int j = 0; j < VEC; j++) best.meet(to_float(v.v[j]), i * VEC + j);
-    }
-  } else {
-    for (int i = threadIdx.x; i < columns; i += blockDim.x) best.meet(load(x + i), i);
-  }
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
 #pragma unroll
   for (int round = 0; round < 2; round++) {
@@ -50,8 +41,25 @@ __device__ __forceinline__ int largest(const T *x, int columns) {
     }
     __syncthreads();
     const bool held = lane < blockDim.x >> 5;
-    best = {held ? values[lane] : -__int_as_float(0x7f800000), held ? indices[lane] : NONE};
+    best = {held ? values[lane] : -infinity(), held ? indices[lane] : NONE};
   }
+  return best;
+}
+
+// All threads get the index.
+__device__ __forceinline__ int largest(const T *x, int columns) {
+  Best best = {-infinity(), NONE};
+  if (columns % VEC == 0 && aligned(x)) {
+#pragma unroll 2
+    for (int i = threadIdx.x; i < columns / VEC; i += blockDim.x) {
+      const Vec v = load_vec(x + (i64)i * VEC);
+#pragma unroll
+      for (int j = 0; j < VEC; j++) best.meet(to_float(v.v[j]), i * VEC + j);
+    }
+  } else {
+    for (int i = threadIdx.x; i < columns; i += blockDim.x) best.meet(load(x + i), i);
+  }
+  best = best_of_block(best);
   return best.index == NONE ? 0 : best.index;
 }
 
@@ -67,4 +75,42 @@ extern "C" __global__ void __launch_bounds__(512) largest_is_target(
     const T *logits, const int *targets, float *correct, int columns) {
   const int index = largest(logits + (i64)blockIdx.x * columns, columns);
   if (threadIdx.x == 0) correct[blockIdx.x] = index == targets[blockIdx.x] ? 1.0f : 0.0f;
+}
+
+// The index of the largest value of each row, ties to the lower one; -1 where a value is not a number
+// or the largest is not finite. Grid: (parts, rows), one row unless there is one part. The parts of a
+// row leave their best in `values` and `indices`; the last one to arrive compares them. `arrived` is
+// zero before and after.
+extern "C" __global__ void __launch_bounds__(512) largest_index(
+    const T *x, int *result, float *values, int *indices, int *arrived, int columns) {
+  __shared__ bool last;
+  wait_for_previous();
+  let_next_begin();
+  const int parts = gridDim.x, share = (columns + parts - 1) / parts;
+  const int begin = blockIdx.x * share, end = min(columns, begin + share);
+  const T *row = x + (i64)blockIdx.y * columns;
+  Best best = {-infinity(), NONE};
+#pragma unroll 8
+  for (int i = begin + threadIdx.x; i < end; i += 512) {
+    const float value = load(row + i);
+    // What is not a number ends up as not finite too.
+    best.meet(value == value ? value : infinity(), i);
+  }
+  best = best_of_block(best);
+  if (parts > 1) {
+    if (threadIdx.x == 0) {
+      values[blockIdx.x] = best.value;
+      indices[blockIdx.x] = best.index;
+      __threadfence();
+      last = atomicAdd(arrived, 1) == parts - 1;
+      if (last) *arrived = 0;
+    }
+    __syncthreads();
+    if (!last) return;
+    __threadfence();
+    best = {-infinity(), NONE};
+    for (int p = threadIdx.x; p < parts; p += 512) best.meet(__ldcg(values + p), __ldcg(indices + p));
+    best = best_of_block(best);
+  }
+  if (threadIdx.x == 0) result[blockIdx.y] = fabsf(best.value) < infinity() ? best.index : -1;
 }

@@ -63,7 +63,7 @@ extension ExactMatch {
       let generator = TextGenerator(model, capacity: prompt.count + min(limit, room), in: context)
       var sampler = Sampler()
       let reply = generator.reply(
-        to: prompt, sampler: &sampler, stops: stops, limit: min(limit, room), in: context
+        to: prompt, sampler: &sampler, stops: stops, limit: min(limit, room)
       ) { _ in }
       let given = renderer.tokenizer.decode(reply.tokens, skipSpecial: true)
       answers.append(

@@ -28,15 +28,15 @@ extension TextGenerator {
   ///   - limit: The most new tokens.
   ///   - onToken: Called with each new token.
   public func reply(
-    to prompt: [Int32], sampler: inout Sampler, stops: Set<Int32>, limit: Int, in context: Context,
+    to prompt: [Int32], sampler: inout Sampler, stops: Set<Int32>, limit: Int,
     onToken: (Int32) throws -> Void
   ) rethrows -> Reply {
     var tokens: [Int32] = []
     var unread = prompt
     while tokens.count < limit {
-      let scores = context.read(read(unread))
-      let token = sampler.next(scores)
-      guard scores[Int(token)].isFinite else { return Reply(tokens: tokens, ending: .notFinite) }
+      guard let token = next(after: unread, &sampler) else {
+        return Reply(tokens: tokens, ending: .notFinite)
+      }
       if stops.contains(token) { return Reply(tokens: tokens, ending: .stopToken) }
       tokens.append(token)
       try onToken(token)

@@ -64,9 +64,8 @@ public final class DenseCalibration: CalibrationSource {
     precondition(index == next, "layer \(index) was asked for where \(next) comes next")
     if let previous = current?.block {
       for position in batches.indices {
-        let mixed = batches[position].residual_TD
-        let update = previous.mlp(previous.mlpInput(mixed, in: context), in: context).output
-        batches[position].residual_TD = context.add(mixed, update)
+        batches[position].residual_TD =
+          previous.feedForward(batches[position].residual_TD, in: context).output
       }
     }
     // The previous block's weights go before the next one's come.

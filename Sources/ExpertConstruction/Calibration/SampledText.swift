@@ -64,12 +64,12 @@ public enum SampledText {
           in: context)
         context.copy(mixed, into: mixed_BD.slice(row..<row + 1))
       }
-      let update = block.mlp(block.mlpInput(mixed_BD, in: context), in: context).output
-      x_BD = context.add(mixed_BD, update)
+      x_BD = block.feedForward(mixed_BD, in: context).output
     }
-    let hidden_BD = context.rmsNorm(
-      x_BD, weight: model.finalNorm.tensor, epsilon: model.configuration.normEpsilon)
-    return context.read(context.linear(hidden_BD, weight: model.head.tensor))
+    return context.read(
+      context.linear(
+        x_BD, norm: model.outputNorm, LinearMap(weight_OI: model.head.tensor),
+        as: x_BD.dtype.statistic))
   }
 }
 

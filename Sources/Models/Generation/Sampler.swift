@@ -13,11 +13,11 @@ public struct Sampler {
     random = RandomStream(seed: seed, purpose: 0x5a)
   }
 
-  /// The next token for scores `[V]`. Ties go to the lower id.
+  /// A token drawn for scores `[V]`, at a temperature above 0.
   public mutating func next(_ scores: [Float]) -> Int32 {
+    precondition(temperature > 0, "the best token is found by the generator")
     var best = 0
     for index in scores.indices where scores[index] > scores[best] { best = index }
-    guard temperature > 0 else { return Int32(best) }
     let top = Double(scores[best])
     let weights = scores.map { exp((Double($0) - top) / temperature) }
     var threshold = random.uniform() * weights.reduce(0, +)

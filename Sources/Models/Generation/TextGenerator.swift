@@ -7,6 +7,10 @@ public final class TextGenerator {
   private let model: LanguageModel
   private let context: Context
   private var states: [any MixerState]
+  /// Positions from 0 and as many zeros, to be sliced: nothing is sent to the device per token.
+  private var places: (positions: Tensor, zeros: Tensor)
+  /// The token chosen last, which is on the device already.
+  private var chosen: (id: Int32, ids_T: Tensor)?
   /// Tokens read so far.
   public private(set) var position = 0
 
@@ -15,6 +19,7 @@ public final class TextGenerator {
   public init(_ model: LanguageModel, capacity: Int = 256, in context: Context) {
     self.model = model
     self.context = context
+    places = Self.places(max(1, capacity), in: context)
     states = model.blocks.map { $0.mixer.makeState(capacity: capacity, in: context) }
   }
 
@@ -22,6 +27,8 @@ public final class TextGenerator {
     model = other.model
     context = other.context
     position = other.position
+    places = other.places
+    chosen = other.chosen
     states = other.states.map { $0.fork(in: other.context) }
   }
 
@@ -31,16 +38,51 @@ public final class TextGenerator {
   /// Reads more tokens and returns the scores of the next one, `[V]`.
   public func read(_ tokens: [Int32]) -> Tensor {
     precondition(!tokens.isEmpty)
-    let layout = SequenceLayout(count: tokens.count, offset: position, in: context)
-    var x_TD = context.embedding(
-      context.tensor(tokens, [tokens.count]), weight: model.embedding.tensor)
+    let known = chosen.flatMap { tokens == [$0.id] ? $0.ids_T : nil }
+    return read(known ?? context.tensor(tokens, [tokens.count]), layout(tokens.count))
+  }
+
+  /// Reads more tokens and returns the next one; `nil` when the scores are not finite.
+  ///
+  /// The best token is found where the scores are; for sampling they are read back.
+  public func next(after tokens: [Int32], _ sampler: inout Sampler) -> Int32? {
+    let scores = read(tokens)
+    guard sampler.temperature > 0 else {
+      let best_T = context.largest(scores)
+      let id = context.readIntegers(best_T)[0]
+      guard id >= 0 else { return nil }
+      chosen = (id, best_T)
+      return id
+    }
+    let values = context.read(scores)
+    let token = sampler.next(values)
+    return values[Int(token)].isFinite ? token : nil
+  }
+
+  private func read(_ ids_T: Tensor, _ layout: SequenceLayout) -> Tensor {
+    var x_TD = context.embedding(ids_T, weight: model.embedding.tensor)
     for (block, state) in zip(model.blocks, states) {
       x_TD = block(x_TD, layout: layout, state: state, in: context).output
     }
-    position += tokens.count
-    let last = x_TD.slice(tokens.count - 1..<tokens.count)
-    let hidden = context.rmsNorm(
-      last, weight: model.finalNorm.tensor, epsilon: model.configuration.normEpsilon)
-    return context.linear(hidden, weight: model.head.tensor)
+    position += ids_T.count
+    return context.linear(
+      x_TD.slice(ids_T.count - 1..<ids_T.count), norm: model.outputNorm,
+      LinearMap(weight_OI: model.head.tensor), as: x_TD.dtype.statistic)
+  }
+
+  /// The layout of the next `count` tokens.
+  private func layout(_ count: Int) -> SequenceLayout {
+    let end = position + count
+    if end > places.positions.count {
+      places = Self.places(max(end, 2 * places.positions.count), in: context)
+    }
+    return SequenceLayout(
+      positions_T: places.positions.slice(position..<end),
+      documentStarts_T: places.zeros.slice(position..<end))
+  }
+
+  private static func places(_ count: Int, in context: Context) -> (Tensor, Tensor) {
+    let layout = SequenceLayout(count: count, in: context)
+    return (layout.positions_T, layout.documentStarts_T)
   }
 }

@@ -30,26 +30,23 @@ final class Attention: TokenMixer {
   }
 
   func callAsFunction(
-    _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)?, in context: Context
+    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
+    in context: Context
   ) -> Tensor {
-    let rotate = { [self] (x: Tensor, heads: Int) in
-      context.rope(
-        x, positions: layout.positions_T, inverseFrequencies: inverseFrequencies, heads: heads)
-    }
-    let query_TC = rotate(query(x_TD, in: context), configuration.heads)
-    var key_SC = rotate(key(x_TD, in: context), configuration.keyHeads)
-    var value_SC = value(x_TD, in: context)
-    var offset = 0
-    if let cache = state as? KeyValueCache {
-      offset = cache.length
-      (key_SC, value_SC) = cache.append(key: key_SC, value: value_SC, in: context)
-    }
+    let cache = state as? KeyValueCache
+    let offset = cache?.length ?? 0
+    let projections = AttentionProjections(
+      query: query.map, key: key.map, value: value.map, heads: configuration.heads,
+      keyHeads: configuration.keyHeads, inverseFrequencies: inverseFrequencies)
+    let input = context.attentionInput(
+      x_TD, norm: norm, projections, positions: layout.positions_T,
+      cache: cache?.extended(by: x_TD.rows, in: context))
     let mixed_TC = context.attention(
-      query: query_TC, key: key_SC, value: value_SC, heads: configuration.heads,
+      query: input.query, key: input.key, value: input.value, heads: configuration.heads,
       keyHeads: configuration.keyHeads, scale: configuration.scale,
       documentStarts: state == nil ? layout.documentStarts_T : nil, queryOffset: offset,
       window: configuration.window)
-    return output(mixed_TC, in: context)
+    return context.linear(mixed_TC, output.map, addedTo: x_TD)
   }
 
   func makeState(capacity: Int, in context: Context) -> any MixerState {

@@ -39,21 +39,29 @@ public final class Block {
   public func mix(
     _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
   ) -> Tensor {
-    let normed = context.rmsNorm(x_TD, weight: mixerNorm.tensor, epsilon: epsilon)
-    return context.add(x_TD, mixer(normed, layout: layout, state: state, in: context))
+    mixer(x_TD, norm: norm(mixerNorm), layout: layout, state: state, in: context)
   }
 
   /// What the MLP sees of a residual stream that came from ``mix(_:layout:state:in:)``.
   public func mlpInput(_ mixed_TD: Tensor, in context: Context) -> Tensor {
-    context.rmsNorm(mixed_TD, weight: mlpNorm.tensor, epsilon: epsilon)
+    context.rmsNorm(mixed_TD, norm(mlpNorm))
+  }
+
+  /// The residual stream after the MLP, of one that came from ``mix(_:layout:state:in:)``.
+  public func feedForward(_ mixed_TD: Tensor, in context: Context) -> (
+    output: Tensor, routing: Routing?
+  ) {
+    mlp(mixed_TD, norm: norm(mlpNorm), in: context)
   }
 
   /// The residual stream after the whole block.
   public func callAsFunction(
     _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
   ) -> (output: Tensor, routing: Routing?) {
-    let mixed = mix(x_TD, layout: layout, state: state, in: context)
-    let (update, routing) = mlp(mlpInput(mixed, in: context), in: context)
-    return (context.add(mixed, update), routing)
+    feedForward(mix(x_TD, layout: layout, state: state, in: context), in: context)
+  }
+
+  private func norm(_ gain: Parameter) -> RMSNorm {
+    RMSNorm(weight_D: gain.tensor, epsilon: epsilon)
   }
 }

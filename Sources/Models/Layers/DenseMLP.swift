@@ -15,8 +15,13 @@ final class DenseMLP: FeedForward {
 
   var parameters: [Parameter] { [gate, up, down].flatMap(\.parameters) }
 
-  func callAsFunction(_ x_TD: Tensor, in context: Context) -> (output: Tensor, routing: Routing?) {
-    let hidden_TI = context.swiglu(gate: gate(x_TD, in: context), up: up(x_TD, in: context))
-    return (down(hidden_TI, in: context), nil)
+  /// The three projections, as operations take them.
+  var maps: (gate: LinearMap, up: LinearMap, down: LinearMap) { (gate.map, up.map, down.map) }
+
+  func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
+    output: Tensor, routing: Routing?
+  ) {
+    let hidden_TI = context.swiglu(x_TD, norm: norm, gate: gate.map, up: up.map)
+    return (context.linear(hidden_TI, down.map, addedTo: x_TD), nil)
   }
 }

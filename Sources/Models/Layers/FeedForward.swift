@@ -2,8 +2,11 @@ import Numerics
 
 /// The position-wise part of a block.
 public protocol FeedForward: AnyObject {
-  /// Maps normalised activations `[T, D]` to `[T, D]`; a mixture also says how it routed.
-  func callAsFunction(_ x_TD: Tensor, in context: Context) -> (output: Tensor, routing: Routing?)
+  /// The residual stream `[T, D]` with what this part makes of its normalised rows added; a mixture
+  /// also says how it routed.
+  func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
+    output: Tensor, routing: Routing?
+  )
 
   /// Every parameter, in a fixed order.
   var parameters: [Parameter] { get }

@@ -11,15 +11,14 @@ final class KeyValueCache: MixerState {
     value_SC = context.empty([max(1, capacity), columns], dtype)
   }
 
-  /// Adds the rows of new tokens and returns all keys and values up to now.
-  func append(key: Tensor, value: Tensor, in context: Context) -> (key: Tensor, value: Tensor) {
-    let end = length + key.rows
+  /// Makes room for the rows of `count` new tokens and returns all rows; the new ones, at the end,
+  /// are for the caller to write.
+  func extended(by count: Int, in context: Context) -> (key: Tensor, value: Tensor) {
+    let end = length + count
     if end > key_SC.shape[0] {
       key_SC = grown(key_SC, to: max(end, 2 * key_SC.shape[0]), in: context)
       value_SC = grown(value_SC, to: key_SC.shape[0], in: context)
     }
-    context.copy(key, into: key_SC.slice(length..<end))
-    context.copy(value, into: value_SC.slice(length..<end))
     length = end
     return (key_SC.slice(0..<end), value_SC.slice(0..<end))
   }
@@ -44,7 +43,9 @@ final class KeyValueCache: MixerState {
   func restore(_ tensors: [(name: String, tensor: Tensor)], in context: Context) {
     length = 0
     if tensors.count == 2, tensors[0].tensor.shape[0] > 0 {
-      _ = append(key: tensors[0].tensor, value: tensors[1].tensor, in: context)
+      let rows = extended(by: tensors[0].tensor.shape[0], in: context)
+      context.copy(tensors[0].tensor, into: rows.key)
+      context.copy(tensors[1].tensor, into: rows.value)
     }
   }
 }

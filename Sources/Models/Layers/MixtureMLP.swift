@@ -44,29 +44,20 @@ public final class MixtureMLP: FeedForward {
       .compactMap { $0 } + (shared?.parameters ?? [])
   }
 
-  public func callAsFunction(_ x_TD: Tensor, in context: Context) -> (
+  public func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
     output: Tensor, routing: Routing?
   ) {
-    // Selection and its statistics are in full precision whatever the activations are.
-    let scores_TE = context.linear(
-      x_TD, weight: router.tensor, bias: routerBias?.tensor, as: x_TD.dtype.statistic)
-    let routing = context.route(
-      scores_TE, selectionBias: selectionBias?.tensor,
-      topK: choosesAllExperts ? configuration.experts : configuration.topK,
-      combination: choosesAllExperts
-        ? .uniform(weight: 1 / configuration.foldedScale) : configuration.combination,
-      gain: choosesAllExperts ? nil : gain?.tensor)
-    let routed_TD = context.mixtureOfExperts(
-      x_TD, gate: gate_EID.tensor, up: up_EID.tensor, down: down_EDI.tensor,
-      dispatch: context.dispatch(routing, experts: configuration.experts),
-      weights: routing.weights_TK)
-    guard let shared else { return (routed_TD, routing) }
-    var shared_TD = shared(x_TD, in: context).output
-    if let sharedGate {
-      shared_TD = context.sigmoidGate(
-        shared_TD, scores: context.linear(x_TD, weight: sharedGate.tensor, as: x_TD.dtype.statistic)
-      )
-    }
-    return (context.add(routed_TD, shared_TD), routing)
+    let combination: Combination =
+      choosesAllExperts
+      ? .uniform(weight: 1 / configuration.foldedScale) : configuration.combination
+    return context.mixtureLayer(
+      x_TD,
+      MixtureLayer(
+        norm: norm, router: LinearMap(weight_OI: router.tensor, bias_O: routerBias?.tensor),
+        selectionBias: selectionBias?.tensor,
+        topK: choosesAllExperts ? configuration.experts : configuration.topK,
+        combination: combination, gain: combination == .gained ? gain?.tensor : nil,
+        gate_EID: gate_EID.tensor, up_EID: up_EID.tensor, down_EDI: down_EDI.tensor,
+        shared: shared?.maps, sharedGate: sharedGate?.tensor))
   }
 }

@@ -13,7 +13,6 @@ struct Projection {
 
   var parameters: [Parameter] { [weight] + (bias.map { [$0] } ?? []) }
 
-  func callAsFunction(_ x_TI: Tensor, in context: Context) -> Tensor {
-    context.linear(x_TI, weight: weight.tensor, bias: bias?.tensor)
-  }
+  /// What operations take.
+  var map: LinearMap { LinearMap(weight_OI: weight.tensor, bias_O: bias?.tensor) }
 }

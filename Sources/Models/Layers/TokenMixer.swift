@@ -2,15 +2,17 @@ import Numerics
 
 /// The part of a block through which tokens exchange information.
 public protocol TokenMixer: AnyObject {
-  /// Mixes the rows of `x_TD` within their documents.
+  /// The residual stream with its normalised rows mixed within their documents added.
   ///
   /// - Parameters:
-  ///   - x_TD: Normalised activations, `[T, D]`.
+  ///   - x_TD: The residual stream, `[T, D]`.
+  ///   - norm: The norm of what is mixed.
   ///   - layout: Documents and positions of the rows.
   ///   - state: What earlier tokens of the one document being decoded left behind; updated.
   /// - Returns: `[T, D]`.
   func callAsFunction(
-    _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)?, in context: Context
+    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
+    in context: Context
   ) -> Tensor
 
   /// An empty state with room for `capacity` tokens at first.

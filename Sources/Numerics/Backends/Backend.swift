@@ -9,7 +9,7 @@ package protocol Backend:
   AttentionKernels,
   CrossEntropyKernels, AlignmentLossKernels,
   RoutingKernels, ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
-  AdamWKernels, AdamW8BitKernels
+  AdamWKernels, AdamW8BitKernels, LargestKernels
 {
   var description: DeviceDescription { get }
   /// The element type of activations, `f32` or `bf16`, for parameters that are not `f64`.
@@ -17,6 +17,8 @@ package protocol Backend:
   /// Rows of logits that exist at a time: enough for full-speed products, few enough to stay small
   /// next to the weights.
   var logitRows: Int { get }
+  /// Kernels for a few rows of activations; `nil` where single operations are as fast.
+  var fused: (any FusedKernels)? { get }
 }
 
 extension MemoryKernels {

@@ -78,7 +78,7 @@ public struct TextGeneration: Sendable {
       try onText(piece)
     }
     let reply = try generator.reply(
-      to: ids, sampler: &sampler, stops: stops, limit: limit, in: context
+      to: ids, sampler: &sampler, stops: stops, limit: limit
     ) { try emit(decoder.append($0)) }
     guard reply.ending != .notFinite else {
       throw WorkflowError(

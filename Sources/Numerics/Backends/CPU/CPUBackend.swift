@@ -12,6 +12,7 @@ package final class CPUBackend: Backend, @unchecked Sendable {
   package let description: DeviceDescription
   package let activationType = DType.f32
   package let logitRows = 256
+  package var fused: (any FusedKernels)? { nil }
   private let f32: UnsafePointer<hk_kernels>
   private let f64: UnsafePointer<hk_kernels>
 

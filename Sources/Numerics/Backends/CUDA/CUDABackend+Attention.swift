@@ -60,18 +60,18 @@ extension CUDABackend {
     let partials =
       splits > 1
       ? scratch([shape.keyHeads * rows * splits, shape.dim + 2], .f32) : nil
-    let defines = ["HEAD_DIM=\(paddedHead(shape.dim))", "ROWS=\(rowsPerBlock)"]
+    func kernel(_ name: RowsKernel.Name) -> RowsKernel {
+      RowsKernel(name, query.dtype, rows: rowsPerBlock, extent: paddedHead(shape.dim))
+    }
     launch(
-      "attention_decode", in: .attentionDecode, query.dtype, defines: defines,
-      grid: (splits, shape.keyHeads, rowTiles), block: 128, shared: 0,
+      kernel(.attentionDecode), grid: (splits, shape.keyHeads, rowTiles),
       .tensor(query), .tensor(key), .tensor(value), .tensor(documentStarts), .tensor(output),
       .tensor(logSumExp), .tensor(partials), .int(query.rows), .int(key.rows), .int(shape.heads),
       .int(shape.keyHeads), .int(shape.dim), .int(shape.queryOffset), .int(shape.window ?? 0),
       .float(shape.scale))
     guard let partials else { return }
     launch(
-      "attention_merge", in: .attentionDecode, query.dtype, defines: defines,
-      grid: (shape.keyHeads * rows, 1, 1), block: 128, shared: 0,
+      kernel(.attentionMerge), grid: (shape.keyHeads * rows, 1, 1),
       .tensor(partials), .tensor(output), .tensor(logSumExp), .int(splits), .int(query.rows),
       .int(shape.heads), .int(shape.keyHeads), .int(shape.dim))
   }

@@ -4,9 +4,6 @@ extension CUDABackend {
     into y_TD: Tensor, saved: (gate: Tensor, up: Tensor)?
   ) {
     guard y_TD.count > 0 else { return }
-    if saved == nil, x_TD.rows <= 4 {
-      return decodeMixture(x_TD, experts, dispatch, weights_TK: weights_TK, into: y_TD)
-    }
     let hidden = expertHidden(x_TD, experts, dispatch, weights_TK, saved)
     let (slots, model) = (dispatch.order.count, x_TD.columns)
     let down = converted(experts.down, to: x_TD.dtype)

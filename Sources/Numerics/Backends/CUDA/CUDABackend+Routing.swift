@@ -11,11 +11,8 @@ extension CUDABackend {
     fillZero(counts_E)
     guard tokens > 0 else { return }
     let (rule, scale) = combination.kernelArguments
-    // Experts per lane of a warp, a power of two.
-    let lanes = experts.groups(of: 32)
-    let held = lanes <= 1 ? 1 : 1 << (Int.bitWidth - (lanes - 1).leadingZeroBitCount)
     launch(
-      "route_forward_\(held)", in: .routing, .f32,
+      "route_forward_\(expertsPerLane(experts))", in: .routing, .f32,
       grid: (min(tokens.groups(of: 8), 8 * multiprocessors), 1, 1), block: 256,
       shared: experts * 4, .tensor(logits_TE), .tensor(selectionBias.map(floats)),
       .tensor(gain.map(floats)), .int(Int(rule.rawValue)), .float(scale), .tensor(experts_TK),

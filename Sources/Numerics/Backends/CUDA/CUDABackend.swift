@@ -17,6 +17,13 @@ package final class CUDABackend: Backend, @unchecked Sendable {
   private let compiler: KernelCompiler
   private let cache: KernelCache
   private let modules = Mutex(Modules())
+  /// Kernels for a few rows found so far. Like ``lastOverlaps`` only touched where work is enqueued,
+  /// which one thread does at a time.
+  private var rowsFunctions: [RowsKernel: cd_handle] = [:]
+  /// Whether the last kernel launched may overlap its successor.
+  private var lastOverlaps = false
+  /// A zero that kernels count up from and leave at zero.
+  let arrived: Tensor
 
   private struct Modules {
     var loaded: [KernelVariant: Module] = [:]
@@ -43,10 +50,14 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     products = try ProductLibrary(libraries, device: device)
     host = try CPUBackend(threads: 1, instructionSet: .avx512)
     self.cache = cache
+    arrived = Tensor(
+      shape: [1], dtype: .i32, storage: allocator.allocate(byteCount: 4, for: "the arrival counter")
+    )
     self.activationType = activationType
     description = DeviceDescription(
       kind: "cuda", architecture: "\(device.name), \(compiler.architecture)", threads: 1,
       blas: "cuBLASLt \(products.version), NVRTC \(compiler.version)")
+    fillZero(arrived)
   }
 
   /// Streaming multiprocessors of the GPU.
@@ -91,21 +102,56 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     _ name: String, in file: KernelFile, _ element: DType, defines: [String] = [],
     grid: (Int, Int, Int), block: Int, shared: Int = 0, _ arguments: KernelArgument...
   ) {
-    device.activate()
     let variant = KernelVariant(file, element == .bf16 ? .bf16 : .f32, defines: defines)
-    let function = function(name, variant, shared: shared)
-    var slots = arguments.map(\.bits)
-    let status = slots.withUnsafeMutableBufferPointer { slots in
+    enqueue(
+      function(name, variant, shared: shared), name, grid: grid, block: block, shared: shared,
+      overlapping: false, arguments)
+  }
+
+  /// Enqueues a kernel for a few rows; on Hopper and later it may begin while its predecessor ends.
+  func launch(
+    _ kernel: RowsKernel, grid: (Int, Int, Int), block: Int = 128, shared: Int = 0,
+    _ arguments: KernelArgument...
+  ) {
+    let known = rowsFunctions[kernel]
+    let function = known ?? function(kernel.name.rawValue, kernel.variant, shared: shared)
+    if known == nil { rowsFunctions[kernel] = function }
+    enqueue(
+      function, kernel.name.rawValue, grid: grid, block: block, shared: shared,
+      overlapping: device.capability.major >= 9, arguments)
+  }
+
+  /// - Parameter overlapping: The kernel calls `wait_for_previous` and `let_next_begin`. It still waits
+  ///   in whole for a kernel that does not: that may have written what it reads before it waits.
+  private func enqueue(
+    _ function: cd_handle, _ name: String, grid: (Int, Int, Int), block: Int, shared: Int,
+    overlapping: Bool, _ arguments: [KernelArgument]
+  ) {
+    device.activate()
+    let overlaps = overlapping && lastOverlaps
+    lastOverlaps = overlapping
+    let status = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: arguments.count) {
+      slots in
       withUnsafeTemporaryAllocation(
-        of: UnsafeMutableRawPointer?.self, capacity: slots.count + 1
+        of: UnsafeMutableRawPointer?.self, capacity: arguments.count + 1
       ) { pointers in
-        for index in slots.indices {
+        for (index, argument) in arguments.enumerated() {
+          slots.initializeElement(at: index, to: argument.bits)
           pointers.initializeElement(
             at: index, to: slots.baseAddress.map { UnsafeMutableRawPointer($0 + index) })
         }
-        return device.driver.launch(
-          function, UInt32(grid.0), UInt32(grid.1), UInt32(grid.2), UInt32(block), 1, 1,
-          UInt32(shared), device.stream, pointers.baseAddress, nil)
+        let programmaticSerialization: Int32 = 6
+        var attribute = cd_launch_attribute()
+        attribute.id = programmaticSerialization
+        attribute.value.flag = 1
+        return withUnsafePointer(to: attribute) { attribute in
+          var configuration = cd_launch_configuration(
+            grid_x: UInt32(grid.0), grid_y: UInt32(grid.1), grid_z: UInt32(grid.2),
+            block_x: UInt32(block), block_y: 1, block_z: 1, shared_bytes: UInt32(shared),
+            stream: device.stream, attributes: attribute, attribute_count: overlaps ? 1 : 0)
+          return device.driver.launch(
+            &configuration, function, pointers.baseAddress, nil)
+        }
       }
     }
     device.check(status, "launching \(name)")

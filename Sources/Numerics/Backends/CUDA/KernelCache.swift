@@ -32,7 +32,7 @@ package struct KernelCache: Sendable {
   }
 
   private static func key(_ variant: KernelVariant, _ compiler: KernelCompiler) -> String {
-    let sources = Array((KernelFile.header + variant.file.source).utf8)
+    let sources = Array((KernelFile.headers.map(\.text).joined() + variant.file.source).utf8)
     let options = variant.options(architecture: compiler.architecture).joined(separator: " ")
     return "herd kernel 1; \(variant.file.rawValue) \(sources.count) \(hash(sources)); "
       + "nvrtc \(compiler.version); \(options)"

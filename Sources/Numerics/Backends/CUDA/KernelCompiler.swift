@@ -27,10 +27,12 @@ package struct KernelCompiler: @unchecked Sendable {
   /// - Throws: ``DeviceError`` with the compiler's first lines.
   package func compile(_ variant: KernelVariant) throws(DeviceError) -> [UInt8] {
     var program: cd_handle?
-    let status = withPointers([KernelFile.header]) { headers in
-      withPointers(["element.cuh"]) { names in
+    let headers = KernelFile.headers
+    let status = withPointers(headers.map(\.text)) { texts in
+      withPointers(headers.map(\.name)) { names in
         table.create(
-          &program, variant.file.source, "\(variant.file.rawValue).cu", 1, headers, names)
+          &program, variant.file.source, "\(variant.file.rawValue).cu", Int32(headers.count),
+          texts, names)
       }
     }
     guard status == 0, let handle = program else { throw failure(variant, status, "") }

@@ -20,12 +20,14 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case groupedMMA = "grouped_mma"
   case headScale = "head_scale"
   case largest
-  case mixtureDecode = "mixture_decode"
   case mixtureElementwise = "mixture_elementwise"
   case rmsNorm = "rms_norm"
   case rope
   case routerLosses = "router_losses"
   case routing
+  case rowsExperts = "rows_experts"
+  case rowsLinear = "rows_linear"
+  case rowsRoute = "rows_route"
   case sigmoidGate = "sigmoid_gate"
   case swiglu
 
@@ -54,22 +56,32 @@ package enum KernelFile: String, CaseIterable, Sendable {
       return [64, 128].flatMap { head in
         [1, 2, 4, 8].flatMap { both(["HEAD_DIM=\(head)", "ROWS=\($0)"]) }
       }
+    case .rowsExperts: return ["F32", "BF16", "F16"].flatMap { both(["WEIGHT_\($0)"]) }
+    case .rowsLinear:
+      return [1, 2, 4, 8].flatMap { both(["ROWS=\($0)", "WEIGHT_BF16"]) }
+        + ["F32", "F16"].flatMap { both(["ROWS=1", "WEIGHT_\($0)"]) }
+    case .rowsRoute:
+      return [(1, 1), (2, 2), (4, 8), (8, 32)].flatMap {
+        both(["ROWS=\($0.0)", "EXPERTS_PER_LANE=\($0.1)"])
+      }
     default: return both()
     }
   }
 
   /// The embedded source.
-  package var source: String { Self.text("\(rawValue).cu") }
+  package var source: String { Self.embedded.first { $0.name == "\(rawValue).cu" }?.text ?? "" }
 
-  /// What every source includes.
-  package static var header: String { text("element.cuh") }
+  /// What sources may include.
+  package static var headers: [(name: String, text: String)] {
+    embedded.filter { $0.name.hasSuffix(".cuh") }
+  }
 
-  private static func text(_ name: String) -> String {
-    var index: Int32 = 0
+  private static var embedded: [(name: String, text: String)] {
+    var (sources, index): ([(name: String, text: String)], Int32) = ([], 0)
     while let source = cd_embedded_source(index)?.pointee {
-      if String(cString: source.name) == name { return String(cString: source.text) }
+      sources.append((String(cString: source.name), String(cString: source.text)))
       index += 1
     }
-    fatalError("\(name) is not among the embedded sources")
+    return sources
   }
 }

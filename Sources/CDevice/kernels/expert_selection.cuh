@@ -1,0 +1,113 @@
+// Top-k selection of one token's experts and their weights, by one warp.
+#pragma once
+#include "element.cuh"
+
+enum { RENORMALIZED = 0, SOFTMAX = 1, GAINED = 2, UNIFORM = 3 };
+
+constexpr unsigned ALL = 0xffffffffu;
+
+__device__ __forceinline__ float infinity() { return __int_as_float(0x7f800000); }
+
+// Floats as unsigned integers of the same order, never 0; both zeros are one value.
+__device__ __forceinline__ unsigned ordered(float x) {
+  const unsigned bits = x == 0.0f ? 0u : __float_as_uint(x);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+__device__ __forceinline__ bool ranks_above(const float *logits, const float *bias, int a, int b) {
+  return logits[a] + (bias ? bias[a] : 0.0f) > logits[b] + (bias ? bias[b] : 0.0f);
+}
+
+// Insertion in id order with a strict comparison, as the CPU does: what decides when something is
+// not a number and there is no order. One thread.
+__device__ __forceinline__ void insert_in_order(const float *logits, const float *bias,
+                                                int *experts, int n, int k) {
+  int held = 0;
+  for (int e = 0; e < n; e++) {
+    if (held == k && !ranks_above(logits, bias, e, experts[k - 1])) continue;
+    int at = held < k ? held++ : k - 1;
+    for (; at > 0 && ranks_above(logits, bias, e, experts[at - 1]); at--)
+      experts[at] = experts[at - 1];
+    experts[at] = e;
+  }
+}
+
+// Lane i holds experts i, i + 32, ...; n is at most 32 · HELD.
+template <int HELD>
+__device__ __forceinline__ void route(
+    const float *logits, const float *bias, const float *gain, int combination, float scale,
+    int *experts, float *weights, float *probabilities, int *chosen, int n, int k) {
+  const int lane = threadIdx.x & 31;
+  float value[HELD];
+  unsigned key[HELD];
+  float top = -infinity();
+  bool unordered = false;
+#pragma unroll
+  for (int j = 0; j < HELD; j++) {
+    const int e = j * 32 + lane;
+    key[j] = 0;
+    if (e < n) {
+      value[j] = logits[e];
+      const float ranked = value[j] + (bias ? bias[e] : 0.0f);
+      unordered |= ranked != ranked;
+      key[j] = ordered(ranked);
+      top = fmaxf(top, value[j]);
+    }
+  }
+  top = warp_max(top);
+  float total = 0.0f;
+#pragma unroll
+  for (int j = 0; j < HELD; j++)
+    if (j * 32 + lane < n) {
+      value[j] = expf(value[j] - top);
+      total += value[j];
+    }
+  total = warp_sum(total);
+#pragma unroll
+  for (int j = 0; j < HELD; j++)
+    if (j * 32 + lane < n) probabilities[j * 32 + lane] = value[j] / total;
+
+  if (__any_sync(ALL, unordered)) {
+    if (lane == 0) insert_in_order(logits, bias, experts, n, k);
+  } else {
+    // A bit per held expert already chosen: an array written by index would live in memory.
+    unsigned best = 0, taken = 0;
+    int id = n;
+    for (int i = 0, winner = lane; i < k; i++) {
+      // Only the lane that lost its best looks again; at first all do.
+      if ((winner & 31) == lane) {
+        if (i > 0) taken |= 1u << (winner >> 5);
+        best = 0;
+#pragma unroll
+        for (int j = 0; j < HELD; j++)
+          if (!(taken >> j & 1u) && key[j] > best) {
+            best = key[j];
+            id = j * 32 + lane;
+          }
+      }
+      const unsigned largest = __reduce_max_sync(ALL, best);
+      winner = (int)__reduce_min_sync(ALL, best == largest ? (unsigned)id : ALL);
+      if (lane == 0) experts[i] = winner;
+    }
+  }
+  __syncwarp();
+
+  float share = scale;
+  if (combination == RENORMALIZED) {
+    top = -infinity();
+    for (int j = lane; j < k; j += 32) top = fmaxf(top, logits[experts[j]]);
+    top = warp_max(top);
+    total = 0.0f;
+    for (int j = lane; j < k; j += 32) total += expf(logits[experts[j]] - top);
+    share = scale / warp_sum(total);
+  }
+  for (int j = lane; j < k; j += 32) {
+    const int e = experts[j];
+    float w = scale;
+    if (combination == RENORMALIZED) w = expf(logits[e] - top) * share;
+    if (combination == SOFTMAX) w = scale * probabilities[e];
+    if (combination == GAINED) w = 1.0f + probabilities[e] * gain[e];
+    weights[j] = w;
+    atomicAdd(&chosen[e], 1);
+  }
+}

@@ -1,0 +1,100 @@
+/// Everything a layer of experts consists of, its norm included.
+public struct MixtureLayer {
+  /// The norm before it.
+  public var norm: RMSNorm
+  /// Scores of the experts, weight `[E, D]`.
+  public var router: LinearMap
+  /// Added to the scores for the choice only, `[E]`.
+  public var selectionBias: Tensor?
+  /// Experts per token.
+  public var topK: Int
+  /// How weights follow from scores.
+  public var combination: Combination
+  /// `u` of ``Combination/gained``, `[E]`.
+  public var gain: Tensor?
+  /// Gate projections, `[E, I, D]`.
+  public var gate_EID: Tensor
+  /// Up projections, `[E, I, D]`.
+  public var up_EID: Tensor
+  /// Down projections, `[E, D, I]`.
+  public var down_EDI: Tensor
+  /// A gated MLP every token uses besides; without biases.
+  public var shared: (gate: LinearMap, up: LinearMap, down: LinearMap)?
+  /// Score whose sigmoid scales the shared part, `[1, D]`.
+  public var sharedGate: Tensor?
+
+  /// A layer from its parts.
+  public init(
+    norm: RMSNorm, router: LinearMap, selectionBias: Tensor? = nil, topK: Int,
+    combination: Combination, gain: Tensor? = nil, gate_EID: Tensor, up_EID: Tensor,
+    down_EDI: Tensor, shared: (gate: LinearMap, up: LinearMap, down: LinearMap)? = nil,
+    sharedGate: Tensor? = nil
+  ) {
+    self.norm = norm
+    self.router = router
+    self.selectionBias = selectionBias
+    self.topK = topK
+    self.combination = combination
+    self.gain = gain
+    self.gate_EID = gate_EID
+    self.up_EID = up_EID
+    self.down_EDI = down_EDI
+    self.shared = shared
+    self.sharedGate = sharedGate
+  }
+
+  /// Experts.
+  var experts: Int { gate_EID.shape[0] }
+}
+
+/// A layer of experts for a few tokens.
+package protocol FusedMixtureKernels {
+  /// `y = x + layer(x)`; fills `routing` too.
+  func mixtureLayer(_ x: Tensor, _ layer: MixtureLayer, routing: Routing, into y: Tensor)
+}
+
+extension Context {
+  /// `x + experts(rmsNorm(x)) (+ shared(rmsNorm(x)))`: a layer of routed experts with its residual
+  /// connection. Scores, selection and weights are in full precision whatever the activations are.
+  ///
+  /// - Parameter x_TD: Rows of the residual stream, `[T, D]`.
+  /// - Returns: `[T, D]`, and where the tokens went.
+  public func mixtureLayer(_ x_TD: Tensor, _ layer: MixtureLayer) -> (
+    output: Tensor, routing: Routing
+  ) {
+    if let fused = fusedKernels(for: x_TD) {
+      let (tokens, experts, model) = (x_TD.rows, layer.experts, x_TD.columns)
+      precondition((1...experts).contains(layer.topK), "\(layer.topK) of \(experts) experts")
+      precondition(layer.router.weight_OI.shape == [experts, model])
+      precondition(layer.gate_EID.shape[2] == model && layer.up_EID.shape == layer.gate_EID.shape)
+      precondition(layer.down_EDI.shape == [experts, model, layer.gate_EID.shape[1]])
+      precondition((layer.combination == .gained) == (layer.gain != nil))
+      let routing = Routing(
+        experts_TK: empty([tokens, layer.topK], .i32), weights_TK: empty([tokens, layer.topK]),
+        probabilities_TE: empty([tokens, experts]), logits_TE: empty([tokens, experts]),
+        counts_E: empty([experts], .i32))
+      let y_TD = empty(x_TD.shape, x_TD.dtype)
+      fused.mixtureLayer(x_TD, layer, routing: routing, into: y_TD)
+      return (y_TD, routing)
+    }
+    let normed = rmsNorm(x_TD, layer.norm)
+    let scores_TE = linear(
+      normed, weight: layer.router.weight_OI, bias: layer.router.bias_O, as: x_TD.dtype.statistic)
+    let routing = route(
+      scores_TE, selectionBias: layer.selectionBias, topK: layer.topK,
+      combination: layer.combination, gain: layer.gain)
+    var update_TD = mixtureOfExperts(
+      normed, gate: layer.gate_EID, up: layer.up_EID, down: layer.down_EDI,
+      dispatch: dispatch(routing, experts: layer.experts), weights: routing.weights_TK)
+    if let shared = layer.shared {
+      var shared_TD = linear(
+        swiglu(gate: linear(normed, shared.gate), up: linear(normed, shared.up)), shared.down)
+      if let gate = layer.sharedGate {
+        shared_TD = sigmoidGate(
+          shared_TD, scores: linear(normed, weight: gate, as: x_TD.dtype.statistic))
+      }
+      update_TD = add(update_TD, shared_TD)
+    }
+    return (add(x_TD, update_TD), routing)
+  }
+}
