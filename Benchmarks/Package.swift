@@ -20,6 +20,7 @@ let package = Package(
         .product(name: "Numerics", package: "herd"),
         .product(name: "Models", package: "herd"),
         .product(name: "Training", package: "herd"),
+        .product(name: "ExpertConstruction", package: "herd"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: [.swiftLanguageMode(.v6)]),

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Prints the GPU table of docs/performance.md as JSON lines: herd, then PyTorch on the same GPU.
 #
-#   Benchmarks/gpu.sh [HERD_BENCH_PROGRAM]
+#   Benchmarks/gpu.sh [HERD_BENCH_PROGRAM [HERD_PROGRAM]]
 #
 # PEER_PYTHON names a Python with torch for CUDA and transformers; without it the peers are left out.
-# The program is built unless one is given, as on a machine without a Swift toolchain.
+# Programs are built unless given, as on a machine without a Swift toolchain. ONLY=convert leaves out
+# all rows but the conversion, which needs HERD_REAL_DIR with dense-32m/ (for its tokenizer) and
+# data/; CONVERT_LAYERS (default 32, 16 GB) sizes it, 0 leaves it out.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 bench="${1:-}"
@@ -13,9 +15,41 @@ if [ -z "$bench" ]; then
   swift build -c release --product herd-bench >/dev/null
   bench="$(swift build -c release --show-bin-path)/herd-bench"
 fi
-for row in gemm mixture attention train-32m train-1b train-8b decode; do
-  "$bench" gpu "$row"
-  if [ -n "${PEER_PYTHON:-}" ] && [ "$row" != decode ] && [ "$row" != train-8b ]; then
-    "$PEER_PYTHON" "$here/peers/gpu.py" "$row"
+if [ "${ONLY:-}" != convert ]; then
+  for row in gemm mixture attention train-32m train-1b train-8b decode; do
+    "$bench" gpu "$row"
+    if [ -n "${PEER_PYTHON:-}" ] && [ "$row" != decode ] && [ "$row" != train-8b ]; then
+      "$PEER_PYTHON" "$here/peers/gpu.py" "$row"
+    fi
+  done
+fi
+
+"$bench" construct --cuda
+"$bench" construct --cuda --experts 28 --shared 4 --top-k 4
+
+layers="${CONVERT_LAYERS:-32}"
+if [ -n "${HERD_REAL_DIR:-}" ] && [ "$layers" -gt 0 ]; then
+  herd="${2:-}"
+  if [ -z "$herd" ]; then
+    cd "$here/.."
+    swift build -c release --product herd >/dev/null
+    herd="$(swift build -c release --show-bin-path)/herd"
   fi
-done
+  work="$(mktemp -d)"
+  trap 'rm -rf "$work"' EXIT
+  "$bench" generate "$work/dense" --layers "$layers" --tokenizer "$HERD_REAL_DIR/dense-32m"
+  # What a conversion cannot avoid: every byte read once and written once.
+  begun=$(date +%s.%N)
+  cat "$work"/dense/*.safetensors >/dev/null
+  read=$(date +%s.%N)
+  cp -r "$work/dense" "$work/copy" && sync "$work/copy"
+  copied=$(date +%s.%N)
+  rm -rf "$work/copy"
+  start=$(date +%s.%N)
+  "$herd" convert "$work/dense" "$work/moe" --strategy activation --router regressed \
+    --experts 8 --top-k 2 --shared 0 --device cuda --quiet \
+    --data "$HERD_REAL_DIR"/data/*.train.jsonl.zst >/dev/null
+  end=$(date +%s.%N)
+  awk -v a="$begun" -v b="$read" -v c="$copied" -v d="$start" -v e="$end" -v l="$layers" 'BEGIN {
+    printf "{\"benchmark\": \"gpu-convert\", \"layers\": %d, \"seconds\": %.1f, \"read_seconds\": %.1f, \"write_seconds\": %.1f, \"other_seconds\": %.1f}\n", l, e-d, b-a, c-b, (e-d)-(c-a) }'
+fi

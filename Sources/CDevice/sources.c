@@ -15,6 +15,9 @@ static const char rows_product_header[] = {
 static const char sine_cosine_header[] = {
 #embed "kernels/sine_cosine.cuh"
     , 0};
+static const char activation_energy[] = {
+#embed "kernels/activation_energy.cu"
+    , 0};
 static const char adamw[] = {
 #embed "kernels/adamw.cu"
     , 0};
@@ -66,6 +69,9 @@ static const char grouped_mma[] = {
 static const char head_scale[] = {
 #embed "kernels/head_scale.cu"
     , 0};
+static const char indicator[] = {
+#embed "kernels/indicator.cu"
+    , 0};
 static const char largest[] = {
 #embed "kernels/largest.cu"
     , 0};
@@ -96,6 +102,9 @@ static const char rows_route[] = {
 static const char sigmoid_gate[] = {
 #embed "kernels/sigmoid_gate.cu"
     , 0};
+static const char sums[] = {
+#embed "kernels/sums.cu"
+    , 0};
 static const char swiglu[] = {
 #embed "kernels/swiglu.cu"
     , 0};
@@ -107,6 +116,7 @@ static const cd_source sources[] = {
     SOURCE("expert_selection.cuh", expert_selection_header),
     SOURCE("rows_product.cuh", rows_product_header),
     SOURCE("sine_cosine.cuh", sine_cosine_header),
+    SOURCE("activation_energy.cu", activation_energy),
     SOURCE("adamw.cu", adamw),
     SOURCE("adamw_8bit.cu", adamw_8bit),
     SOURCE("alignment_loss.cu", alignment_loss),
@@ -124,6 +134,7 @@ static const cd_source sources[] = {
     SOURCE("grouped_gemm.cu", grouped_gemm),
     SOURCE("grouped_mma.cu", grouped_mma),
     SOURCE("head_scale.cu", head_scale),
+    SOURCE("indicator.cu", indicator),
     SOURCE("largest.cu", largest),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),
     SOURCE("rms_norm.cu", rms_norm),
@@ -134,6 +145,7 @@ static const cd_source sources[] = {
     SOURCE("rows_linear.cu", rows_linear),
     SOURCE("rows_route.cu", rows_route),
     SOURCE("sigmoid_gate.cu", sigmoid_gate),
+    SOURCE("sums.cu", sums),
     SOURCE("swiglu.cu", swiglu),
 };
 

@@ -27,6 +27,9 @@ public final class Context {
   /// What the device is, for logs and reports.
   public var deviceDescription: DeviceDescription { backend.description }
 
+  /// Threads of the host that work beside the device, or are it.
+  package var hostThreads: Int { backend.hostPool.threads }
+
   /// The element type of activations that come from parameters of type `dtype`.
   public func activationType(for dtype: DType) -> DType {
     dtype == .f64 ? .f64 : backend.activationType

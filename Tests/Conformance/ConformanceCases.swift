@@ -4,6 +4,7 @@ extension ConformanceCase {
   /// Every operation over ragged and odd sizes.
   public static var all: [ConformanceCase] {
     linear + rows + losses + routing + mixtures + attention + fewRows + optimizer + lowMemory
+      + construction
   }
 
   private static let linear: [ConformanceCase] =

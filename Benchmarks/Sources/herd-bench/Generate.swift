@@ -1,4 +1,5 @@
 import ArgumentParser
+import ExpertConstruction
 import Formats
 import Models
 import Numerics
@@ -9,6 +10,8 @@ struct Generate: ParsableCommand {
     abstract: "Write an 8B-shaped bf16 checkpoint (16 GB at 32 layers).")
   @Argument var folder: String
   @Option var layers = 32
+  @Option(help: "A checkpoint folder whose tokenizer the new one gets.")
+  var tokenizer: String?
 
   func run() throws {
     try Files.createFolder(folder)
@@ -43,5 +46,6 @@ struct Generate: ParsableCommand {
       }
     }
     try writer.finish()
+    if let tokenizer { try CompanionFiles.copy(from: tokenizer, to: folder) }
   }
 }

@@ -199,6 +199,18 @@ typedef struct {
   void (*adamw_8bit)(void *value, const void *gradient, uint8_t *codes1, float *scales1,
                      uint8_t *codes2, float *scales2, long first, long n,
                      const hk_adamw_8bit *settings);
+  // activation_energy.h -----------------------------------------------------------------------
+  // energy = (|h| * weight)^2 with a weight per column; sums += |h| * weight.
+  void (*weighted_energy)(const void *h, const void *weights, void *energy, double *sums,
+                          long rows, long cols, long stride);
+  // shares[n - first, t] = energy[t, columns[n]] / totals[t], 0 where the total is.
+  void (*energy_shares)(const void *energy, const int32_t *columns, const void *totals,
+                        void *shares, long tokens, long width, long first, long end);
+  // y[r, :] = sqrt(x[r, :] / totals[r]), 0 where the total is.
+  void (*unit_roots)(const void *x, const void *totals, void *y, long rows, long cols);
+  // sums += the columns' sums, of squares if asked.
+  void (*add_columns)(const void *x, double *sums, long rows, long cols, long stride,
+                      int squared);
 } hk_kernels;
 
 // The best instruction set this machine runs.

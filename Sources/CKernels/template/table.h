@@ -37,6 +37,7 @@
 #include "experts.h"
 #include "training.h"
 #include "adamw_8bit.h"
+#include "activation_energy.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -86,4 +87,8 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .scaled_difference = FN(scaled_difference),
     .adamw = FN(adamw),
     .adamw_8bit = FN(adamw_8bit),
+    .weighted_energy = FN(weighted_energy),
+    .energy_shares = FN(energy_shares),
+    .unit_roots = FN(unit_roots),
+    .add_columns = FN(add_columns),
 };

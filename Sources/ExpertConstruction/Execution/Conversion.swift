@@ -31,7 +31,7 @@ public struct Conversion {
     self.plan = plan
     self.checkpoint = checkpoint
     self.context = context
-    pool = try ThreadPool(threads: threads > 0 ? threads : context.deviceDescription.threads)
+    pool = try ThreadPool(threads: threads > 0 ? threads : context.hostThreads)
     format = plan.settings.format.make()
     shape = MixtureShape(
       block: plan.block, hidden: plan.source.hidden, elementType: plan.source.elementType)

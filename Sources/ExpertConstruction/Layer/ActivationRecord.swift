@@ -4,20 +4,23 @@ import Numerics
 ///
 /// With `h = silu(gate · x) ⊙ (up · x)`, neuron `n` adds `h_n · down_n` to the output, a vector of
 /// length `|h_n| · ‖down_n‖`: its weighted activation.
-struct ActivationRecord {
+final class ActivationRecord {
   /// The MLP's inputs, `[T, D]`.
   let x_TD: Tensor
   /// Squared weighted activations `(|h_n| · ‖down_n‖)²`, `[T, I]`.
   let energy_TI: Tensor
   /// Mean over tokens of `|h_n|`, times `‖down_n‖`.
   let importance_I: [Float]
+  private let context: Context
+  /// With and without an intercept.
+  private var regressions: [Bool: RidgeRegression] = [:]
 
   init(_ inputs: any LayerInputs, _ weights: MLPWeights, _ context: Context) throws {
     let (tokens, width) = (inputs.tokens, weights.width)
-    let norms = weights.downColumnNorms(context)
+    let norms_I = context.tensor(weights.downColumnNorms(context), [width])
     let x_TD = context.empty([tokens, weights.hidden])
     let energy_TI = context.empty([tokens, width])
-    var sums = [Double](repeating: 0, count: width)
+    let sums_I = context.zeros([width], .f64)
     var done = 0
     try inputs.forEachBatch { batch in
       let rows = done..<done + batch.rows
@@ -25,21 +28,15 @@ struct ActivationRecord {
         throw ConstructionError(
           .damagedSource, "calibration inputs of shape \(batch.shape) do not fit this layer")
       }
-      context.write(context.read(batch), toRows: rows, of: x_TD)
-      var values = context.read(
-        context.swiglu(
-          gate: context.linear(batch, weight: weights.gate_ID),
-          up: context.linear(batch, weight: weights.up_ID)))
-      for row in 0..<batch.rows {
-        for neuron in 0..<width {
-          let weighted = abs(values[row * width + neuron]) * norms[neuron]
-          sums[neuron] += Double(weighted)
-          values[row * width + neuron] = weighted * weighted
-        }
-      }
-      context.write(values, toRows: rows, of: energy_TI)
+      context.copy(context.cast(batch, to: .f32), into: x_TD.slice(rows))
+      let hidden_TI = context.swiglu(
+        gate: context.linear(batch, weight: weights.gate_ID),
+        up: context.linear(batch, weight: weights.up_ID))
+      context.weightedEnergy(
+        hidden_TI, weights: norms_I, into: energy_TI.slice(rows), sums: sums_I)
       done = rows.upperBound
     }
+    let sums = context.readDoubles(sums_I)
     guard done == tokens, sums.allSatisfy(\.isFinite) else {
       throw ConstructionError(
         .damagedSource,
@@ -49,16 +46,34 @@ struct ActivationRecord {
     }
     self.x_TD = x_TD
     self.energy_TI = energy_TI
+    self.context = context
     importance_I = sums.map { Float($0 / Double(max(1, tokens))) }
   }
 
   /// Each expert's energy on each token: the sum over its neurons, `[T, E]`.
-  func expertEnergy(_ split: NeuronSplit, _ context: Context) -> Tensor {
-    var membership = [Float](repeating: 0, count: importance_I.count * split.experts.count)
+  func expertEnergy(_ split: NeuronSplit) -> Tensor {
+    var expertOf = [Int32](repeating: -1, count: importance_I.count)
     for (expert, neurons) in split.experts.enumerated() {
-      for neuron in neurons { membership[Int(neuron) * split.experts.count + expert] = 1 }
+      for neuron in neurons { expertOf[Int(neuron)] = Int32(expert) }
     }
     return context.product(
-      energy_TI, context.tensor(membership, [importance_I.count, split.experts.count]))
+      energy_TI, context.indicator(of: expertOf, columns: split.experts.count))
+  }
+
+  /// The regression on the inputs that routers are fitted by, prepared at first use.
+  func regression(intercept: Bool) throws -> RidgeRegression {
+    if let regression = regressions[intercept] { return regression }
+    let made = try RidgeRegression(
+      inputs_TD: x_TD, relativeRidge: RegressedRouter.relativeRidge, intercept: intercept,
+      context: context)
+    regressions[intercept] = made
+    return made
+  }
+}
+
+extension Context {
+  /// The matrix `[rows, columns]` whose row `i` holds `value` in column `columnOf[i]`, else 0.
+  func indicator(of columnOf: [Int32], columns: Int, value: Double = 1) -> Tensor {
+    indicator(of: tensor(columnOf, [columnOf.count, 1]), columns: columns, value: value)
   }
 }

@@ -25,34 +25,9 @@ public struct MLPWeights: Sendable {
     self.down_DI = down_DI
   }
 
-  /// `‖row‖²` of each row of a matrix.
-  static func squaredRowNorms(_ matrix: Tensor, _ context: Context) -> [Float] {
-    var norms: [Float] = []
-    forEachBlock(of: matrix, context) { rows, values in
-      for row in 0..<rows.count {
-        var sum: Float = 0
-        for value in values[row * matrix.columns..<(row + 1) * matrix.columns] {
-          sum += value * value
-        }
-        norms.append(sum)
-      }
-    }
-    return norms
-  }
-
   /// `‖column‖` of each column of the down projection: how much a neuron writes per activation.
   func downColumnNorms(_ context: Context) -> [Float] {
-    var squares = [Float](repeating: 0, count: width)
-    Self.forEachBlock(of: down_DI, context) { rows, values in
-      for row in 0..<rows.count {
-        let start = row * width
-        for column in 0..<width {
-          let value = values[start + column]
-          squares[column] += value * value
-        }
-      }
-    }
-    return squares.map { $0.squareRoot() }
+    context.readDoubles(context.columnSums(down_DI, squared: true)).map { Float($0.squareRoot()) }
   }
 
   /// Calls `body` with blocks of rows widened to `Float`, a few megabytes at a time.

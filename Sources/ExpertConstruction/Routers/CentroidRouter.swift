@@ -55,7 +55,7 @@ public struct CentroidRouter: RouterConstruction {
     let record = try layer.activations()
     let context = layer.context
     let experts = split.experts.count
-    let energy = context.read(record.expertEnergy(split, context))
+    let energy = context.read(record.expertEnergy(split))
     var counts = [Float](repeating: 0, count: experts)
     var membership = [Float](repeating: 0, count: energy.count)
     for start in stride(from: 0, to: energy.count, by: experts) {

@@ -21,17 +21,15 @@ public struct RegressedRouter: RouterConstruction {
   {
     let record = try layer.activations()
     let context = layer.context
-    let energy_TE = record.expertEnergy(split, context)
+    let energy_TE = record.expertEnergy(split)
     let norms = context.read(energy_TE).map { max(0, $0).squareRoot() }
     let mean = norms.reduce(0.0) { $0 + Double($1) } / Double(max(1, norms.count))
     let variance = norms.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) }
     let deviation = (variance / Double(max(1, norms.count))).squareRoot()
     let scale = deviation > 0 ? 1 / deviation : 0
     let targets = norms.map { Float((Double($0) - mean) * scale) }
-    let regression = try RidgeRegression(
-      inputs_TD: record.x_TD, relativeRidge: Self.relativeRidge, intercept: allowsBias,
-      context: context)
-    let fit = regression.solve(targets_TE: context.tensor(targets, energy_TE.shape))
+    let fit = try record.regression(intercept: allowsBias).solve(
+      targets_TE: context.tensor(targets, energy_TE.shape))
     return Router(weight_ED: fit.weight_ED, bias_E: allowsBias ? fit.bias_E : nil)
   }
 }

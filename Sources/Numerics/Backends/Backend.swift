@@ -9,7 +9,8 @@ package protocol Backend:
   AttentionKernels,
   CrossEntropyKernels, AlignmentLossKernels,
   RoutingKernels, ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
-  AdamWKernels, AdamW8BitKernels, LargestKernels
+  AdamWKernels, AdamW8BitKernels, LargestKernels,
+  SumKernels, ActivationEnergyKernels, IndicatorKernels, CrossProductKernels
 {
   var description: DeviceDescription { get }
   /// The element type of activations, `f32` or `bf16`, for parameters that are not `f64`.
@@ -19,6 +20,8 @@ package protocol Backend:
   var logitRows: Int { get }
   /// Kernels for a few rows of activations; `nil` where single operations are as fast.
   var fused: (any FusedKernels)? { get }
+  /// Threads of the host for what no kernel does.
+  var hostPool: ThreadPool { get }
 }
 
 extension MemoryKernels {

@@ -102,7 +102,7 @@ import Testing
     let context = layer.context
     let record = try layer.activations()
     let experts = split.experts.count
-    let energy = context.read(record.expertEnergy(split, context))
+    let energy = context.read(record.expertEnergy(split))
     let scores = context.read(
       context.linear(
         record.x_TD, weight: context.tensor(router.weight_ED, [experts, record.x_TD.columns])))

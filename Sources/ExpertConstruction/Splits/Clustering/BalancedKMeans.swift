@@ -16,7 +16,7 @@ struct BalancedKMeans {
   func cluster(_ points_NF: Tensor, clusters: Int, random: inout RandomStream, context: Context)
     -> [Int32]
   {
-    let squares_N = squaredNorms(points_NF, context)
+    let squares_N = context.read(context.rowSums(points_NF, squared: true))
     var best: (assignment: [Int32], inertia: Double)?
     for _ in 0..<max(1, starts) {
       let run = descend(points_NF, squares_N, clusters, &random, context)
@@ -51,7 +51,7 @@ struct BalancedKMeans {
   /// `2·x·c − ‖c‖²`: the squared distance negated, up to what depends on the point alone.
   private func affinities(_ points: Tensor, _ centres: Tensor, _ context: Context) -> [Float] {
     var values = context.read(context.product(points, centres, transposeB: true))
-    let squares = squaredNorms(centres, context)
+    let squares = context.read(context.rowSums(centres, squared: true))
     for index in values.indices {
       values[index] = 2 * values[index] - squares[index % squares.count]
     }
@@ -61,7 +61,7 @@ struct BalancedKMeans {
   private func means(
     _ points: Tensor, _ assignment: [Int32], _ clusters: Int, _ context: Context
   ) -> Tensor {
-    let weight = Float(clusters) / Float(assignment.count)
+    let weight = Double(Float(clusters) / Float(assignment.count))
     return context.product(
       context.indicator(of: assignment, columns: clusters, value: weight), transposeA: true, points)
   }
@@ -75,7 +75,7 @@ struct BalancedKMeans {
     var chosen = Int(random.next() % UInt64(max(1, points.rows)))
     for cluster in 0..<clusters {
       let centre = points.slice(chosen..<chosen + 1)
-      context.write(context.read(centre), toRows: cluster..<cluster + 1, of: centres)
+      context.copy(centre, into: centres.slice(cluster..<cluster + 1))
       let products = context.read(context.product(points, centre, transposeB: true))
       let square = squares_N[chosen]
       var total = 0.0
@@ -92,31 +92,5 @@ struct BalancedKMeans {
         } ?? Int(random.next() % UInt64(max(1, points.rows)))
     }
     return centres
-  }
-
-  private func squaredNorms(_ rows: Tensor, _ context: Context) -> [Float] {
-    let block = max(1, (1 << 22) / max(1, rows.columns))
-    var result: [Float] = []
-    for start in stride(from: 0, to: rows.rows, by: block) {
-      let slice = rows.slice(start..<min(rows.rows, start + block))
-      let values = context.read(slice)
-      for row in 0..<slice.rows {
-        var sum: Float = 0
-        for column in row * rows.columns..<(row + 1) * rows.columns {
-          sum += values[column] * values[column]
-        }
-        result.append(sum)
-      }
-    }
-    return result
-  }
-}
-
-extension Context {
-  /// The matrix `[rows, columns]` whose row `i` holds `value` in column `columnOf[i]`, else 0.
-  func indicator(of columnOf: [Int32], columns: Int, value: Float = 1) -> Tensor {
-    var values = [Float](repeating: 0, count: columnOf.count * columns)
-    for (row, column) in columnOf.enumerated() { values[row * columns + Int(column)] = value }
-    return tensor(values, [columnOf.count, columns])
   }
 }

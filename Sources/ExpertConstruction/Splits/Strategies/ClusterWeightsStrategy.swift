@@ -15,8 +15,8 @@ public struct ClusterWeightsStrategy: ExpertConstructionStrategy {
 
   public func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit {
     let (weights, geometry, context) = (layer.weights, layer.geometry, layer.context)
-    let gate = MLPWeights.squaredRowNorms(weights.gate_ID, context)
-    let up = MLPWeights.squaredRowNorms(weights.up_ID, context)
+    let gate = context.read(context.rowSums(weights.gate_ID, squared: true))
+    let up = context.read(context.rowSums(weights.up_ID, squared: true))
     let down = weights.downColumnNorms(context)
     let size = gate.indices.map { (gate[$0] * up[$0]).squareRoot() * down[$0] }
     guard size.allSatisfy(\.isFinite) else {

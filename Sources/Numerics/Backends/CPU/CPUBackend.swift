@@ -8,6 +8,7 @@ import Glibc
 /// that the pool is the only source of parallelism.
 package final class CPUBackend: Backend, @unchecked Sendable {
   package let pool: ThreadPool
+  package var hostPool: ThreadPool { pool }
   package let allocator = CachingAllocator(HostMemory())
   package let description: DeviceDescription
   package let activationType = DType.f32

@@ -11,8 +11,10 @@ package final class CUDABackend: Backend, @unchecked Sendable {
   package let activationType: DType
   package let logitRows = 4096
   let allocator: CachingAllocator
-  /// Converts between element types on the way to and from the device.
+  /// Converts between element types on the way to and from the device; its threads do what no
+  /// kernel does.
   let host: CPUBackend
+  package var hostPool: ThreadPool { host.pool }
   let products: ProductLibrary
   private let compiler: KernelCompiler
   private let cache: KernelCache
@@ -48,7 +50,7 @@ package final class CUDABackend: Backend, @unchecked Sendable {
       libraries, architecture: KernelCompiler.architecture(device.capability))
     allocator = CachingAllocator(DeviceMemory(device: device))
     products = try ProductLibrary(libraries, device: device)
-    host = try CPUBackend(threads: 1, instructionSet: .avx512)
+    host = try CPUBackend(threads: 0, instructionSet: .avx512)
     self.cache = cache
     arrived = Tensor(
       shape: [1], dtype: .i32, storage: allocator.allocate(byteCount: 4, for: "the arrival counter")

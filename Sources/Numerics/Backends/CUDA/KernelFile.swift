@@ -2,6 +2,7 @@ import CDevice
 
 /// The CUDA source files, one operation each; the raw value is the file's name.
 package enum KernelFile: String, CaseIterable, Sendable {
+  case activationEnergy = "activation_energy"
   case adamw
   case adamW8Bit = "adamw_8bit"
   case alignmentLoss = "alignment_loss"
@@ -19,6 +20,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case groupedGEMM = "grouped_gemm"
   case groupedMMA = "grouped_mma"
   case headScale = "head_scale"
+  case indicator
   case largest
   case mixtureElementwise = "mixture_elementwise"
   case rmsNorm = "rms_norm"
@@ -29,6 +31,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case rowsLinear = "rows_linear"
   case rowsRoute = "rows_route"
   case sigmoidGate = "sigmoid_gate"
+  case sums
   case swiglu
 
   /// Everything this file is compiled as.
@@ -51,7 +54,8 @@ package enum KernelFile: String, CaseIterable, Sendable {
           KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0)
         }
       }
-    case .cast, .expertDispatch, .routing, .routerLosses: return [KernelVariant(self, .f32)]
+    case .cast, .expertDispatch, .indicator, .routing, .routerLosses:
+      return [KernelVariant(self, .f32)]
     case .attentionDecode:
       return [64, 128].flatMap { head in
         [1, 2, 4, 8].flatMap { both(["HEAD_DIM=\(head)", "ROWS=\($0)"]) }
