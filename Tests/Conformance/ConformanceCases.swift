@@ -3,8 +3,8 @@ import Numerics
 extension ConformanceCase {
   /// Every operation over ragged and odd sizes.
   public static var all: [ConformanceCase] {
-    linear + rows + losses + routing + mixtures + attention + fewRows + optimizer + lowMemory
-      + construction
+    linear + rows + losses + routing + mixtures + attention + attentionMixtures + fewRows + optimizer
+      + lowMemory + construction
   }
 
   private static let linear: [ConformanceCase] =

@@ -1,3 +1,5 @@
+import Numerics
+
 /// What makes an attention layer a mixture of experts. An expert is a part of the dense projections,
 /// which keep their shapes and places: rows of the query (and key and value) projections with the
 /// columns of the output projection that read what they make.

@@ -1,3 +1,5 @@
+import Numerics
+
 /// Tensors every LLaMA-shaped checkpoint has, in file order.
 extension ModelConfiguration {
   /// All bindings, with the MLP's given per layer.

@@ -1,4 +1,5 @@
 import Formats
+import Numerics
 
 extension AttentionConfiguration {
   /// This attention as one entry of `herd.blocks[].mixer` has it.
@@ -17,9 +18,6 @@ extension AttentionConfiguration {
     }
     return result
   }
-
-  /// The entry of `herd.blocks[].mixer` for this attention.
-  public var json: JSON { mixture?.json ?? ["type": "attention"] }
 }
 
 extension AttentionMixtureConfiguration {
@@ -37,7 +35,8 @@ extension AttentionMixtureConfiguration {
       selectionBias: try section.bool("selection_bias", default: false))
   }
 
-  fileprivate var json: JSON {
+  /// The entry of `herd.blocks[].mixer` for attention of this kind.
+  public var json: JSON {
     [
       "type": "attention_mixture", "kind": JSON(kind.rawValue), "experts": JSON(experts),
       "top_k": JSON(topK), "shared_heads": .array(sharedHeads.map { JSON($0) }),
