@@ -64,7 +64,9 @@ import Testing
       "attention stays dense", try convert("a", "--attention-experts", "2"), status: 64)
     expectError("nothing would become", try convert("a", "--strategy", "none", "--plan"))
     expectError(
-      "do not divide 4 query heads", try convert("a", "--attention", "heads", "--attention-experts",
+      "do not divide 4 query heads",
+      try convert(
+        "a", "--attention", "heads", "--attention-experts",
         "2", "--attention-shared", "1", "--plan"))
     expectError(
       "attention is made of experts",

@@ -107,7 +107,8 @@ import Testing
     context.recording {
       Objective(Losses())(
         model, teacher: nil,
-        MicroBatch(batch, lossTokens: 10, share: 1, in: context), checkpointing: false, in: context
+        MicroBatch(batch, lossTokens: 10, textTokens: 10, share: 1, in: context),
+        checkpointing: false, in: context
       ).total
     }
     let gradients = model.parameters.compactMap(\.gradient)

@@ -26,9 +26,13 @@ public struct AttentionPlan: Sendable {
 
   /// The attention of a layer whose shared units are given.
   func mixture(shared: [Int]) -> AttentionMixtureConfiguration {
-    var mixture = strategy.make().mixture(geometry, attention, shared: shared)
-    mixture.routerBias = usesText
-    return mixture
+    let maker = strategy.make()
+    let unit = attention.heads / (geometry.experts + geometry.shared)
+    return AttentionMixtureConfiguration(
+      kind: maker.kind, experts: geometry.experts, topK: geometry.topK,
+      sharedHeads: shared.sorted().flatMap { $0 * unit..<($0 + 1) * unit },
+      combination: maker.combination(topK: geometry.topK, isRandom: !usesText),
+      routerBias: usesText)
   }
 
   /// The same before the shared units are known: the first ones stand for them.

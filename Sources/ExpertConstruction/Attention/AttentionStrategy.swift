@@ -17,10 +17,11 @@ public protocol AttentionStrategy: Sendable {
   func geometry(_ settings: AttentionSettings, for attention: AttentionConfiguration) throws
     -> AttentionGeometry
   /// How the outputs of `topK` chosen experts are weighted.
-  func combination(topK: Int) -> Combination
-  /// What the experts are, with the shared units that `shared` names.
-  func mixture(_ geometry: AttentionGeometry, _ attention: AttentionConfiguration, shared: [Int])
-    -> AttentionMixtureConfiguration
+  ///
+  /// - Parameter isRandom: Whether routers are random, so that scores mean nothing at first.
+  func combination(topK: Int, isRandom: Bool) -> Combination
+  /// What an expert is.
+  var kind: AttentionMixtureConfiguration.Kind { get }
 }
 
 /// The attention strategies by the names users give them.

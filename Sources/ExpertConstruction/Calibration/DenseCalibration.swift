@@ -130,8 +130,9 @@ private struct HeadInputs: AttentionInputs {
 
   func forEachBatch(_ body: (_ input_TD: Tensor, _ heads_TC: Tensor) throws -> Void) throws {
     for batch in batches {
-      guard let (input, heads) = block.attentionHeads(
-        batch.residual_TD, layout: batch.layout, in: context)
+      guard
+        let (input, heads) = block.attentionHeads(
+          batch.residual_TD, layout: batch.layout, in: context)
       else {
         throw ConstructionError(.refused, "the source's attention is a mixture already")
       }

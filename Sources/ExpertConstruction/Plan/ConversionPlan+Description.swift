@@ -57,7 +57,8 @@ extension ConversionPlan: CustomStringConvertible {
       "combination": block.map {
         ["rule": .string($0.rule.rawValue), "scale": JSON($0.scale)]
       } ?? .null,
-      "router_bias": block.map { .bool($0.hasRouterBias) } ?? .null, "format": .string(settings.format.rawValue),
+      "router_bias": block.map { .bool($0.hasRouterBias) } ?? .null,
+      "format": .string(settings.format.rawValue),
       "bytes": JSON(outputBytes), "notes": .array(notes.map { .string($0) }),
       "tensors": .array(
         outputs.map {

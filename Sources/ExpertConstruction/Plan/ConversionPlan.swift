@@ -177,7 +177,8 @@ extension ConversionSettings {
   var provenance: JSONObject {
     [
       "strategy": .string(keepsMLPs ? "none" : strategy.rawValue),
-      "attention": .string(attention?.strategy.rawValue ?? "none"), "router": .string(router.rawValue),
+      "attention": .string(attention?.strategy.rawValue ?? "none"),
+      "router": .string(router.rawValue),
       "seed": JSON(Int(clamping: seed)),
       "calibration_tokens": needsCalibration ? JSON(calibrationTokens) : .null,
       "calibration": needsCalibration

@@ -98,7 +98,8 @@ struct RunReport {
       }
       let map = HeatMap(
         title: "\(last.model), \(domain): share of each expert", rowLabel: "layer",
-        columnLabel: "expert", rows: layers.map {
+        columnLabel: "expert",
+        rows: layers.map {
           "\($0["layer"]?.int ?? 0)" + ($0["part"]?.string == "attention" ? " attention" : "")
         },
         columns: (0..<experts).map { "\($0)" }, values: shares)

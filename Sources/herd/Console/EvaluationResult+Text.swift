@@ -61,7 +61,8 @@ extension CheckpointEvaluation.Result {
       for load in score.load {
         isEmpty = false
         table.add([
-          score.domain, "\(load.layer)", load.part.rawValue, Decimals.fixed(load.normalizedEntropy, places: 3),
+          score.domain, "\(load.layer)", load.part.rawValue,
+          Decimals.fixed(load.normalizedEntropy, places: 3),
           Quantity.percent(load.maximumShare), "\(load.deadExperts)",
           load.shares.map { Decimals.fixed($0 * 100, places: 0) }.joined(separator: " "),
         ])

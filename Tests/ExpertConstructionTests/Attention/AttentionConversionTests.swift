@@ -34,7 +34,8 @@ import Testing
       let report = try Conversion(plan, checkpoint: checkpoint, context: context).run(
         to: output, calibration: NoiseCalibration(context: context, hidden: 8))
       #expect(report.attentionErrors.count == 2)
-      #expect(zip(report.attentionErrors, report.attentionMagnitudes).allSatisfy { $0 <= 1e-5 * $1 })
+      #expect(
+        zip(report.attentionErrors, report.attentionMagnitudes).allSatisfy { $0 <= 1e-5 * $1 })
       #expect(report.layerErrors.count == (keepsMLPs ? 0 : 2))
       let written = try Checkpoint(folder: output)
       #expect(Set(written.tensors.map(\.name)) == Set(plan.outputs.map(\.name)))

@@ -4,7 +4,9 @@ import Testing
 
 @Suite struct HeadScaleTests {
   /// Tokens, heads, channels, experts, top-k; every third head is shared.
-  private static let sizes = [(1, 1, 1, 1, 1), (7, 6, 5, 3, 2), (65, 9, 4, 6, 6), (63, 12, 32, 4, 3)]
+  private static let sizes = [
+    (1, 1, 1, 1, 1), (7, 6, 5, 3, 2), (65, 9, 4, 6, 6), (63, 12, 32, 4, 3),
+  ]
 
   private func experts(_ heads: Int, _ experts: Int) -> [Int32] {
     (0..<heads).map { $0 % 3 == 2 ? -1 : Int32($0 % experts) }

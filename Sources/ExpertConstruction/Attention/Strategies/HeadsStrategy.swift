@@ -32,15 +32,7 @@ public struct HeadsStrategy: AttentionStrategy {
       experts: experts, topK: settings.topK ?? max(1, experts / 2), shared: shared)
   }
 
-  public func combination(topK: Int) -> Combination { .gained }
+  public let kind = AttentionMixtureConfiguration.Kind.heads
 
-  public func mixture(
-    _ geometry: AttentionGeometry, _ attention: AttentionConfiguration, shared: [Int]
-  ) -> AttentionMixtureConfiguration {
-    let unit = attention.heads / (geometry.experts + geometry.shared)
-    return AttentionMixtureConfiguration(
-      kind: .heads, experts: geometry.experts, topK: geometry.topK,
-      sharedHeads: shared.sorted().flatMap { $0 * unit..<($0 + 1) * unit },
-      combination: combination(topK: geometry.topK))
-  }
+  public func combination(topK: Int, isRandom: Bool) -> Combination { .gained }
 }

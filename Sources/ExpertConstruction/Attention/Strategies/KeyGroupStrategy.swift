@@ -2,8 +2,9 @@ import Models
 import Numerics
 
 /// One key head with its query heads as an expert; a token attends to tokens of the same expert
-/// only (LLaMA-MoE-v2's attention experts). Weights are a softmax over the chosen experts times
-/// their number, so that each counts whole on average.
+/// only (LLaMA-MoE-v2's attention experts). With a random router, as published, weights are a softmax
+/// over the chosen experts times their number: each counts whole on average. The scores of a fitted
+/// router differ too much for that; with one, chosen experts enter whole, by the weight `1 + p·u`.
 public struct KeyGroupStrategy: AttentionStrategy {
   public let summary =
     "a key head and its query heads are an expert that sees only the tokens routed to it"
@@ -25,15 +26,9 @@ public struct KeyGroupStrategy: AttentionStrategy {
       settings, experts: experts, topK: max(1, experts - max(1, experts / 8)), attention)
   }
 
-  public func combination(topK: Int) -> Combination {
-    .renormalizedSoftmax(scale: Double(topK))
-  }
+  public let kind = AttentionMixtureConfiguration.Kind.keyGroup
 
-  public func mixture(
-    _ geometry: AttentionGeometry, _ attention: AttentionConfiguration, shared: [Int]
-  ) -> AttentionMixtureConfiguration {
-    AttentionMixtureConfiguration(
-      kind: .keyGroup, experts: geometry.experts, topK: geometry.topK,
-      combination: combination(topK: geometry.topK))
+  public func combination(topK: Int, isRandom: Bool) -> Combination {
+    isRandom ? .renormalizedSoftmax(scale: Double(topK)) : .gained
   }
 }

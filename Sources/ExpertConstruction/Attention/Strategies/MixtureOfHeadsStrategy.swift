@@ -22,15 +22,9 @@ public struct MixtureOfHeadsStrategy: AttentionStrategy {
       settings, experts: experts, topK: max(1, experts * 3 / 4), attention)
   }
 
-  public func combination(topK: Int) -> Combination {
-    .renormalizedSoftmax(scale: Double(topK))
-  }
+  public let kind = AttentionMixtureConfiguration.Kind.moa
 
-  public func mixture(
-    _ geometry: AttentionGeometry, _ attention: AttentionConfiguration, shared: [Int]
-  ) -> AttentionMixtureConfiguration {
-    AttentionMixtureConfiguration(
-      kind: .moa, experts: geometry.experts, topK: geometry.topK,
-      combination: combination(topK: geometry.topK))
+  public func combination(topK: Int, isRandom: Bool) -> Combination {
+    .renormalizedSoftmax(scale: Double(topK))
   }
 }

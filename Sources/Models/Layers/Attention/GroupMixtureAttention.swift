@@ -14,8 +14,9 @@ final class GroupMixtureAttention: TokenMixer {
   /// Query heads of one expert.
   private let groupHeads: Int
 
-  init(_ weights: AttentionWeights, router: ExpertRouter, expertOfHead: [Int32], in context: Context)
-  {
+  init(
+    _ weights: AttentionWeights, router: ExpertRouter, expertOfHead: [Int32], in context: Context
+  ) {
     self.weights = weights
     self.router = router
     routing = router

@@ -11,8 +11,9 @@ final class HeadMixtureAttention: TokenMixer {
   private let weights: AttentionWeights
   private let expertOfHead: Tensor
 
-  init(_ weights: AttentionWeights, router: ExpertRouter, expertOfHead: [Int32], in context: Context)
-  {
+  init(
+    _ weights: AttentionWeights, router: ExpertRouter, expertOfHead: [Int32], in context: Context
+  ) {
     self.weights = weights
     self.router = router
     routing = router
