@@ -63,11 +63,17 @@ static const char embedding[] = {
 static const char expert_dispatch[] = {
 #embed "kernels/expert_dispatch.cu"
     , 0};
+static const char expert_packing[] = {
+#embed "kernels/expert_packing.cu"
+    , 0};
 static const char grouped_gemm[] = {
 #embed "kernels/grouped_gemm.cu"
     , 0};
 static const char grouped_mma[] = {
 #embed "kernels/grouped_mma.cu"
+    , 0};
+static const char head_scale[] = {
+#embed "kernels/head_scale.cu"
     , 0};
 static const char indicator[] = {
 #embed "kernels/indicator.cu"
@@ -132,8 +138,10 @@ static const cd_source sources[] = {
     SOURCE("elementwise.cu", elementwise),
     SOURCE("embedding.cu", embedding),
     SOURCE("expert_dispatch.cu", expert_dispatch),
+    SOURCE("expert_packing.cu", expert_packing),
     SOURCE("grouped_gemm.cu", grouped_gemm),
     SOURCE("grouped_mma.cu", grouped_mma),
+    SOURCE("head_scale.cu", head_scale),
     SOURCE("indicator.cu", indicator),
     SOURCE("largest.cu", largest),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),

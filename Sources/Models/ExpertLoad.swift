@@ -4,12 +4,15 @@ import Glibc
 public struct ExpertLoad: Sendable, Equatable {
   /// Index of the block.
   public let layer: Int
+  /// Which half of the block.
+  public let part: BlockPart
   /// How often each expert was chosen.
   public let counts: [Int]
 
   /// The load behind counts per expert.
-  public init(layer: Int, counts: [Int]) {
+  public init(layer: Int, part: BlockPart = .mlp, counts: [Int]) {
     self.layer = layer
+    self.part = part
     self.counts = counts
   }
 

@@ -40,10 +40,10 @@ public final class LanguageModel {
       + (configuration.tiedEmbeddings ? [] : [head])
   }
 
-  /// The mixture layers with their block index.
-  public var mixtures: [(layer: Int, mixture: MixtureMLP)] {
-    blocks.enumerated().compactMap { layer, block in
-      (block.mlp as? MixtureMLP).map { (layer, $0) }
+  /// The routers of all mixtures, of attention and of MLPs, first to last.
+  public var routers: [(layer: Int, part: BlockPart, router: ExpertRouter)] {
+    blocks.enumerated().flatMap { layer, block in
+      block.routers.map { (layer, $0.part, $0.router) }
     }
   }
 
@@ -58,8 +58,8 @@ public final class LanguageModel {
     public var hidden_TD: Tensor
     /// The residual stream after each block, if asked for.
     public var boundaries: [Tensor]
-    /// How each mixture layer routed.
-    public var routings: [(layer: Int, routing: Routing)]
+    /// How each mixture layer routed, in the order in which tokens met them.
+    public var routings: [LayerRouting]
   }
 
   /// Runs the blocks over packed documents.
@@ -75,16 +75,17 @@ public final class LanguageModel {
   ) -> Output {
     var x_TD = context.embedding(tokens_T, weight: embedding.tensor)
     var boundaries: [Tensor] = []
-    var routings: [(layer: Int, routing: Routing)] = []
+    var routings: [LayerRouting] = []
     for (layer, block) in blocks.enumerated() {
-      let routing: Routing?
-      if checkpointing {
-        (x_TD, routing) = block.checkpointed(x_TD, layout: layout, in: context)
-      } else {
-        (x_TD, routing) = block(x_TD, layout: layout, in: context)
-      }
+      let result =
+        checkpointing
+        ? block.checkpointed(x_TD, layout: layout, in: context)
+        : block(x_TD, layout: layout, in: context)
+      x_TD = result.output
       if keepBoundaries { boundaries.append(x_TD) }
-      if let routing { routings.append((layer, routing)) }
+      routings += result.routings.map {
+        LayerRouting(layer: layer, part: $0.part, routing: $0.routing)
+      }
     }
     let hidden = context.rmsNorm(x_TD, outputNorm)
     return Output(hidden_TD: hidden, boundaries: boundaries, routings: routings)
@@ -102,21 +103,40 @@ public final class LanguageModel {
   /// Runs `body` with every mixture layer using all its experts at weight one, so that a converted
   /// model computes what the dense model did.
   public func choosingAllExperts<Result>(_ body: () throws -> Result) rethrows -> Result {
-    for (_, mixture) in mixtures { mixture.choosesAllExperts = true }
-    defer { for (_, mixture) in mixtures { mixture.choosesAllExperts = false } }
+    let routers = routers.map(\.router)
+    for router in routers { router.choosesAllExperts = true }
+    defer { for router in routers { router.choosesAllExperts = false } }
     return try body()
   }
+}
+
+/// How one mixture of a model routed.
+public struct LayerRouting {
+  /// Index of the block.
+  public let layer: Int
+  /// Which half of the block it is.
+  public let part: BlockPart
+  /// Where the tokens went.
+  public let routing: Routing
 }
 
 extension Block {
   /// The block with its activations recomputed in backward.
   func checkpointed(_ x_TD: Tensor, layout: SequenceLayout, in context: Context) -> (
-    output: Tensor, routing: Routing?
+    output: Tensor, routings: [(part: BlockPart, routing: Routing)]
   ) {
     let outputs = context.checkpoint([x_TD]) { [self] context, inputs in
-      let (output, routing) = self(inputs[0], layout: layout, in: context)
-      return [output] + (routing?.tensors ?? [])
+      let (output, routings) = self(inputs[0], layout: layout, in: context)
+      return [output] + routings.flatMap(\.routing.tensors)
     }
-    return (outputs[0], Routing(tensors: Array(outputs.dropFirst())))
+    var rest = outputs.dropFirst()
+    var routings: [(part: BlockPart, routing: Routing)] = []
+    for (part, _) in routers {
+      let count = rest.count / (routers.count - routings.count)
+      guard let routing = Routing(tensors: Array(rest.prefix(count))) else { continue }
+      routings.append((part, routing))
+      rest = rest.dropFirst(count)
+    }
+    return (outputs[0], routings)
   }
 }

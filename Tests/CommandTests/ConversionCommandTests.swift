@@ -32,6 +32,48 @@ import Testing
     }
   }
 
+  @Test(arguments: ["heads", "kv-group", "moa"])
+  func attentionConvertsVerifiesInspectsAndGenerates(attention: String) throws {
+    let data = checkpoint.data("toy.jsonl")
+    let converted = try json(
+      convert(
+        "attention", "--strategy", "none", "--attention", attention, "--attention-top-k", "1",
+        "--data", data, "--calibration-tokens", "64", "--json"))
+    #expect(converted["verification"]?["passed"] == true)
+    #expect(converted["attention"]?["strategy"]?.string == attention)
+    let verified = try json(
+      HerdRun("verify", path("attention"), "--against", checkpoint.path, "--json", "--quiet"))
+    #expect(verified["ledger"]?["restored_tensors"]?.int == ChatCheckpoint.tensors.count)
+    let inspected = try json(HerdRun("inspect", path("attention"), "--json"))
+    let mixer = inspected["architecture"]?["blocks"]?.array?.first?["mixer"]
+    #expect(mixer?["mixture"]?["kind"]?.string == attention)
+    let parameters = inspected["parameters"]
+    #expect((parameters?["active"]?.int ?? 0) < (parameters?["total"]?.int ?? 0))
+    #expect(try HerdRun("inspect", path("attention")).output.contains("experts (\(attention))"))
+    let reply = try HerdRun(
+      "generate", path("attention"), "--prompt", "two?", "--max-tokens", "6", "--threads", "1")
+    #expect(reply.status == 0, "\(reply.error)")
+    expectError(
+      "attention is made of experts",
+      try HerdRun("export", path("attention"), path("out"), "--format", "mixtral"))
+  }
+
+  @Test func attentionOptionsAreChecked() throws {
+    expectError("did you mean \"heads\"", try convert("a", "--attention", "head"), status: 64)
+    expectError(
+      "attention stays dense", try convert("a", "--attention-experts", "2"), status: 64)
+    expectError("nothing would become", try convert("a", "--strategy", "none", "--plan"))
+    expectError(
+      "do not divide 4 query heads",
+      try convert(
+        "a", "--attention", "heads", "--attention-experts",
+        "2", "--attention-shared", "1", "--plan"))
+    expectError(
+      "attention is made of experts",
+      try convert(
+        "a", "--attention", "moa", "--format", "mixtral", "--shared", "0", "--experts", "4"))
+  }
+
   @Test func convertVerifyExport() throws {
     let data = checkpoint.data("toy.jsonl")
     let converted = try json(

@@ -3,7 +3,8 @@ import Numerics
 extension ConformanceCase {
   /// Every operation over ragged and odd sizes.
   public static var all: [ConformanceCase] {
-    linear + rows + losses + routing + mixtures + attention + [nothingNew] + fewRows + optimizer
+    linear + rows + losses + routing + mixtures + attention + [nothingNew] + attentionMixtures
+      + fewRows + optimizer
       + lowMemory + construction
   }
 

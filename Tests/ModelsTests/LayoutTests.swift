@@ -6,7 +6,7 @@ import Testing
 
 /// One configuration per layout herd reads.
 enum Example: String, CaseIterable, Sendable {
-  case llama, tied, qwen2, mixtral, granite, qwen2moe, herd
+  case llama, tied, qwen2, mixtral, granite, qwen2moe, herd, attention
 
   var config: JSONObject {
     var config = TinyCheckpoint.llamaConfig(tied: self == .tied)
@@ -38,6 +38,31 @@ enum Example: String, CaseIterable, Sendable {
           ["mixer": ["type": "attention"], "mlp": ["type": "dense", "width": 24]],
           [
             "mixer": ["type": "attention"],
+            "mlp": [
+              "type": "mixture", "experts": 3, "top_k": 2, "shared": 1, "expert_width": 6,
+              "combination": ["rule": "gained"], "router_bias": true, "selection_bias": true,
+            ],
+          ],
+        ],
+      ]
+    case .attention:
+      config["model_type"] = "herd"
+      config["herd"] = [
+        "format_version": 1,
+        "blocks": [
+          [
+            "mixer": [
+              "type": "attention_mixture", "kind": "heads", "experts": 2, "top_k": 1,
+              "shared_heads": [0, 3], "combination": ["rule": "gained"], "router_bias": true,
+              "selection_bias": true,
+            ],
+            "mlp": ["type": "dense", "width": 24],
+          ],
+          [
+            "mixer": [
+              "type": "attention_mixture", "kind": "kv-group", "experts": 2, "top_k": 1,
+              "combination": ["rule": "softmax", "scale": 2],
+            ],
             "mlp": [
               "type": "mixture", "experts": 3, "top_k": 2, "shared": 1, "expert_width": 6,
               "combination": ["rule": "gained"], "router_bias": true, "selection_bias": true,

@@ -78,6 +78,47 @@ import Workflows
     }
   }
 
+  /// Attention and MLPs are made of experts; everything from conversion to resuming holds.
+  @Test(arguments: ["heads", "kv-group", "moa"], ["random", "none"])
+  func attentionExpertsGoThroughTheWholeRun(attention: String, strategy: String) throws {
+    var sections = SmallRun.sections
+    sections["export"] = nil
+    sections["convert"] =
+      "{experts: 4, top_k: 2, shared: 0, strategy: \(strategy), router: regressed, attention: "
+      + "\(attention), data: [dense/data/math.train.jsonl], calibration_tokens: 300}"
+    let pipeline = try small.pipeline(sections: sections)
+    let result = try small.run(pipeline)
+    #expect(result.steps["convert"]?["verification"]?["passed"] == true)
+    let load = result.steps["evaluate:two"]?["domains"]?["math"]?["load"]?.array ?? []
+    #expect(load.count { $0["part"]?.string == "attention" } == 2)
+    #expect(load.count { $0["part"]?.string == "mlp" } == (strategy == "none" ? 0 : 2))
+    let step = try #require(small.log().first { $0["event"] == "step" })
+    #expect(step["experts"]?.array?.first?["part"] == "attention")
+    let report = String(decoding: try Files.read(small.path("moe/report.md")), as: UTF8.self)
+    #expect(report.contains("attention"))
+
+    // A router that trains has moved.
+    let name = "model.layers.0.self_attn.router.weight"
+    func router(_ folder: String) throws -> [UInt8] {
+      try Checkpoint(folder: small.path("moe/\(folder)")).withBytes(of: name) { Array($0) }
+    }
+    #expect(try router("converted") != router("one"))
+
+    // Killed after four steps of the second stage, it ends with the same bits.
+    let expected = try weights("two")
+    for file in try Files.names(inFolder: small.path("moe/two")) where file != "checkpoint" {
+      try Files.remove(small.path("moe/two/\(file)"))
+    }
+    try Files.remove(small.path("moe/two/checkpoint/step-6"))
+    var state = try ConfigurationFile(contentsOf: small.path("moe/run.json"))
+    var steps = try state.section("steps").object
+    for step in ["stage:two", "evaluate:two", "report"] { steps[step] = nil }
+    state["steps"] = .object(steps)
+    try state.write(to: small.path("moe/run.json"))
+    _ = try small.run(pipeline)
+    #expect(try weights("two") == expected)
+  }
+
   /// The folder as a kill in the middle of the second stage leaves it, then moved elsewhere.
   @Test func anInterruptedStageEndsWithTheSameBits() throws {
     let pipeline = try small.pipeline()

@@ -87,6 +87,17 @@ typedef struct {
   void (*sigmoid_gate_backward)(const void *dy, const void *x, const void *scores, void *dx,
                                 void *dscores, long rows, long cols);
 
+  // head_scale.h ------------------------------------------------------------------------------
+  // y[r, h] = x[r, h] times the weight of the choice of r that is expert_of_head[h] (0 when r did
+  // not choose it, 1 for expert -1); rows of heads * dim.
+  void (*head_scale_forward)(const void *x, const int32_t *experts, const void *weights,
+                             const int32_t *expert_of_head, void *y, long rows, long heads,
+                             long dim, long top_k);
+  // Sets dx and dweights.
+  void (*head_scale_backward)(const void *dy, const void *x, const int32_t *experts,
+                              const void *weights, const int32_t *expert_of_head, void *dx,
+                              void *dweights, long rows, long heads, long dim, long top_k);
+
   // exp.h -------------------------------------------------------------------------------------
   // y = e^x
   void (*exponential)(const void *x, void *y, long n);

@@ -23,6 +23,7 @@
 #include "gemv.h"
 #include "rms_norm.h"
 #include "sigmoid_gate.h"
+#include "head_scale.h"
 
 #include "block_product.h"
 
@@ -58,6 +59,8 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .rms_norm_backward = FN(rms_norm_backward),
     .sigmoid_gate_forward = FN(sigmoid_gate_forward),
     .sigmoid_gate_backward = FN(sigmoid_gate_backward),
+    .head_scale_forward = FN(head_scale_forward),
+    .head_scale_backward = FN(head_scale_backward),
 
     .exponential = FN(exponentials),
     .rope_table = FN(rope_table),

@@ -12,21 +12,19 @@ struct ScoreTotals {
   var divergence = 0.0
   /// Tokens for which model and reference rank the same token first.
   var agreement = 0.0
-  /// Per mixture layer, how often each expert was chosen, by all tokens of the windows.
-  var expertCounts: [Int: [Int]] = [:]
+  /// How each mixture layer's experts were chosen by all tokens of the windows, in order.
+  private(set) var load: [ExpertLoad] = []
 
   /// Mean cross-entropy in nats.
   var loss: Double { crossEntropy / Double(tokens) }
 
   /// Adds one layer's choices.
-  mutating func count(_ counts: [Int32], layer: Int) {
-    var sums = expertCounts[layer] ?? [Int](repeating: 0, count: counts.count)
-    for (expert, count) in counts.enumerated() { sums[expert] += Int(count) }
-    expertCounts[layer] = sums
-  }
-
-  /// The load tables of the mixture layers, in order.
-  var load: [ExpertLoad] {
-    expertCounts.sorted { $0.key < $1.key }.map { ExpertLoad(layer: $0.key, counts: $0.value) }
+  mutating func count(_ counts: [Int32], layer: Int, part: BlockPart) {
+    guard let index = load.firstIndex(where: { $0.layer == layer && $0.part == part }) else {
+      load.append(ExpertLoad(layer: layer, part: part, counts: counts.map { Int($0) }))
+      return
+    }
+    let sums = zip(load[index].counts, counts).map { $0 + Int($1) }
+    load[index] = ExpertLoad(layer: layer, part: part, counts: sums)
   }
 }

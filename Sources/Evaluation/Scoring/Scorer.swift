@@ -13,8 +13,9 @@ struct Scorer {
     let tokens_T = context.tensor(batch.tokens, [batch.tokens.count])
     let layout = SequenceLayout(documentLengths: batch.lengths, in: context)
     let output = model(tokens_T, layout: layout, in: context)
-    for (layer, routing) in output.routings {
-      totals.count(context.readIntegers(routing.counts_E), layer: layer)
+    for routed in output.routings {
+      totals.count(
+        context.readIntegers(routed.routing.counts_E), layer: routed.layer, part: routed.part)
     }
     guard !batch.scoredRows.isEmpty else { return }
     let rows = context.tensor(batch.scoredRows, [batch.scoredRows.count])

@@ -19,6 +19,8 @@ public final class DenseCalibration: CalibrationSource {
   private let context: Context
   private var batches: [Batch] = []
   private var current: (index: Int, block: Block)?
+  /// Whether the text has passed the current block's mixer.
+  private var isMixed = false
 
   /// - Parameters:
   ///   - loader: The dense checkpoint.
@@ -60,9 +62,27 @@ public final class DenseCalibration: CalibrationSource {
   }
 
   public func inputs(ofLayer index: Int) throws -> any LayerInputs {
+    let block = try block(index)
+    mix()
+    return BlockInputs(
+      block: block, mixed: batches.map(\.residual_TD), tokens: tokens, context: context)
+  }
+
+  public func attentionInputs(ofLayer index: Int) throws -> any AttentionInputs {
+    let block = try block(index)
+    precondition(!isMixed, "layer \(index)'s attention has passed")
+    return HeadInputs(
+      block: block, batches: batches.map { ($0.residual_TD, $0.layout) }, tokens: tokens,
+      context: context)
+  }
+
+  /// The block of layer `index`, with the text before it.
+  private func block(_ index: Int) throws -> Block {
+    if let current, current.index == index { return current.block }
     let next = (current?.index ?? -1) + 1
     precondition(index == next, "layer \(index) was asked for where \(next) comes next")
     if let previous = current?.block {
+      mix()
       for position in batches.indices {
         batches[position].residual_TD =
           previous.feedForward(batches[position].residual_TD, in: context).output
@@ -71,13 +91,21 @@ public final class DenseCalibration: CalibrationSource {
     // The previous block's weights go before the next one's come.
     current = nil
     let block = try loader.block(index, in: context)
-    for position in batches.indices {
-      batches[position].residual_TD = block.mix(
-        batches[position].residual_TD, layout: batches[position].layout, in: context)
-    }
     current = (index, block)
-    return BlockInputs(
-      block: block, mixed: batches.map(\.residual_TD), tokens: tokens, context: context)
+    isMixed = false
+    return block
+  }
+
+  /// Takes the text through the current block's mixer, once.
+  private func mix() {
+    guard let block = current?.block, !isMixed else { return }
+    for position in batches.indices {
+      batches[position].residual_TD =
+        block.mix(
+          batches[position].residual_TD, layout: batches[position].layout, in: context
+        ).output
+    }
+    isMixed = true
   }
 }
 
@@ -90,5 +118,25 @@ private struct BlockInputs: LayerInputs {
 
   func forEachBatch(_ body: (_ x_TD: Tensor) throws -> Void) throws {
     for mixed_TD in mixed { try body(block.mlpInput(mixed_TD, in: context)) }
+  }
+}
+
+/// What one block's heads make of a residual stream that comes to its mixer.
+private struct HeadInputs: AttentionInputs {
+  let block: Block
+  let batches: [(residual_TD: Tensor, layout: SequenceLayout)]
+  let tokens: Int
+  let context: Context
+
+  func forEachBatch(_ body: (_ input_TD: Tensor, _ heads_TC: Tensor) throws -> Void) throws {
+    for batch in batches {
+      guard
+        let (input, heads) = block.attentionHeads(
+          batch.residual_TD, layout: batch.layout, in: context)
+      else {
+        throw ConstructionError(.refused, "the source's attention is a mixture already")
+      }
+      try body(input, heads)
+    }
   }
 }

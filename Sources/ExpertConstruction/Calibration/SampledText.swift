@@ -61,7 +61,8 @@ public enum SampledText {
       for (row, document) in documents.enumerated() {
         let mixed = block.mix(
           x_BD.slice(row..<row + 1), layout: layouts[row], state: document.states[layer],
-          in: context)
+          in: context
+        ).output
         context.copy(mixed, into: mixed_BD.slice(row..<row + 1))
       }
       x_BD = block.feedForward(mixed_BD, in: context).output

@@ -19,7 +19,8 @@ public struct Conversion {
   private let context: Context
   private let pool: ThreadPool
   private let format: any OutputLayout
-  private let shape: MixtureShape
+  /// What decides the MLPs' tensors; `nil` when they are copied.
+  private let shape: MixtureShape?
 
   /// - Parameters:
   ///   - plan: What to do.
@@ -33,8 +34,10 @@ public struct Conversion {
     self.context = context
     pool = try ThreadPool(threads: threads > 0 ? threads : context.hostThreads)
     format = plan.settings.format.make()
-    shape = MixtureShape(
-      block: plan.block, hidden: plan.source.hidden, elementType: plan.source.elementType)
+    shape = plan.block.map {
+      MixtureShape(
+        block: $0, hidden: plan.source.hidden, elementType: plan.source.elementType)
+    }
   }
 
   /// Writes the converted model to `path`.
@@ -56,7 +59,11 @@ public struct Conversion {
     let writer = try CheckpointWriter(
       folder: folder.stagingPath, tensors: plan.outputs, shardLimit: plan.settings.shardLimit)
     let source = SourceReader(checkpoint)
-    let (splits, findings) = try layers(source, writer, calibration, progress)
+    let attention = try plan.attention.map {
+      try AttentionConversion(
+        $0, plan.source, checkpoint, seed: plan.settings.seed, context: context)
+    }
+    let (splits, findings) = try layers(source, writer, calibration, attention, progress)
     for declaration in format.additionalZeros(in: plan.model) {
       try writer.writeZeros(declaration)
     }
@@ -65,9 +72,12 @@ public struct Conversion {
       format: plan.settings.format, shape: shape, source: try source.entries(plan.source.tensors),
       splits: splits)
     let report = ConversionReport(
-      path: folder.path, ledger: ledger, findings: findings, plan: plan)
+      path: folder.path, ledger: ledger, findings: findings,
+      attentionFindings: attention?.findings ?? [], plan: plan)
     try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
-    try format.configuration(of: plan.model).write(to: folder.path(of: "config.json"))
+    var model = plan.model
+    model.attention = attention?.mixtures ?? []
+    try format.configuration(of: model).write(to: folder.path(of: "config.json"))
     try Files.write(
       ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))
     try Files.write(report.modelCard, to: folder.path(of: "README.md"))
@@ -78,23 +88,28 @@ public struct Conversion {
 
   private func layers(
     _ source: SourceReader, _ writer: CheckpointWriter, _ calibration: (any CalibrationSource)?,
-    _ progress: (Progress) -> Void
+    _ attention: AttentionConversion?, _ progress: (Progress) -> Void
   ) throws -> ([NeuronSplit], [LayerProof.Finding]) {
     let reading = try BackgroundWorker()
     defer { reading.stop() }
     let writing = try BackgroundWorker()
     defer { writing.stop() }
-    let bytesPerMatrix = shape.hidden * plan.source.width * shape.elementType.bitWidth / 8
-    let slots = (0..<2).map { _ in DenseLayerBytes(bytesPerMatrix: bytesPerMatrix) }
-    let mixture = MixtureLayerBytes(shape)
-    let proof = LayerProof(hidden: shape.hidden, seed: plan.settings.seed, context: context)
+    let bytesPerMatrix =
+      plan.source.hidden * plan.source.width * plan.source.elementType.bitWidth / 8
+    let slots = shape.map { _ in
+      (0..<2).map { _ in DenseLayerBytes(bytesPerMatrix: bytesPerMatrix) }
+    }
+    let mixture = shape.map(MixtureLayerBytes.init)
+    let proof = LayerProof(hidden: plan.source.hidden, seed: plan.settings.seed, context: context)
     let copies = copiedTensors()
     func read(_ layer: Int) {
-      let slot = slots[layer % 2]
+      let slot = slots?[layer % 2]
       let names = copies[layer] ?? []
       reading.submit {
-        for projection in Projection.allCases {
-          try source.read(DenseSource.name(layer, projection), into: slot[projection])
+        if let slot {
+          for projection in Projection.allCases {
+            try source.read(DenseSource.name(layer, projection), into: slot[projection])
+          }
         }
         for name in names { try source.copy(name, to: writer) }
       }
@@ -110,21 +125,23 @@ public struct Conversion {
       } else {
         reading.submit { for name in others { try source.copy(name, to: writer) } }
       }
-      let dense = slots[layer % 2]
-      let (split, router) = try construct(layer, dense, calibration)
-      // The buffer is written from in the background: wait until it may be overwritten.
-      try writing.drain()
-      try gather(split, dense, into: mixture, layer)
-      let layout = format.layer(layer, of: shape)
-      writing.submit { try Self.write(mixture, layout, to: writer) }
-      try write(router, layout, to: writer)
-      for name in layout.zeros {
-        if let zeros = layout.declarations.first(where: { $0.name == name }) {
-          try writer.writeZeros(zeros)
+      try attention?.convert(layer, calibration, to: writer)
+      if let shape, let dense = slots?[layer % 2], let mixture {
+        let (split, router) = try construct(layer, shape, dense, calibration)
+        // The buffer is written from in the background: wait until it may be overwritten.
+        try writing.drain()
+        try gather(split, dense, into: mixture, layer, shape)
+        let layout = format.layer(layer, of: shape)
+        writing.submit { try Self.write(mixture, layout, to: writer) }
+        try write(router, layout, shape, to: writer)
+        for name in layout.zeros {
+          if let zeros = layout.declarations.first(where: { $0.name == name }) {
+            try writer.writeZeros(zeros)
+          }
         }
+        findings.append(try prove(proof, dense, mixture, layout, layer, shape))
+        splits.append(split)
       }
-      findings.append(try prove(proof, dense, mixture, layout, layer))
-      splits.append(split)
       progress(Progress(layersDone: layer + 1, layers: plan.source.layers))
     }
     try reading.drain()
@@ -144,7 +161,8 @@ public struct Conversion {
   }
 
   private func construct(
-    _ index: Int, _ dense: DenseLayerBytes, _ calibration: (any CalibrationSource)?
+    _ index: Int, _ shape: MixtureShape, _ dense: DenseLayerBytes,
+    _ calibration: (any CalibrationSource)?
   ) throws -> (NeuronSplit, Router) {
     let settings = plan.settings
     let inputs =
@@ -153,11 +171,11 @@ public struct Conversion {
       width: plan.source.width, hidden: shape.hidden, shape.elementType, bytes: { dense[$0] }
     ) { weights in
       let layer = LayerUnderConstruction(
-        index: index, geometry: plan.block.geometry, weights: weights, inputs: inputs,
+        index: index, geometry: shape.block.geometry, weights: weights, inputs: inputs,
         seed: settings.seed, context: context)
       let split = try settings.strategy.make().split(layer)
       let router = try settings.router.make().router(
-        for: layer, split, allowsBias: plan.block.hasRouterBias)
+        for: layer, split, allowsBias: shape.block.hasRouterBias)
       guard router.weight_ED.allSatisfy(\.isFinite), router.bias_E?.allSatisfy(\.isFinite) ?? true
       else {
         throw ConstructionError(
@@ -168,7 +186,8 @@ public struct Conversion {
   }
 
   private func gather(
-    _ split: NeuronSplit, _ dense: DenseLayerBytes, into mixture: MixtureLayerBytes, _ layer: Int
+    _ split: NeuronSplit, _ dense: DenseLayerBytes, into mixture: MixtureLayerBytes, _ layer: Int,
+    _ shape: MixtureShape
   ) throws {
     let layout = format.layer(layer, of: shape)
     let elementSize = shape.elementType.bitWidth / 8
@@ -209,8 +228,10 @@ public struct Conversion {
     }
   }
 
-  private func write(_ router: Router, _ layout: LayerLayout, to writer: CheckpointWriter) throws {
-    let gains = [Float](repeating: 0, count: plan.block.geometry.experts)
+  private func write(
+    _ router: Router, _ layout: LayerLayout, _ shape: MixtureShape, to writer: CheckpointWriter
+  ) throws {
+    let gains = [Float](repeating: 0, count: shape.block.geometry.experts)
     let values: [(MixtureTensor, [Float]?)] = [
       (.router, router.weight_ED), (.routerBias, router.bias_E), (.routerGain, gains),
     ]
@@ -226,9 +247,9 @@ public struct Conversion {
 
   private func prove(
     _ proof: LayerProof, _ dense: DenseLayerBytes, _ mixture: MixtureLayerBytes,
-    _ layout: LayerLayout, _ layer: Int
+    _ layout: LayerLayout, _ layer: Int, _ shape: MixtureShape
   ) throws -> LayerProof.Finding {
-    let (type, hidden, block) = (shape.elementType, shape.hidden, plan.block)
+    let (type, hidden, block) = (shape.elementType, shape.hidden, shape.block)
     var units = (0..<block.geometry.experts).map { expert in
       (width: block.geometry.expertWidth, tensor: { MixtureTensor.expert(expert, $0) })
     }

@@ -10,16 +10,27 @@ public struct ConversionReport: Sendable {
   public let layerErrors: [Double]
   /// Per layer, the largest dense output on the same inputs.
   public let layerMagnitudes: [Double]
+  /// The same differences of attention with all its experts; empty where attention is dense.
+  public let attentionErrors: [Double]
+  /// Per layer, what the largest dense attention adds on the same inputs.
+  public let attentionMagnitudes: [Double]
   /// The stock formats that can still hold the model after training.
   public let formatsAfterTraining: [OutputFormat]
   private let settings: ConversionSettings
   private let notes: [String]
+  private let attention: AttentionPlan?
 
-  init(path: String, ledger: ByteLedger, findings: [LayerProof.Finding], plan: ConversionPlan) {
+  init(
+    path: String, ledger: ByteLedger, findings: [LayerProof.Finding],
+    attentionFindings: [LayerProof.Finding], plan: ConversionPlan
+  ) {
     self.path = path
     self.ledger = ledger
     layerErrors = findings.map(\.error)
     layerMagnitudes = findings.map(\.magnitude)
+    attentionErrors = attentionFindings.map(\.error)
+    attentionMagnitudes = attentionFindings.map(\.magnitude)
+    attention = plan.attention
     formatsAfterTraining = plan.formatsAfterTraining
     settings = plan.settings
     notes = plan.notes
@@ -43,15 +54,34 @@ public struct ConversionReport: Sendable {
       "source_tensors": JSON(ledger.source.count),
       "largest_layer_error": JSON(layerErrors.max() ?? 0),
       "layer_errors": .array(layerErrors.map { JSON($0) }),
+      "attention": attention?.json ?? .null,
+      "attention_errors": .array(attentionErrors.map { JSON($0) }),
       "rounding": ledger.rounding.map { .string($0) } ?? .null,
       "formats_after_training": .array(formatsAfterTraining.map { .string($0.rawValue) }),
       "notes": .array(notes.map { .string($0) }),
     ]
   }
 
+  private var rows: [String] {
+    var rows: [String] = []
+    if let block = ledger.shape?.block {
+      let geometry = block.geometry
+      rows += [
+        "| routed experts | \(geometry.experts) of \(geometry.expertWidth) neurons, "
+          + "top-\(geometry.topK) |",
+        "| shared units | \(geometry.shared) |",
+        "| strategy, router | \(settings.strategy.rawValue), \(settings.router.rawValue) |",
+        "| combination | \(block.rule.rawValue), scale \(block.scale) |",
+      ]
+    }
+    if let attention {
+      rows.append("| attention | \(attention.strategy.rawValue): \(attention.summary) |")
+    }
+    return rows
+  }
+
   /// The `README.md` of the written folder.
   var modelCard: String {
-    let geometry = ledger.shape.block.geometry
     let elements = ledger.source.reduce(0) { $0 + $1.shape.reduce(1, *) }
     return """
       ---
@@ -65,14 +95,11 @@ public struct ConversionReport: Sendable {
 
       | | |
       |---|---|
-      | routed experts | \(geometry.experts) of \(geometry.expertWidth) neurons, top-\(geometry.topK) |
-      | shared units | \(geometry.shared) |
-      | strategy, router | \(settings.strategy.rawValue), \(settings.router.rawValue) |
-      | combination | \(ledger.shape.block.rule.rawValue), scale \(ledger.shape.block.scale) |
+      \(rows.joined(separator: "\n"))
       | seed | \(settings.seed) |
       | source tensors, elements | \(ledger.source.count), \(elements) |
       | source digest (SHA-256) | `\(ledger.sourceDigest)` |
-      | largest error of a layer, all experts | \(layerErrors.max() ?? 0) |
+      | largest error of a layer, all experts | \((layerErrors + attentionErrors).max() ?? 0) |
       | rounding | \(ledger.rounding ?? "none") |
 
       The digests of all source tensors and the places of all neurons are in \

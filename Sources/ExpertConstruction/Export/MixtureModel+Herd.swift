@@ -24,6 +24,10 @@ extension MixtureModel {
       }
       return try MixtureBlock(mixture)
     }
+    attention = layout.configuration.blocks.map { block in
+      guard case .attention(let attention) = block.mixer else { return nil }
+      return attention.mixture
+    }
     var types: Set<ElementType> = []
     var zero = true
     for (layer, block) in blocks.enumerated() {
@@ -39,6 +43,9 @@ extension MixtureModel {
           }
         }
       }
+    }
+    if types.isEmpty, blocks.allSatisfy({ $0 == nil }), attention.contains(where: { $0 != nil }) {
+      types.insert(try checkpoint.tensor(DenseSource.name(0, .gate)).elementType)
     }
     guard let type = types.first, types.count == 1 else {
       throw ConstructionError(

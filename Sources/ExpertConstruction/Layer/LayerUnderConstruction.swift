@@ -53,4 +53,5 @@ enum RandomPurpose: UInt64 {
   case clustering
   case router
   case proof
+  case attentionRouter
 }

@@ -1,4 +1,5 @@
 import Formats
+import Models
 
 /// This toolkit's own format: lossless, with router biases, gains and unfolded scales.
 public struct HerdOutput: OutputLayout {
@@ -37,8 +38,11 @@ public struct HerdOutput: OutputLayout {
     configuration["architectures"] = ["HerdForCausalLM"]
     configuration["model_type"] = "herd"
     let width = try configuration.positive("intermediate_size")
-    let blocks = model.blocks.map { block -> JSON in
-      ["mixer": ["type": "attention"], "mlp": Self.describe(block, denseWidth: width)]
+    let blocks = model.blocks.enumerated().map { layer, block -> JSON in
+      [
+        "mixer": model.attention(ofLayer: layer)?.json ?? ["type": "attention"],
+        "mlp": Self.describe(block, denseWidth: width),
+      ]
     }
     configuration["herd"] = [
       "format_version": 1, "base_model_type": .string(model.modelType), "blocks": .array(blocks),

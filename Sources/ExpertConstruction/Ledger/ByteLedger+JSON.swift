@@ -3,16 +3,11 @@ import Formats
 extension ByteLedger {
   /// The ledger as it is stored.
   public var json: JSON {
-    let (block, geometry) = (shape.block, shape.block.geometry)
     var json: JSONObject = [
       "format_version": 1, "format": .string(format.rawValue),
-      "dtype": .string(shape.elementType.rawValue), "hidden_size": JSON(shape.hidden),
-      "mlp": [
-        "width": JSON(geometry.width), "experts": JSON(geometry.experts),
-        "top_k": JSON(geometry.topK), "shared": JSON(geometry.shared),
-        "rule": .string(block.rule.rawValue), "scale": JSON(block.scale),
-        "router_bias": .bool(block.hasRouterBias),
-      ],
+      "dtype": shape.map { .string($0.elementType.rawValue) } ?? .null,
+      "hidden_size": shape.map { JSON($0.hidden) } ?? .null,
+      "mlp": shape.map { Self.json(of: $0.block) } ?? .null,
       "source_digest": .string(sourceDigest),
     ]
     json["rounding"] = rounding.map { .string($0) } ?? .null
@@ -33,6 +28,16 @@ extension ByteLedger {
     return .object(json)
   }
 
+  private static func json(of block: MixtureBlock) -> JSON {
+    let geometry = block.geometry
+    return [
+      "width": JSON(geometry.width), "experts": JSON(geometry.experts),
+      "top_k": JSON(geometry.topK), "shared": JSON(geometry.shared),
+      "rule": .string(block.rule.rawValue), "scale": JSON(block.scale),
+      "router_bias": .bool(block.hasRouterBias),
+    ]
+  }
+
   /// Reads `herd_ledger.json`; `path` is named in errors.
   /// - Throws: When the file is not a ledger, or some neuron is missing from it or in it twice.
   public init(contentsOf path: String) throws {
@@ -44,17 +49,13 @@ extension ByteLedger {
       throw ConstructionError(
         .damagedSource, "\(file.path): unknown format_version; use a newer herd")
     }
-    let mlp = try file.section("mlp")
-    let geometry = try SplitGeometry(
-      width: mlp.positive("width"), experts: mlp.positive("experts"), topK: mlp.positive("top_k"),
-      shared: mlp.integer("shared"))
-    let block = MixtureBlock(
-      geometry: geometry, rule: try Self.named("rule", mlp), scale: try mlp.double("scale"),
-      hasRouterBias: try mlp.bool("router_bias", default: false))
     format = try Self.named("format", file)
-    shape = MixtureShape(
-      block: block, hidden: try file.positive("hidden_size"),
-      elementType: try Self.named("dtype", file))
+    let shape = try file.optionalSection("mlp").map { mlp in
+      MixtureShape(
+        block: try Self.block(mlp), hidden: try file.positive("hidden_size"),
+        elementType: try Self.named("dtype", file))
+    }
+    self.shape = shape
     source = try file.sections("source").map { entry in
       let shape = try entry.integers("shape", default: [])
       var count = 1
@@ -78,8 +79,20 @@ extension ByteLedger {
       let experts = try lists.map { list in
         try (list.array ?? []).map { try Self.neuron($0.int ?? -1) }
       }
+      guard let geometry = shape?.block.geometry else {
+        throw ConstructionError(.damagedSource, "\(layer.path): \"mlp\" is missing")
+      }
       return try NeuronSplit(shared: shared, experts: experts, geometry: geometry)
     }
+  }
+
+  private static func block(_ mlp: ConfigurationFile) throws -> MixtureBlock {
+    let geometry = try SplitGeometry(
+      width: mlp.positive("width"), experts: mlp.positive("experts"), topK: mlp.positive("top_k"),
+      shared: mlp.integer("shared"))
+    return MixtureBlock(
+      geometry: geometry, rule: try named("rule", mlp), scale: try mlp.double("scale"),
+      hasRouterBias: try mlp.bool("router_bias", default: false))
   }
 
   private static func neuron(_ value: Int) throws -> Int32 {

@@ -22,16 +22,16 @@ public struct ByteLedger: Equatable, Sendable {
 
   /// The format of the checkpoint the ledger belongs to.
   public var format: OutputFormat
-  /// What decides each layer's tensors.
-  public var shape: MixtureShape
+  /// What decides the tensors of each layer's MLP; `nil` when MLPs are dense.
+  public var shape: MixtureShape?
   /// Every source tensor, in file order.
   public var source: [Entry]
-  /// The neurons of each layer.
+  /// The neurons of each layer; empty when MLPs are dense.
   public var splits: [NeuronSplit]
 
   /// One line on what the stored scales did to the weights; `nil` when nothing was rounded.
   public var rounding: String? {
-    format.make().layer(0, of: shape).rounding(of: shape.elementType)
+    shape.flatMap { format.make().layer(0, of: $0).rounding(of: $0.elementType) }
   }
 
   /// One digest for the whole source: SHA-256 over the tensors' names and digests.

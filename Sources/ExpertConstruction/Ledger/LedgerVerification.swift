@@ -26,14 +26,14 @@ public struct LedgerVerification: Equatable, Sendable {
     for entry in ledger.source {
       let bytes = entry.shape.reduce(1, *) * entry.elementType.bitWidth / 8
       let digest: String?
-      if let (layer, projection) = DenseSource.place(of: entry.name) {
+      if let shape = ledger.shape, let (layer, projection) = DenseSource.place(of: entry.name) {
         guard layer < ledger.splits.count else {
           throw ConstructionError(
             .damagedSource, "the ledger has no neurons for layer \(layer) of \(entry.name)")
         }
-        let layout = format.layer(layer, of: ledger.shape)
+        let layout = format.layer(layer, of: shape)
         digest = try Self.restoredDigest(
-          projection, ledger.splits[layer], ledger.shape, layout, mixture, byteCount: bytes)
+          projection, ledger.splits[layer], shape, layout, mixture, byteCount: bytes)
       } else {
         digest = try Self.digest(of: entry.name, in: mixture, byteCount: bytes)
       }

@@ -1,4 +1,5 @@
 import Formats
+import Models
 
 /// What decides a mixture layer's tensors.
 public struct MixtureShape: Equatable, Sendable {
@@ -33,6 +34,8 @@ public struct MixtureModel: Sendable {
   public var biasedProjections: Set<String>
   /// The MLP of each layer; `nil` where it is dense.
   public var blocks: [MixtureBlock?]
+  /// The attention of each layer, `nil` where it is dense; empty when all of it is.
+  public var attention: [AttentionMixtureConfiguration?] = []
   /// The element type of the MLPs.
   public var elementType: ElementType
   /// Whether every `u` of the rule `gained` is zero, so that chosen experts have weight one.
@@ -43,6 +46,11 @@ public struct MixtureModel: Sendable {
   /// What decides the tensors of layer `index`; `nil` when it is dense.
   func shape(ofLayer index: Int) -> MixtureShape? {
     blocks[index].map { MixtureShape(block: $0, hidden: hidden, elementType: elementType) }
+  }
+
+  /// What attention experts layer `index` has.
+  func attention(ofLayer index: Int) -> AttentionMixtureConfiguration? {
+    index < attention.count ? attention[index] : nil
   }
 
   /// The one block all layers have, or `nil` when they differ or some are dense.

@@ -3,20 +3,14 @@ import Formats
 extension ConversionPlan: CustomStringConvertible {
   /// The plan as text: settings, sizes, what becomes of every kind of tensor.
   public var description: String {
-    let geometry = block.geometry
-    let active = Int((geometry.activeShare * 1000).rounded())
     var lines = [
       "\(source.modelType), \(source.layers) layers, hidden \(source.hidden), "
-        + "MLP width \(source.width), \(source.elementType.rawValue)",
-      "each MLP: \(geometry.experts) routed experts of \(geometry.expertWidth), "
-        + "top-\(geometry.topK), \(geometry.shared) shared; "
-        + "\(active / 10).\(active % 10) % active",
-      "strategy \(settings.strategy.rawValue), router \(settings.router.rawValue)"
-        + (block.hasRouterBias ? " with bias" : " without bias") + ", seed \(settings.seed)",
-      "combination \(block.rule.rawValue)"
-        + (block.rule == .gained ? "" : ", scale \(block.scale)"),
-      "format \(settings.format.rawValue): \(outputs.count) tensors, \(outputBytes) bytes",
+        + "MLP width \(source.width), \(source.elementType.rawValue)"
     ]
+    lines += block.map(mlpLines) ?? ["each MLP stays dense"]
+    lines.append(attention?.summary ?? "attention stays dense")
+    lines.append(
+      "format \(settings.format.rawValue): \(outputs.count) tensors, \(outputBytes) bytes")
     let divided = fates.filter { $0.fate != .copied }.count
     lines.append("\(divided) source tensors are divided, \(fates.count - divided) are copied:")
     for (tensor, fate) in fates {
@@ -35,16 +29,36 @@ extension ConversionPlan: CustomStringConvertible {
     return (lines + notes.map { "note: \($0)" }).joined(separator: "\n")
   }
 
+  private func mlpLines(_ block: MixtureBlock) -> [String] {
+    let geometry = block.geometry
+    let active = Int((geometry.activeShare * 1000).rounded())
+    return [
+      "each MLP: \(geometry.experts) routed experts of \(geometry.expertWidth), "
+        + "top-\(geometry.topK), \(geometry.shared) shared; "
+        + "\(active / 10).\(active % 10) % active",
+      "strategy \(settings.strategy.rawValue), router \(settings.router.rawValue)"
+        + (block.hasRouterBias ? " with bias" : " without bias") + ", seed \(settings.seed)",
+      "combination \(block.rule.rawValue)"
+        + (block.rule == .gained ? "" : ", scale \(block.scale)"),
+    ]
+  }
+
   /// The plan as a machine-readable object.
   public var json: JSON {
-    let geometry = block.geometry
+    let geometry = block?.geometry
     return [
       "model_type": .string(source.modelType), "layers": JSON(source.layers),
-      "experts": JSON(geometry.experts), "top_k": JSON(geometry.topK),
-      "shared": JSON(geometry.shared), "expert_width": JSON(geometry.expertWidth),
-      "active_share": JSON(geometry.activeShare), "construction": .object(settings.provenance),
-      "combination": ["rule": .string(block.rule.rawValue), "scale": JSON(block.scale)],
-      "router_bias": .bool(block.hasRouterBias), "format": .string(settings.format.rawValue),
+      "experts": geometry.map { JSON($0.experts) } ?? .null,
+      "top_k": geometry.map { JSON($0.topK) } ?? .null,
+      "shared": geometry.map { JSON($0.shared) } ?? .null,
+      "expert_width": geometry.map { JSON($0.expertWidth) } ?? .null,
+      "active_share": geometry.map { JSON($0.activeShare) } ?? .null,
+      "attention": attention?.json ?? .null, "construction": .object(settings.provenance),
+      "combination": block.map {
+        ["rule": .string($0.rule.rawValue), "scale": JSON($0.scale)]
+      } ?? .null,
+      "router_bias": block.map { .bool($0.hasRouterBias) } ?? .null,
+      "format": .string(settings.format.rawValue),
       "bytes": JSON(outputBytes), "notes": .array(notes.map { .string($0) }),
       "tensors": .array(
         outputs.map {

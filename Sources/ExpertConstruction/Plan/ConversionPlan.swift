@@ -16,8 +16,10 @@ public struct ConversionPlan: Sendable {
   public let settings: ConversionSettings
   /// The model to be written.
   public let model: MixtureModel
-  /// The one kind of mixture block all layers get.
-  public let block: MixtureBlock
+  /// The one kind of mixture block all layers get; `nil` when MLPs stay dense.
+  public let block: MixtureBlock?
+  /// What becomes of attention; `nil` when it stays dense.
+  public let attention: AttentionPlan?
   /// What becomes of each source tensor, in file order.
   public let fates: [(tensor: TensorDescription, fate: Fate)]
   /// Every tensor to be written.
@@ -28,38 +30,44 @@ public struct ConversionPlan: Sendable {
   /// Plans the conversion of a dense checkpoint.
   /// - Throws: ``ConstructionError`` with the reason and the nearest setting that works.
   public init(_ source: DenseSource, _ settings: ConversionSettings) throws {
-    let geometry = try SplitGeometry(
-      width: source.width, experts: settings.experts, topK: settings.topK, shared: settings.shared)
+    guard !settings.keepsMLPs || settings.attention != nil else {
+      throw ConstructionError(
+        .refused, "nothing would become a mixture; give --strategy or --attention another value")
+    }
     let format = settings.format.make()
     var notes: [String] = []
-    let (rule, scale) = Self.combination(settings, geometry, &notes)
-    let wantsBias = settings.router.make().usesBias(withInputs: settings.needsCalibration)
-    let withoutBias = settings.formats.first { !$0.make().holdsRouterBias }
-    if wantsBias, let withoutBias {
-      notes.append("\(withoutBias.rawValue) has no router bias; the router is made without")
+    let attention = try settings.attention.map {
+      try AttentionPlan($0, source, usesText: settings.attentionUsesText)
     }
-    block = MixtureBlock(
-      geometry: geometry, rule: rule, scale: scale,
-      hasRouterBias: wantsBias && withoutBias == nil)
+    self.attention = attention
+    let block = settings.keepsMLPs ? nil : try Self.block(source, settings, &notes)
+    self.block = block
     model = MixtureModel(
       configuration: source.configuration, modelType: source.modelType, hidden: source.hidden,
       heads: source.heads, headDimension: source.headDimension,
       biasedProjections: source.biasedProjections,
-      blocks: Array(repeating: block, count: source.layers), elementType: source.elementType,
+      blocks: Array(repeating: block, count: source.layers),
+      attention: attention.map { Array(repeating: $0.outline, count: source.layers) } ?? [],
+      elementType: source.elementType,
       gainsAreZero: true, construction: settings.provenance)
     if let refusal = format.refusal(of: model) {
       throw ConstructionError(
         .refused, "--format \(settings.format.rawValue) cannot hold this model: \(refusal)")
     }
     try Self.checkExports(settings, model)
-    fates = source.tensors.map { ($0, Self.fate(of: $0.name)) }
-    outputs = Self.outputs(source, model, format)
+    fates = source.tensors.map {
+      ($0, settings.keepsMLPs ? .copied : Self.fate(of: $0.name))
+    }
+    let routers = attention.map { attention in
+      (0..<source.layers).flatMap { attention.routerTensors($0, hidden: source.hidden) }
+    }
+    outputs = Self.outputs(fates, model, format) + (routers ?? [])
     if settings.needsCalibration, !settings.hasCalibrationData {
       notes.append(
         "no --data: \(settings.calibrationTokens) calibration tokens are sampled from the dense "
           + "model, seed \(settings.seed)")
     }
-    if settings.router == .centroid, !settings.needsCalibration {
+    if settings.router == .centroid, !settings.needsCalibration, block != nil {
       notes.append("no --data: centroids are means of gate rows")
     }
     self.settings = settings
@@ -79,6 +87,23 @@ public struct ConversionPlan: Sendable {
   /// Bytes of all tensors to be written.
   public var outputBytes: Int {
     outputs.reduce(0) { $0 + $1.shape.reduce(1, *) * $1.elementType.bitWidth / 8 }
+  }
+
+  /// The mixture that each MLP becomes.
+  private static func block(
+    _ source: DenseSource, _ settings: ConversionSettings, _ notes: inout [String]
+  ) throws -> MixtureBlock {
+    let geometry = try SplitGeometry(
+      width: source.width, experts: settings.experts, topK: settings.topK, shared: settings.shared)
+    let (rule, scale) = combination(settings, geometry, &notes)
+    let wantsBias = settings.router.make().usesBias(withInputs: settings.needsCalibration)
+    let withoutBias = settings.formats.first { !$0.make().holdsRouterBias }
+    if wantsBias, let withoutBias {
+      notes.append("\(withoutBias.rawValue) has no router bias; the router is made without")
+    }
+    return MixtureBlock(
+      geometry: geometry, rule: rule, scale: scale,
+      hasRouterBias: wantsBias && withoutBias == nil)
   }
 
   private static func combination(
@@ -129,10 +154,11 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func outputs(
-    _ source: DenseSource, _ model: MixtureModel, _ format: any OutputLayout
+    _ fates: [(tensor: TensorDescription, fate: Fate)], _ model: MixtureModel,
+    _ format: any OutputLayout
   ) -> [TensorDeclaration] {
     var outputs: [TensorDeclaration] = []
-    for tensor in source.tensors where fate(of: tensor.name) == .copied {
+    for (tensor, fate) in fates where fate == .copied {
       outputs.append(
         TensorDeclaration(
           name: tensor.name, elementType: tensor.elementType, shape: tensor.shape))
@@ -150,7 +176,9 @@ extension ConversionSettings {
   /// The settings as the output's configuration records them.
   var provenance: JSONObject {
     [
-      "strategy": .string(strategy.rawValue), "router": .string(router.rawValue),
+      "strategy": .string(keepsMLPs ? "none" : strategy.rawValue),
+      "attention": .string(attention?.strategy.rawValue ?? "none"),
+      "router": .string(router.rawValue),
       "seed": JSON(Int(clamping: seed)),
       "calibration_tokens": needsCalibration ? JSON(calibrationTokens) : .null,
       "calibration": needsCalibration

@@ -1,5 +1,9 @@
 /// What a user asks of a conversion.
 public struct ConversionSettings: Equatable, Sendable {
+  /// Whether all MLPs stay as they are, whatever the settings of experts say.
+  public var keepsMLPs = false
+  /// What attention becomes; `nil` leaves it dense.
+  public var attention: AttentionSettings?
   /// Routed experts.
   public var experts: Int
   /// Routed experts per token.
@@ -59,6 +63,13 @@ public struct ConversionSettings: Equatable, Sendable {
   /// Whether the layers' inputs on calibration text are needed: given data or text sampled from the
   /// dense model.
   public var needsCalibration: Bool {
+    (!keepsMLPs && mlpsNeedCalibration) || attentionUsesText
+  }
+
+  /// Whether attention's routers are fitted to text.
+  var attentionUsesText: Bool { attention != nil && router != .random }
+
+  private var mlpsNeedCalibration: Bool {
     strategy.make().inputPasses > 0 || router.make().inputPasses > 0
       || (router == .centroid && hasCalibrationData)
   }

@@ -20,16 +20,24 @@ public struct RegressedRouter: RouterConstruction {
     throws -> Router
   {
     let record = try layer.activations()
-    let context = layer.context
-    let energy_TE = record.expertEnergy(split)
-    let norms = context.read(energy_TE).map { max(0, $0).squareRoot() }
+    let norms = layer.context.read(record.expertEnergy(split)).map { max(0, $0).squareRoot() }
+    return Self.router(
+      norms: norms, experts: split.experts.count,
+      try record.regression(intercept: allowsBias), allowsBias: allowsBias, layer.context)
+  }
+
+  /// A router that predicts the experts' norms on each token, `[T, E]` row-major.
+  static func router(
+    norms: [Float], experts: Int, _ regression: RidgeRegression, allowsBias: Bool,
+    _ context: Context
+  ) -> Router {
     let mean = norms.reduce(0.0) { $0 + Double($1) } / Double(max(1, norms.count))
     let variance = norms.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) }
     let deviation = (variance / Double(max(1, norms.count))).squareRoot()
     let scale = deviation > 0 ? 1 / deviation : 0
     let targets = norms.map { Float((Double($0) - mean) * scale) }
-    let fit = try record.regression(intercept: allowsBias).solve(
-      targets_TE: context.tensor(targets, energy_TE.shape))
+    let fit = regression.solve(
+      targets_TE: context.tensor(targets, [targets.count / experts, experts]))
     return Router(weight_ED: fit.weight_ED, bias_E: allowsBias ? fit.bias_E : nil)
   }
 }

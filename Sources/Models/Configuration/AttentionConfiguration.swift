@@ -16,11 +16,14 @@ public struct AttentionConfiguration: Sendable, Equatable {
   public var scale: Double
   /// How many tokens back a query sees; `nil` for all.
   public var window: Int?
+  /// What makes it a mixture of experts; `nil` for dense attention.
+  public var mixture: AttentionMixtureConfiguration?
 
   /// Attention from its parts; `scale` defaults to `1/√headDimension`.
   public init(
     heads: Int, keyHeads: Int, headDimension: Int, inputBias: Bool = false,
-    outputBias: Bool = false, rope: RoPEConfiguration, scale: Double? = nil, window: Int? = nil
+    outputBias: Bool = false, rope: RoPEConfiguration, scale: Double? = nil, window: Int? = nil,
+    mixture: AttentionMixtureConfiguration? = nil
   ) {
     self.heads = heads
     self.keyHeads = keyHeads
@@ -30,5 +33,6 @@ public struct AttentionConfiguration: Sendable, Equatable {
     self.rope = rope
     self.scale = scale ?? 1 / Double(headDimension).squareRoot()
     self.window = window
+    self.mixture = mixture
   }
 }

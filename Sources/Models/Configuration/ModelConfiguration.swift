@@ -41,6 +41,13 @@ public struct BlockConfiguration: Sendable, Equatable {
     self.mixer = mixer
     self.mlp = mlp
   }
+
+  /// Whether either half consists of experts.
+  public var isMixture: Bool {
+    if case .mixture = mlp { return true }
+    if case .attention(let attention) = mixer { return attention.mixture != nil }
+    return false
+  }
 }
 
 /// The token mixer of a block.

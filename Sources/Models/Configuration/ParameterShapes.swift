@@ -37,6 +37,18 @@ extension ModelConfiguration {
         ? [TensorBinding("\(prefix).shared_expert_gate.weight", [1, hiddenSize])] : [])
   }
 
+  /// Weights of the heads that a token does not use.
+  private func idleAttention(of block: BlockConfiguration) -> Int {
+    guard case .attention(let attention) = block.mixer, let mixture = attention.mixture else {
+      return 0
+    }
+    let routed = attention.heads - mixture.sharedHeads.count
+    let queries = routed / mixture.experts
+    let keys = mixture.kind == .keyGroup ? attention.keyHeads / mixture.experts : 0
+    return (mixture.experts - mixture.topK) * (queries + keys) * attention.headDimension
+      * hiddenSize * 2
+  }
+
   /// Parameters in all, and those one token uses.
   public var parameterCounts: (total: Int, active: Int) {
     let total = parameterShapes.reduce(0) { $0 + $1.shape.reduce(1, *) }
@@ -44,6 +56,6 @@ extension ModelConfiguration {
       guard case .mixture(let mixture) = block.mlp else { return sum }
       return sum + (mixture.experts - mixture.topK) * mixture.expertWidth * hiddenSize * 3
     }
-    return (total, total - idle)
+    return (total, total - idle - blocks.reduce(0) { $0 + idleAttention(of: $1) })
   }
 }

@@ -20,7 +20,7 @@ public final class Block {
     mlpNorm = try store.take("\(prefix).post_attention_layernorm.weight")
     switch configuration.mixer {
     case .attention(let attention):
-      mixer = try Attention(attention, prefix: "\(prefix).self_attn", store: store, in: context)
+      mixer = try attention.mixer(prefix: "\(prefix).self_attn", store: store, in: context)
     }
     switch configuration.mlp {
     case .dense(let dense):
@@ -35,11 +35,28 @@ public final class Block {
     [mixerNorm] + mixer.parameters + [mlpNorm] + mlp.parameters
   }
 
+  /// The routers of both halves, in the order in which tokens meet them.
+  public var routers: [(part: BlockPart, router: ExpertRouter)] {
+    [(BlockPart.attention, mixer.router), (.mlp, mlp.router)].compactMap { part, router in
+      router.map { (part, $0) }
+    }
+  }
+
   /// The residual stream after the mixer.
   public func mix(
     _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
-  ) -> Tensor {
+  ) -> (output: Tensor, routing: Routing?) {
     mixer(x_TD, norm: norm(mixerNorm), layout: layout, state: state, in: context)
+  }
+
+  /// What the mixer sees of a residual stream, and what the heads of dense attention make of it;
+  /// `nil` for other mixers.
+  public func attentionHeads(_ x_TD: Tensor, layout: SequenceLayout, in context: Context) -> (
+    input_TD: Tensor, heads_TC: Tensor
+  )? {
+    mixer.headOutputs(x_TD, norm: norm(mixerNorm), layout: layout, in: context).map {
+      (context.rmsNorm(x_TD, norm(mixerNorm)), $0)
+    }
   }
 
   /// What the MLP sees of a residual stream that came from ``mix(_:layout:state:in:)``.
@@ -54,11 +71,18 @@ public final class Block {
     mlp(mixed_TD, norm: norm(mlpNorm), in: context)
   }
 
-  /// The residual stream after the whole block.
+  /// The residual stream after the whole block, and how those of its halves routed that are
+  /// mixtures.
   public func callAsFunction(
     _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
-  ) -> (output: Tensor, routing: Routing?) {
-    feedForward(mix(x_TD, layout: layout, state: state, in: context), in: context)
+  ) -> (output: Tensor, routings: [(part: BlockPart, routing: Routing)]) {
+    let mixed = mix(x_TD, layout: layout, state: state, in: context)
+    let result = feedForward(mixed.output, in: context)
+    let routings = [(BlockPart.attention, mixed.routing), (.mlp, result.routing)]
+    return (
+      result.output,
+      routings.compactMap { part, routing in routing.map { (part, $0) } }
+    )
   }
 
   private func norm(_ gain: Parameter) -> RMSNorm {

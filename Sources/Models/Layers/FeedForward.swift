@@ -10,4 +10,11 @@ public protocol FeedForward: AnyObject {
 
   /// Every parameter, in a fixed order.
   var parameters: [Parameter] { get }
+
+  /// What chooses among experts; `nil` where there are none.
+  var router: ExpertRouter? { get }
+}
+
+extension FeedForward {
+  public var router: ExpertRouter? { nil }
 }

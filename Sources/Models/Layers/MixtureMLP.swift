@@ -4,31 +4,25 @@ import Numerics
 public final class MixtureMLP: FeedForward {
   /// Sizes and rules.
   public let configuration: MixtureConfiguration
-  /// Router scores: `weight` `[E, D]`, optional `bias` `[E]`.
-  public let router: Parameter
-  /// The bias used only to select experts, `[E]`; moved by balancing, not by gradients.
-  public let selectionBias: Parameter?
-  private let routerBias: Parameter?
-  private let gain: Parameter?
+  public let router: ExpertRouter?
+  private let routing: ExpertRouter
   private let gate_EID: Parameter
   private let up_EID: Parameter
   private let down_EDI: Parameter
   private let shared: DenseMLP?
   private let sharedGate: Parameter?
-  /// While set, every token uses every expert with weight `1 / foldedScale`: the layer then equals
-  /// the dense MLP it came from.
-  var choosesAllExperts = false
 
   /// - Parameter prefix: The MLP's place, such as `model.layers.0.mlp`.
   init(_ configuration: MixtureConfiguration, prefix: String, store: ParameterStore)
     throws(ModelError)
   {
     self.configuration = configuration
-    router = try store.take("\(prefix).router.weight")
-    routerBias = configuration.routerBias ? try store.take("\(prefix).router.bias") : nil
-    selectionBias =
-      configuration.selectionBias ? try store.take("\(prefix).router.selection_bias") : nil
-    gain = configuration.combination == .gained ? try store.take("\(prefix).router.gain") : nil
+    routing = try ExpertRouter(
+      "\(prefix).router", experts: configuration.experts, topK: configuration.topK,
+      combination: configuration.combination, hasBias: configuration.routerBias,
+      hasSelectionBias: configuration.selectionBias, foldedScale: configuration.foldedScale,
+      store: store)
+    router = routing
     gate_EID = try store.take("\(prefix).experts.gate_proj")
     up_EID = try store.take("\(prefix).experts.up_proj")
     down_EDI = try store.take("\(prefix).experts.down_proj")
@@ -40,23 +34,18 @@ public final class MixtureMLP: FeedForward {
   }
 
   public var parameters: [Parameter] {
-    [router, routerBias, selectionBias, gain, gate_EID, up_EID, down_EDI, sharedGate]
-      .compactMap { $0 } + (shared?.parameters ?? [])
+    routing.parameters + [gate_EID, up_EID, down_EDI, sharedGate].compactMap { $0 }
+      + (shared?.parameters ?? [])
   }
 
   public func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
     output: Tensor, routing: Routing?
   ) {
-    let combination: Combination =
-      choosesAllExperts
-      ? .uniform(weight: 1 / configuration.foldedScale) : configuration.combination
-    return context.mixtureLayer(
+    context.mixtureLayer(
       x_TD,
       MixtureLayer(
-        norm: norm, router: LinearMap(weight_OI: router.tensor, bias_O: routerBias?.tensor),
-        selectionBias: selectionBias?.tensor,
-        topK: choosesAllExperts ? configuration.experts : configuration.topK,
-        combination: combination, gain: combination == .gained ? gain?.tensor : nil,
+        norm: norm, router: routing.map, selectionBias: routing.selectionBias?.tensor,
+        topK: routing.topK, combination: routing.combination, gain: routing.usedGain,
         gate_EID: gate_EID.tensor, up_EID: up_EID.tensor, down_EDI: down_EDI.tensor,
         shared: shared?.maps, sharedGate: sharedGate?.tensor))
   }

@@ -9,17 +9,33 @@ public protocol TokenMixer: AnyObject {
   ///   - norm: The norm of what is mixed.
   ///   - layout: Documents and positions of the rows.
   ///   - state: What earlier tokens of the one document being decoded left behind; updated.
-  /// - Returns: `[T, D]`.
+  /// - Returns: `[T, D]`; a mixture also says how it routed.
   func callAsFunction(
     _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
     in context: Context
-  ) -> Tensor
+  ) -> (output: Tensor, routing: Routing?)
+
+  /// What the heads of dense attention make of the normalised rows, `[T, heads · d]`, before the
+  /// output projection; `nil` for other mixers.
+  func headOutputs(_ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, in context: Context)
+    -> Tensor?
 
   /// An empty state with room for `capacity` tokens at first.
   func makeState(capacity: Int, in context: Context) -> any MixerState
 
   /// Every parameter, in a fixed order.
   var parameters: [Parameter] { get }
+
+  /// What chooses among experts; `nil` where there are none.
+  var router: ExpertRouter? { get }
+}
+
+extension TokenMixer {
+  public func headOutputs(
+    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, in context: Context
+  ) -> Tensor? { nil }
+
+  public var router: ExpertRouter? { nil }
 }
 
 /// What a mixer remembers of a document while it is being decoded. Opaque to everything else.

@@ -1,3 +1,5 @@
+import Numerics
+
 /// Tensors every LLaMA-shaped checkpoint has, in file order.
 extension ModelConfiguration {
   /// All bindings, with the MLP's given per layer.
@@ -9,6 +11,11 @@ extension ModelConfiguration {
       switch block.mixer {
       case .attention(let attention):
         result += attentionBindings(attention, prefix: "\(prefix).self_attn")
+        if let mixture = attention.mixture {
+          result += routerBindings(
+            "\(prefix).self_attn.router", experts: mixture.experts, mixture.combination,
+            bias: mixture.routerBias, selectionBias: mixture.selectionBias)
+        }
       }
       result.append(TensorBinding("\(prefix).post_attention_layernorm.weight", [hiddenSize]))
       result += mlp(layer, block.mlp)
@@ -67,15 +74,22 @@ extension ModelConfiguration {
     }
   }
 
-  /// A router with the biases and gains it has, under the names of its parameters.
+  /// The router of a mixture MLP.
   func routerBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
-    let prefix = "\(ParameterName.mlp(layer)).router"
+    routerBindings(
+      "\(ParameterName.mlp(layer)).router", experts: mixture.experts, mixture.combination,
+      bias: mixture.routerBias, selectionBias: mixture.selectionBias)
+  }
+
+  /// A router with the biases and gains it has, under the names of its parameters.
+  private func routerBindings(
+    _ prefix: String, experts: Int, _ combination: Combination, bias: Bool, selectionBias: Bool
+  ) -> [TensorBinding] {
     let perExpert = [
-      ("bias", mixture.routerBias), ("selection_bias", mixture.selectionBias),
-      ("gain", mixture.combination == .gained),
+      ("bias", bias), ("selection_bias", selectionBias), ("gain", combination == .gained),
     ]
-    return [TensorBinding("\(prefix).weight", [mixture.experts, hiddenSize])]
-      + perExpert.filter(\.1).map { TensorBinding("\(prefix).\($0.0)", [mixture.experts]) }
+    return [TensorBinding("\(prefix).weight", [experts, hiddenSize])]
+      + perExpert.filter(\.1).map { TensorBinding("\(prefix).\($0.0)", [experts]) }
   }
 
   /// The shared neurons of a mixture, under the names of their parameters.

@@ -23,12 +23,9 @@ public struct HerdLayout: CheckpointLayout {
     }
     configuration = base.model(
       blocks: try blocks.map { block in
-        let mixer = try block.section("mixer").string("type")
-        guard mixer == "attention" else {
-          throw ModelError("\(config.path): mixer \"\(mixer)\" is not known; update herd")
-        }
-        return BlockConfiguration(
-          mixer: .attention(base.attention), mlp: try MLPConfiguration(block.section("mlp")))
+        BlockConfiguration(
+          mixer: .attention(try base.attention.mixed(block.section("mixer"))),
+          mlp: try MLPConfiguration(block.section("mlp")))
       })
   }
 
@@ -43,7 +40,7 @@ public struct HerdLayout: CheckpointLayout {
 }
 
 extension HerdLayout {
-  /// Lets every mixture of a herd `config.json` have a selection bias; it starts at zero where the
+  /// Lets every mixture, of MLPs and of attention, of a herd `config.json` have a selection bias; it starts at zero where the
   /// weights have none.
   /// - Throws: ``ModelError`` for another format, which has no place for it.
   public static func addSelectionBias(to config: inout ConfigurationFile) throws {
@@ -53,11 +50,12 @@ extension HerdLayout {
     }
     var herd = try config.section("herd").object
     let blocks = (herd["blocks"]?.array ?? []).map { block -> JSON in
-      guard var object = block.object, var mlp = object["mlp"]?.object,
-        mlp["type"]?.string == "mixture"
-      else { return block }
-      mlp["selection_bias"] = true
-      object["mlp"] = .object(mlp)
+      guard var object = block.object else { return block }
+      for (key, type) in [("mlp", "mixture"), ("mixer", "attention_mixture")] {
+        guard var part = object[key]?.object, part["type"]?.string == type else { continue }
+        part["selection_bias"] = true
+        object[key] = .object(part)
+      }
       return .object(object)
     }
     herd["blocks"] = .array(blocks)
@@ -122,7 +120,7 @@ extension MLPConfiguration {
 }
 
 extension Combination {
-  fileprivate init(_ section: ConfigurationFile) throws {
+  init(_ section: ConfigurationFile) throws {
     let scale = try section.double("scale", default: 1)
     switch try section.string("rule") {
     case "gained": self = .gained

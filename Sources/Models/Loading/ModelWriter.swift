@@ -49,6 +49,6 @@ public struct ModelWriter {
   }
 
   private func storedType(_ tensor: String, _ elementType: ElementType) -> ElementType {
-    tensor.contains(".mlp.router.") && layout is HerdLayout ? .f32 : elementType
+    tensor.contains(".router.") && layout is HerdLayout ? .f32 : elementType
   }
 }

@@ -2,6 +2,7 @@
 package protocol Backend:
   MemoryKernels, ElementwiseKernels, LinearKernels, RMSNormKernels,
   SigmoidGateKernels,
+  HeadScaleKernels, ExpertPackingKernels,
   EmbeddingKernels,
   RoPEKernels,
   SwiGLUKernels,

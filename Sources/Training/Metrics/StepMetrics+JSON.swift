@@ -30,6 +30,7 @@ extension ExpertLoad {
   var json: JSONObject {
     [
       "layer": JSON(layer),
+      "part": JSON(part.rawValue),
       "load": .array(shares.map { JSON($0) }),
       "entropy": JSON(normalizedEntropy),
       "max_share": JSON(maximumShare),

@@ -34,7 +34,7 @@ struct StepRecord {
     var domains: [(loss: Double, tokens: Double)]
     var divergence: Double?
     var terms: [(name: String, value: Double)] = []
-    var counts: [(layer: Int, counts: [Double])] = []
+    var counts: [(layer: Int, part: BlockPart, counts: [Double])] = []
   }
 
   /// Reads everything back, in one transfer. Waits for the step.
@@ -57,7 +57,7 @@ struct StepRecord {
       for (index, layer) in pass.result.counts.enumerated() {
         let counts = take()
         if index == sums.counts.count {
-          sums.counts.append((layer.layer, counts))
+          sums.counts.append((layer.layer, layer.part, counts))
         } else {
           sums.counts[index].counts = zip(sums.counts[index].counts, counts).map { $0 + $1 }
         }
@@ -131,6 +131,8 @@ extension StepRecord.Sums {
 
   /// The layers' loads.
   var expertLoads: [ExpertLoad] {
-    counts.map { ExpertLoad(layer: $0.layer, counts: $0.counts.map { Int($0) }) }
+    counts.map {
+      ExpertLoad(layer: $0.layer, part: $0.part, counts: $0.counts.map { Int($0) })
+    }
   }
 }

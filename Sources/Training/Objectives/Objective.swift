@@ -17,7 +17,7 @@ public struct Objective {
     /// KL(teacher ‖ student) per token in nats, `[T]`; `nil` without distillation.
     public var divergence_T: Tensor?
     /// Tokens per expert of each mixture layer, `[E]` `i32`.
-    public var counts: [(layer: Int, counts_E: Tensor)]
+    public var counts: [(layer: Int, part: BlockPart, counts_E: Tensor)]
   }
 
   /// An objective with these weights.
@@ -72,6 +72,6 @@ public struct Objective {
       total: context.weightedSum(weighted), terms: terms,
       crossEntropy_T: language.crossEntropy_T.detached(),
       divergence_T: language.divergence_T?.detached(),
-      counts: output.routings.map { ($0.layer, $0.routing.counts_E.detached()) })
+      counts: output.routings.map { ($0.layer, $0.part, $0.routing.counts_E.detached()) })
   }
 }

@@ -13,9 +13,10 @@ struct SelectionBiasBalancing {
     _ model: LanguageModel, loads: [ExpertLoad], in context: Context
   ) {
     guard rate > 0 else { return }
-    let mixtures = Dictionary(uniqueKeysWithValues: model.mixtures.map { ($0.layer, $0.mixture) })
+    let routers = model.routers
     for load in loads {
-      guard let bias = mixtures[load.layer]?.selectionBias else { continue }
+      let routed = routers.first { $0.layer == load.layer && $0.part == load.part }
+      guard let bias = routed?.router.selectionBias else { continue }
       let counts = load.counts.map { Int32(clamping: $0) }
       context.updateSelectionBias(
         bias.value, counts: context.tensor(counts, [counts.count]), rate: rate)

@@ -28,7 +28,7 @@ public struct ParameterSelection {
   /// Selection biases are never matched: balancing moves them, not gradients.
   /// - Throws: ``SettingsError`` for a pattern that matches nothing.
   public init(_ settings: StageSettings, model: LanguageModel) throws(SettingsError) {
-    let biases = Set(model.mixtures.compactMap { $0.mixture.selectionBias?.name })
+    let biases = Set(model.routers.compactMap { $0.router.selectionBias?.name })
     let candidates = model.parameters.filter { !biases.contains($0.name) }
     let train = settings.train.map(NamePattern.init)
     let chosen = candidates.filter { candidate in train.contains { $0.matches(candidate.name) } }

@@ -114,23 +114,42 @@ extension ConvertSettings {
 
   /// The settings in the construction room's terms.
   func resolved(seed: UInt64) throws -> ConversionSettings {
-    ConversionSettings(
+    let keepsMLPs = strategy == "none"
+    var resolved = ConversionSettings(
       experts: experts, topK: topK, shared: shared,
-      strategy: try Self.choice(StrategyName.self, strategy, "strategy"),
+      strategy: keepsMLPs
+        ? .sequential : try Self.choice(StrategyName.self, strategy, "strategy", or: "none"),
       router: try Self.choice(RouterName.self, router, "router"),
       rule: try combination.map { try Self.choice(CombinationRule.self, $0, "combination") },
       format: try Self.choice(OutputFormat.self, format, "format"),
       exports: try exports.map { try Self.choice(OutputFormat.self, $0, "export") },
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
+    resolved.keepsMLPs = keepsMLPs
+    resolved.attention = try attentionSettings()
+    return resolved
   }
 
-  /// One of an enumeration's names.
+  private func attentionSettings() throws(WorkflowError) -> AttentionSettings? {
+    guard attention != "none" else {
+      guard attentionExperts == nil, attentionTopK == nil, attentionShared == nil else {
+        throw WorkflowError(
+          "attention experts were described but attention stays dense; choose attention from \(Self.attentions)"
+        )
+      }
+      return nil
+    }
+    return AttentionSettings(
+      strategy: try Self.choice(AttentionStrategyName.self, attention, "attention", or: "none"),
+      experts: attentionExperts, topK: attentionTopK, shared: attentionShared)
+  }
+
+  /// One of an enumeration's names; `other` is one more that users may give.
   static func choice<Name: RawRepresentable<String> & CaseIterable>(
-    _ type: Name.Type, _ name: String, _ what: String
+    _ type: Name.Type, _ name: String, _ what: String, or other: String? = nil
   ) throws(WorkflowError) -> Name {
     if let found = Name(rawValue: name) { return found }
-    let names = Name.allCases.map(\.rawValue)
+    let names = Name.allCases.map(\.rawValue) + (other.map { [$0] } ?? [])
     let hint = nearestName(to: name, in: names).map { "; did you mean \"\($0)\"?" } ?? "."
     throw WorkflowError(
       "\(what) \"\(name)\" is not known\(hint) Choose from \(names.joined(separator: ", "))")

@@ -93,8 +93,8 @@ public struct ModelVerification {
     else {
       throw WorkflowError("\(name) and \(dense) have different shapes; give the dense source")
     }
-    let isMixture = own.blocks.contains { if case .mixture = $0.mlp { true } else { false } }
-    let isDense = other.blocks.allSatisfy { if case .dense = $0.mlp { true } else { false } }
+    let isMixture = own.blocks.contains(where: \.isMixture)
+    let isDense = !other.blocks.contains(where: \.isMixture)
     guard isMixture, isDense else {
       throw WorkflowError(
         isMixture
@@ -128,7 +128,7 @@ public struct ModelVerification {
   }
 
   /// The spacing of 1.0 in the type of the MLP weights.
-  private static func roundingStep(of type: ElementType) -> Double {
+  private static func roundingStep(of type: ElementType?) -> Double {
     switch type {
     case .bf16: 0x1p-7
     case .f16: 0x1p-10
@@ -144,7 +144,7 @@ public struct ModelVerification {
 
   private func ledger(
     _ folder: ModelFolder, _ source: ModelFolder
-  ) throws -> (result: LedgerVerification, elementType: ElementType)? {
+  ) throws -> (result: LedgerVerification, elementType: ElementType?)? {
     let path = "\(folder.path)/\(ByteLedger.fileName)"
     guard Files.exists(path) else { return nil }
     let ledger = try ByteLedger(contentsOf: path)
@@ -163,6 +163,6 @@ public struct ModelVerification {
         "\(name): \(result.different.count) source tensors do not come back, first \(result.different[0]); the folder was damaged or trained since it was converted"
       )
     }
-    return (result, ledger.shape.elementType)
+    return (result, ledger.shape?.elementType)
   }
 }

@@ -51,6 +51,7 @@ extension CheckpointInspection.BlockRun {
         "type": "attention", "heads": JSON(attention.heads), "key_heads": JSON(attention.keyHeads),
         "head_dimension": JSON(attention.headDimension), "rope_theta": JSON(attention.rope.theta),
         "window": attention.window.map { JSON($0) } ?? .null,
+        "mixture": attention.mixture?.json ?? .null,
       ]
     }
     return [

@@ -9,8 +9,16 @@ public struct ConvertSettings: Sendable, Equatable {
   public var topK = 4
   /// Always-on experts of the same width.
   public var shared = 4
-  /// How neurons are divided among experts.
+  /// How neurons are divided among experts; `none` leaves MLPs dense.
   public var strategy = "activation"
+  /// What of attention becomes experts; `none` leaves it dense.
+  public var attention = "none"
+  /// Routed attention experts; `nil`, here and below, takes what suits the model's heads.
+  public var attentionExperts: Int?
+  /// Routed attention experts each token uses.
+  public var attentionTopK: Int?
+  /// Always-on attention units of the same size.
+  public var attentionShared: Int?
   /// How router weights are made.
   public var router = "regressed"
   /// How chosen experts are weighted; `nil` takes what suits the format.
@@ -27,7 +35,11 @@ public struct ConvertSettings: Sendable, Equatable {
   public var trainsBeforeExport = true
 
   /// The names of all strategies.
-  public static let strategies = StrategyName.allCases.map(\.rawValue).joined(separator: ", ")
+  public static let strategies =
+    (StrategyName.allCases.map(\.rawValue) + ["none"]).joined(separator: ", ")
+  /// The names of what attention can become.
+  public static let attentions =
+    (["none"] + AttentionStrategyName.allCases.map(\.rawValue)).joined(separator: ", ")
   /// The names of all routers.
   public static let routers = RouterName.allCases.map(\.rawValue).joined(separator: ", ")
   /// The names of all combination rules.
@@ -42,12 +54,17 @@ public struct ConvertSettings: Sendable, Equatable {
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
       "experts", "top_k", "shared", "strategy", "router", "combination", "format", "data",
-      "calibration_tokens",
+      "calibration_tokens", "attention", "attention_experts", "attention_top_k",
+      "attention_shared",
     ])
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
     shared = try section.integer("shared", default: shared)
     strategy = try section.string("strategy", default: strategy)
+    attention = try section.string("attention", default: attention)
+    attentionExperts = try section.optionalInteger("attention_experts")
+    attentionTopK = try section.optionalInteger("attention_top_k")
+    attentionShared = try section.optionalInteger("attention_shared")
     router = try section.string("router", default: router)
     combination = try section.optionalString("combination")
     format = try section.string("format", default: format)

@@ -26,9 +26,13 @@ public struct RunEstimate: Sendable {
       lines.append("synthesize   \(3 * synthesize.records) records")
     }
     if let convert = pipeline.convert {
+      let mlps =
+        convert.strategy == "none"
+        ? "dense MLPs"
+        : "\(convert.experts) experts, top-\(convert.topK), \(convert.shared) shared, \(convert.strategy)"
       lines.append(
-        "convert      \(convert.experts) experts, top-\(convert.topK), \(convert.shared) shared, \(convert.strategy), \(convert.router) router"
-      )
+        "convert      \(mlps), \(convert.router) router"
+          + (convert.attention == "none" ? "" : ", attention \(convert.attention)"))
     }
     for stage in pipeline.stages {
       let count = stage.steps * stage.sequenceLength * stage.batchSequences
@@ -108,7 +112,7 @@ public struct RunEstimate: Sendable {
     let total = configuration.parameterCounts.total
     var active = configuration.parameterCounts.active
     var share = 1.0
-    if let convert = pipeline.convert {
+    if let convert = pipeline.convert, convert.strategy != "none" {
       share =
         Double(convert.topK + convert.shared) / Double(max(1, convert.experts + convert.shared))
     }

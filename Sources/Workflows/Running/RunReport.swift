@@ -87,10 +87,10 @@ struct RunReport {
       let experts = shares.map(\.count).max() ?? 0
       var table = ReportTable(
         caption: "\(domain): balance of each layer",
-        header: ["layer", "normalised entropy", "largest share", "unused experts"])
+        header: ["layer", "part", "normalised entropy", "largest share", "unused experts"])
       for layer in layers {
         table.add([
-          "\(layer["layer"]?.int ?? 0)",
+          "\(layer["layer"]?.int ?? 0)", layer["part"]?.string ?? "mlp",
           Decimals.fixed(layer["normalized_entropy"]?.double ?? 0, places: 3),
           Decimals.fixed((layer["max_share"]?.double ?? 0) * 100, places: 1) + " %",
           "\(layer["dead_experts"]?.int ?? 0)",
@@ -98,7 +98,10 @@ struct RunReport {
       }
       let map = HeatMap(
         title: "\(last.model), \(domain): share of each expert", rowLabel: "layer",
-        columnLabel: "expert", rows: layers.map { "\($0["layer"]?.int ?? 0)" },
+        columnLabel: "expert",
+        rows: layers.map {
+          "\($0["layer"]?.int ?? 0)" + ($0["part"]?.string == "attention" ? " attention" : "")
+        },
         columns: (0..<experts).map { "\($0)" }, values: shares)
       return [.chart(map), .table(table)]
     }

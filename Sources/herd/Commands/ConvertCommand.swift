@@ -11,6 +11,7 @@ struct ConvertCommand: HerdCommand {
       """,
     example: """
       herd convert llama moe --experts 7 --top-k 1 --shared 1 --data chat.jsonl
+      herd convert llama heads --strategy none --attention heads --data chat.jsonl
       herd convert llama mixtral --format mixtral --experts 8 --top-k 2 --shared 0 --plan
       """)
 
@@ -31,6 +32,18 @@ struct ConvertCommand: HerdCommand {
 
   @Option(help: "How neurons are divided: \(ConvertSettings.strategies).")
   var strategy = ConvertSettings().strategy
+
+  @Option(help: "What of attention becomes experts: \(ConvertSettings.attentions).")
+  var attention = ConvertSettings().attention
+
+  @Option(help: "Routed attention experts; by default what the model's heads allow.")
+  var attentionExperts: Int?
+
+  @Option(help: "Routed attention experts each token uses.")
+  var attentionTopK: Int?
+
+  @Option(help: "Always-on attention units of the same size (heads).")
+  var attentionShared: Int?
 
   @Option(help: "How the router is made: \(ConvertSettings.routers).")
   var router = ConvertSettings().router
@@ -69,6 +82,10 @@ struct ConvertCommand: HerdCommand {
     settings.topK = topK
     settings.shared = shared
     settings.strategy = strategy
+    settings.attention = attention
+    settings.attentionExperts = attentionExperts
+    settings.attentionTopK = attentionTopK
+    settings.attentionShared = attentionShared
     settings.router = router
     settings.combination = combination
     settings.format = format

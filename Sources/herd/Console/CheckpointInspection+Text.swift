@@ -61,6 +61,11 @@ extension CheckpointInspection.BlockRun {
       "attention, \(attention.heads) query heads, \(attention.keyHeads) key heads of "
         + "\(attention.headDimension)"
         + (attention.window.map { ", window \($0)" } ?? "")
+        + (attention.mixture.map { mixture in
+          ", \(mixture.experts) experts (\(mixture.kind.rawValue)), top-\(mixture.topK)"
+            + (mixture.sharedHeads.isEmpty ? "" : ", \(mixture.sharedHeads.count) heads shared")
+            + ", \(Quantity.percent(mixture.activeShare(of: attention.heads))) active"
+        } ?? "")
     }
   }
 

@@ -55,13 +55,14 @@ extension CheckpointEvaluation.Result {
 
   private var loadTable: String {
     var table = TextTable(
-      header: ["expert load", "layer", "entropy", "largest", "dead", "shares"])
+      header: ["expert load", "layer", "part", "entropy", "largest", "dead", "shares"])
     var isEmpty = true
     for score in scores.domains {
       for load in score.load {
         isEmpty = false
         table.add([
-          score.domain, "\(load.layer)", Decimals.fixed(load.normalizedEntropy, places: 3),
+          score.domain, "\(load.layer)", load.part.rawValue,
+          Decimals.fixed(load.normalizedEntropy, places: 3),
           Quantity.percent(load.maximumShare), "\(load.deadExperts)",
           load.shares.map { Decimals.fixed($0 * 100, places: 0) }.joined(separator: " "),
         ])

@@ -129,7 +129,8 @@ import Testing
     var x_TD = context.embedding(
       context.tensor(tokens, [tokens.count]), weight: model.embedding.tensor)
     for (index, block) in model.blocks.enumerated() {
-      let expected = block.mlpInput(block.mix(x_TD, layout: layout, in: context), in: context)
+      let mixed = block.mix(x_TD, layout: layout, in: context).output
+      let expected = block.mlpInput(mixed, in: context)
       x_TD = block(x_TD, layout: layout, in: context).output
       var given: [Float] = []
       try calibration.inputs(ofLayer: index).forEachBatch { given += context.read($0) }

@@ -99,11 +99,31 @@ func openDense(_ path: String) throws -> (source: DenseSource, checkpoint: Check
   return (try DenseSource(configuration: configuration, checkpoint: checkpoint), checkpoint)
 }
 
+/// Attention inputs and head outputs made up of seeded noise.
+struct NoiseHeads: AttentionInputs {
+  let context: Context
+  let hidden: Int
+  let layer: Int
+  let tokens = 60
+
+  func forEachBatch(_ body: (_ input_TD: Tensor, _ heads_TC: Tensor) throws -> Void) throws {
+    var random = RandomStream(seed: UInt64(layer), purpose: 3)
+    for rows in [25, 25, 10] {
+      let input = context.tensor(random.normal(rows * hidden), [rows, hidden])
+      try body(input, context.tensor(random.normal(rows * hidden), [rows, hidden]))
+    }
+  }
+}
+
 /// Calibration inputs made up of seeded noise; fails when asked for layer `failingAt`.
 struct NoiseCalibration: CalibrationSource {
   let context: Context
   let hidden: Int
   var failingAt: Int?
+  /// Attention's inputs; query heads have as many channels in all as the model is wide.
+  func attentionInputs(ofLayer index: Int) throws -> any AttentionInputs {
+    NoiseHeads(context: context, hidden: hidden, layer: index)
+  }
 
   struct Interrupted: Error {}
 

@@ -16,8 +16,10 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case elementwise
   case embedding
   case expertDispatch = "expert_dispatch"
+  case expertPacking = "expert_packing"
   case groupedGEMM = "grouped_gemm"
   case groupedMMA = "grouped_mma"
+  case headScale = "head_scale"
   case indicator
   case largest
   case mixtureElementwise = "mixture_elementwise"

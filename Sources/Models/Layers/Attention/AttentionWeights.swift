@@ -1,12 +1,12 @@
 import Numerics
 
-/// Causal grouped-query attention with rotary positions.
-final class Attention: TokenMixer {
+/// The projections and rotary frequencies of an attention layer, dense or a mixture.
+struct AttentionWeights {
   let configuration: AttentionConfiguration
-  private let query: Projection
-  private let key: Projection
-  private let value: Projection
-  private let output: Projection
+  let query: Projection
+  let key: Projection
+  let value: Projection
+  let output: Projection
   private let inverseFrequencies: Tensor
 
   /// - Parameter prefix: The mixer's place, such as `model.layers.0.self_attn`.
@@ -29,29 +29,38 @@ final class Attention: TokenMixer {
     [query, key, value, output].flatMap(\.parameters)
   }
 
-  func callAsFunction(
+  /// Queries, keys and values of the normalised rows; with `cache`, all keys and values up to them.
+  func input(
+    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, cache: KeyValueCache? = nil,
+    in context: Context
+  ) -> AttentionInput {
+    let projections = AttentionProjections(
+      query: query.map, key: key.map, value: value.map, heads: configuration.heads,
+      keyHeads: configuration.keyHeads, inverseFrequencies: inverseFrequencies)
+    return context.attentionInput(
+      x_TD, norm: norm, projections, positions: layout.positions_T,
+      cache: cache?.extended(by: x_TD.rows, in: context))
+  }
+
+  /// What all heads make of the rows, `[T, heads · d]`: the output projection's input.
+  func heads(
     _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
     in context: Context
   ) -> Tensor {
     let cache = state as? KeyValueCache
     let offset = cache?.length ?? 0
-    let projections = AttentionProjections(
-      query: query.map, key: key.map, value: value.map, heads: configuration.heads,
-      keyHeads: configuration.keyHeads, inverseFrequencies: inverseFrequencies)
-    let input = context.attentionInput(
-      x_TD, norm: norm, projections, positions: layout.positions_T,
-      cache: cache?.extended(by: x_TD.rows, in: context))
-    let mixed_TC = context.attention(
+    let input = input(x_TD, norm: norm, layout: layout, cache: cache, in: context)
+    return context.attention(
       query: input.query, key: input.key, value: input.value, heads: configuration.heads,
       keyHeads: configuration.keyHeads, scale: configuration.scale,
       documentStarts: state == nil ? layout.documentStarts_T : nil, queryOffset: offset,
       window: configuration.window)
-    return context.linear(mixed_TC, output.map, addedTo: x_TD)
   }
 
-  func makeState(capacity: Int, in context: Context) -> any MixerState {
+  /// An empty cache of `keyHeads` key heads.
+  func cache(keyHeads: Int, capacity: Int, in context: Context) -> KeyValueCache {
     KeyValueCache(
-      columns: configuration.keyHeads * configuration.headDimension, capacity: capacity,
+      columns: keyHeads * configuration.headDimension, capacity: capacity,
       dtype: context.activationType(for: inverseFrequencies.dtype), in: context)
   }
 }

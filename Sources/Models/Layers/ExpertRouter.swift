@@ -1,0 +1,76 @@
+import Numerics
+
+/// The linear router of a layer of experts, and how their outputs are weighted.
+public final class ExpertRouter {
+  /// Experts.
+  public let experts: Int
+  /// The bias used only to select experts, `[E]`; moved by balancing, not by gradients.
+  public let selectionBias: Parameter?
+  private let weight: Parameter
+  private let bias: Parameter?
+  private let gain: Parameter?
+  private let chosen: (topK: Int, combination: Combination)
+  private let foldedScale: Double
+  /// While set, every token uses every expert with weight `1 / foldedScale`: the layer then equals
+  /// the dense one it came from.
+  var choosesAllExperts = false
+
+  /// - Parameters:
+  ///   - prefix: The router's place, such as `model.layers.0.mlp.router`.
+  ///   - foldedScale: Factor that the routed outputs already have.
+  init(
+    _ prefix: String, experts: Int, topK: Int, combination: Combination, hasBias: Bool,
+    hasSelectionBias: Bool, foldedScale: Double = 1, store: ParameterStore
+  ) throws(ModelError) {
+    self.experts = experts
+    self.foldedScale = foldedScale
+    chosen = (topK, combination)
+    weight = try store.take("\(prefix).weight")
+    bias = hasBias ? try store.take("\(prefix).bias") : nil
+    selectionBias = hasSelectionBias ? try store.take("\(prefix).selection_bias") : nil
+    gain = combination == .gained ? try store.take("\(prefix).gain") : nil
+  }
+
+  /// Every parameter, in a fixed order.
+  var parameters: [Parameter] { [weight, bias, selectionBias, gain].compactMap { $0 } }
+
+  /// Scores of the experts, weight `[E, D]`.
+  var map: LinearMap { LinearMap(weight_OI: weight.tensor, bias_O: bias?.tensor) }
+
+  /// Experts per token.
+  var topK: Int { choosesAllExperts ? experts : chosen.topK }
+
+  /// How weights follow from scores.
+  var combination: Combination {
+    choosesAllExperts ? .uniform(weight: 1 / foldedScale) : chosen.combination
+  }
+
+  /// `u` of ``Combination/gained``, `[E]`, where the combination in use has it.
+  var usedGain: Tensor? { combination == .gained ? gain?.tensor : nil }
+
+  /// Where each token goes. Scores and weights are in full precision whatever the activations are.
+  ///
+  /// - Parameters:
+  ///   - x_TD: The residual stream, `[T, D]`.
+  ///   - norm: The norm of what the router sees.
+  func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> Routing {
+    context.route(
+      context.linear(x_TD, norm: norm, map, as: x_TD.dtype.statistic),
+      selectionBias: selectionBias?.tensor, topK: topK, combination: combination, gain: usedGain)
+  }
+
+  /// Runs `body` with every token using every expert at weight one.
+  public func choosingAllExperts<Result>(_ body: () throws -> Result) rethrows -> Result {
+    choosesAllExperts = true
+    defer { choosesAllExperts = false }
+    return try body()
+  }
+}
+
+/// The half of a block that a router belongs to.
+public enum BlockPart: String, Sendable, CaseIterable {
+  /// The token mixer.
+  case attention
+  /// The position-wise part.
+  case mlp
+}
