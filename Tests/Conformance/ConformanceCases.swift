@@ -128,7 +128,7 @@ extension ConformanceCase {
         (.softmax(scale: 2), "softmax"), (.gained, "gained"), (.uniform(weight: 0.25), "uniform"),
       ].map { rule, name in
         ConformanceCase("route T\(t) E\(e) K\(k) \(name)") { trial in
-          let (logits, gain) = (trial.weight([t, e]), trial.weight([e]))
+          let (logits, gain) = (trial.steps([t, e]), trial.weight([e]))
           let bias = trial.context.tensor(
             (0..<e).map { Double($0 % 5) / 8 }, [e], trial.small)
           trial.differentiate {
