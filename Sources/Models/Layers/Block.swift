@@ -71,6 +71,14 @@ public final class Block {
     mlp(mixed_TD, norm: norm(mlpNorm), in: context)
   }
 
+  /// ``feedForward(_:in:)`` of a dense MLP with its neurons' activations, `[T, I]`, passed through
+  /// `body` on their way; `nil` for a mixture.
+  public func feedForward(
+    _ mixed_TD: Tensor, throughNeurons body: (_ hidden_TI: Tensor) -> Tensor, in context: Context
+  ) -> Tensor? {
+    (mlp as? DenseMLP)?.output(mixed_TD, norm: norm(mlpNorm), throughNeurons: body, in: context)
+  }
+
   /// The residual stream after the whole block, and how those of its halves routed that are
   /// mixtures.
   public func callAsFunction(

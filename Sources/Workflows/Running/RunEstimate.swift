@@ -29,7 +29,7 @@ public struct RunEstimate: Sendable {
       let mlps =
         convert.strategy == "none"
         ? "dense MLPs"
-        : "\(convert.experts) experts, top-\(convert.topK), \(convert.shared) shared, \(convert.strategy)"
+        : "\(convert.experts) experts, top-\(convert.topK), \(convert.shared.map { "\($0) shared, " } ?? "")\(convert.strategy)"
       lines.append(
         "convert      \(mlps), \(convert.router) router"
           + (convert.attention == "none" ? "" : ", attention \(convert.attention)"))
@@ -111,15 +111,12 @@ public struct RunEstimate: Sendable {
     let configuration = folder.configuration
     let total = configuration.parameterCounts.total
     var active = configuration.parameterCounts.active
-    var share = 1.0
-    if let convert = pipeline.convert, convert.strategy != "none" {
-      share =
-        Double(convert.topK + convert.shared) / Double(max(1, convert.experts + convert.shared))
-    }
     var neurons = 0.0
-    for block in configuration.blocks {
+    for (layer, block) in configuration.blocks.enumerated() {
       switch block.mlp {
       case .dense(let dense):
+        let convert = pipeline.convert.flatMap { $0.keepDense.contains(layer) ? nil : $0 }
+        let share = convert?.activeShare(ofWidth: dense.width) ?? 1
         let size = 3 * dense.width * configuration.hiddenSize
         active -= Int(Double(size) * (1 - share))
         neurons += Double(dense.width) * share
