@@ -73,7 +73,7 @@ import Workflows
     let config = try ConfigurationFile(contentsOf: small.path("moe/export/llama/config.json"))
     #expect(config["model_type"] == "llama" && config["intermediate_size"]?.int == 16)
     let lines = try small.log().filter { $0["event"] == "step" }
-    #expect(lines.count == 6 && lines.allSatisfy { $0["hidden_alignment"] != nil })
+    #expect(lines.count == 6 && lines.allSatisfy { $0["terms"]?["hidden_alignment"] != nil })
     #expect(Files.exists(small.path("moe/report.html")))
   }
 

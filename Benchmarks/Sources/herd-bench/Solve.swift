@@ -61,7 +61,7 @@ struct Solve: ParsableCommand {
   /// The most memory the process has held, in megabytes.
   private var peakMemory: Double {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return Double(usage.ru_maxrss) / 1024
   }
 }
