@@ -80,6 +80,7 @@ public struct Conversion {
     try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
     var model = plan.model
     model.attention = attention?.mixtures ?? []
+    for (layer, threshold) in done.thresholds { model.blocks[layer]?.scoreThreshold = threshold }
     try format.configuration(of: model).write(to: folder.path(of: "config.json"))
     try Files.write(
       ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))
@@ -101,6 +102,8 @@ public struct Conversion {
     var findings: [LayerProof.Finding] = []
     /// Digests of source tensors with the neurons left out as zeros.
     var keptDigests: [String: String] = [:]
+    /// Where routers choose by a threshold, theirs.
+    var thresholds: [Int: Double] = [:]
   }
 
   private func layers(
@@ -151,7 +154,10 @@ public struct Conversion {
         try gather(split, dense, into: mixture, layer, shape)
         let layout = format.places(layer, of: shape)
         writing.submit { try Self.write(mixture, layout, to: writer) }
-        if let router { try write(router, layout, shape, to: writer) }
+        if let router {
+          try write(router, layout, shape, to: writer)
+          done.thresholds[layer] = router.threshold
+        }
         for name in layout.zeros {
           if let zeros = layout.declarations.first(where: { $0.name == name }) {
             try writer.writeZeros(zeros)
@@ -201,12 +207,14 @@ public struct Conversion {
         clusterImportance: calibration.gradients[index], seed: settings.seed, context: context)
       let split = try settings.strategy.make(assignment: settings.assignment).split(layer)
       guard shape.block.geometry.form != .pruned else { return (split, nil) }
-      let router = try settings.router.make().router(
+      var router = try settings.router.make().router(
         for: layer, split, allowsBias: shape.block.hasRouterBias)
-      guard router.weight_ED.allSatisfy(\.isFinite), router.bias_E?.allSatisfy(\.isFinite) ?? true
-      else {
+      guard router.isFinite else {
         throw ConstructionError(
           .proofFailed, "layer \(index): the router came out not finite; use more calibration data")
+      }
+      if let mean = settings.meanTopK {
+        router.threshold = try ScoreThreshold.keeping(mean, router, layer)
       }
       return (split, router)
     }
@@ -260,7 +268,7 @@ public struct Conversion {
   ) throws {
     let gains = [Float](repeating: 0, count: shape.block.geometry.experts)
     let values: [(MixtureTensor, [Float]?)] = [
-      (.router, router.weight_ED), (.routerBias, router.bias_E), (.routerGain, gains),
+      (.router, router.weight_ED), (.routerUp, router.up_ED), (.routerBias, router.bias_E), (.routerGain, gains),
     ]
     for (tensor, values) in values {
       guard let place = layout.places[tensor] else { continue }

@@ -6,6 +6,16 @@ enum StockOutput {
   /// - Parameter holdsDenseLayers: Whether the format has layers without experts, all of one width.
   static func refusal(of model: MixtureModel, holdsDenseLayers: Bool = false) -> String? {
     if let refusal = attentionRefusal(model) { return refusal }
+    if let block = model.blocks.lazy.compactMap({ $0 }).first {
+      if block.routerKind != .linear {
+        return "its router scores experts by gated pairs of rows, and the format's are linear; use "
+          + "--format herd, or another --router"
+      }
+      if block.scoreThreshold != nil {
+        return "the number of experts varies from token to token, and the format has one for all; "
+          + "use --format herd, or leave --mean-top-k out"
+      }
+    }
     guard let block = model.uniformBlock else {
       return model.denseLayers.count == model.blocks.count
         ? "it is made of experts and the model has none; use --format herd or llama"
@@ -33,6 +43,13 @@ enum StockOutput {
       "its attention is made of experts too (\(mixture.kind.rawValue)), which no stock "
         + "format here holds; use --format herd, or --attention none"
     }
+  }
+
+  /// Why a format whose weights are a softmax cannot hold `block`.
+  static func sigmoidRefusal(_ block: MixtureBlock) -> String? {
+    block.rule.isOfSigmoids
+      ? "its weights are a softmax of the scores, not their sigmoids; use --format herd"
+      : nil
   }
 
   /// Why a format without router biases cannot hold `block`.

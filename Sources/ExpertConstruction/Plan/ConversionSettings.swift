@@ -8,6 +8,9 @@ public struct ConversionSettings: Equatable, Sendable {
   public var experts: Int
   /// Routed experts per token.
   public var topK: Int
+  /// Routed experts per token on average over calibration text, `topK` being the most; `nil` gives
+  /// every token `topK`.
+  public var meanTopK: Double?
   /// Shared units of the same width; `nil` takes what suits strategy and width.
   public var shared: Int?
   /// Layers whose MLPs stay dense.
@@ -80,6 +83,7 @@ public struct ConversionSettings: Equatable, Sendable {
     let strategy = strategy.make()
     if strategy.inputPasses > 0 || strategy.needsGradients { return true }
     return strategy.form != .pruned
-      && (router.make().inputPasses > 0 || (router == .centroid && hasCalibrationData))
+      && (router.make().inputPasses > 0 || meanTopK != nil
+        || (router == .centroid && hasCalibrationData))
   }
 }

@@ -153,6 +153,7 @@ extension ConvertSettings {
         )
       }
     }
+    resolved.meanTopK = meanTopK
     resolved.attention = try attentionSettings()
     return resolved
   }

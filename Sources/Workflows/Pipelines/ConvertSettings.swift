@@ -7,6 +7,8 @@ public struct ConvertSettings: Sendable, Equatable {
   public var experts = 28
   /// Routed experts each token uses.
   public var topK = 4
+  /// Routed experts per token on average, `topK` being the most; `nil` gives every token `topK`.
+  public var meanTopK: Double?
   /// Always-on experts of the same width; `nil` takes what suits the strategy and the model.
   public var shared: Int?
   /// How neurons are divided among experts; `none` leaves MLPs dense.
@@ -60,12 +62,13 @@ public struct ConvertSettings: Sendable, Equatable {
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
-      "experts", "top_k", "shared", "strategy", "router", "combination", "format", "data",
+      "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format", "data",
       "calibration_tokens", "attention", "attention_experts", "attention_top_k",
       "attention_shared", "keep_dense", "assignment",
     ])
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
+    meanTopK = try section.optionalDouble("mean_top_k")
     shared = try section.optionalInteger("shared")
     keepDense = try section.integers("keep_dense", default: [])
     assignment = try section.optionalString("assignment")

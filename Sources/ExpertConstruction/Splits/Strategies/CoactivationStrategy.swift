@@ -8,6 +8,11 @@ import Numerics
 /// each (LLaMA-MoE counts pairs up to a threshold and calls METIS). Shared are the neurons of the
 /// highest importance, as in ``ActivationStrategy``.
 public struct CoactivationStrategy: ExpertConstructionStrategy {
+  public let summary =
+    "neurons that are among the most active on the same tokens"
+  public let source = "Zhu et al. 2024, LLaMA-MoE's co-activation graph"
+  public let data = "calibration text"
+  public let cost = "one pass of the text and a partition of its graph a layer"
   public let inputPasses = 1
   public let readsWeights = true
 

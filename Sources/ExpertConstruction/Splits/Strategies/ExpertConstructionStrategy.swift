@@ -5,6 +5,14 @@ import Numerics
 /// A strategy sees one layer's tensors and a stream of that layer's inputs, says beforehand how
 /// often it reads that stream, and gives that layer's split. It knows nothing of other layers.
 public protocol ExpertConstructionStrategy: Sendable {
+  /// What it does, in one line.
+  var summary: String { get }
+  /// Where it comes from: authors, year, title.
+  var source: String { get }
+  /// What it needs besides weights.
+  var data: String { get }
+  /// What it costs, in words.
+  var cost: String { get }
   /// How often the layer's inputs are streamed to it; 0 when it works without calibration data.
   var inputPasses: Int { get }
   /// Whether it looks at the layer's weights.
@@ -37,6 +45,7 @@ public enum StrategyName: String, CaseIterable, Sendable {
   case sharingInner = "sharing-inner"
   case sharingInter = "sharing-inter"
   case prune
+  case cmoe
 
   /// The strategy of this name with its standard settings.
   /// - Parameter assignment: How those that score neurons per cluster give them to experts.
@@ -54,6 +63,7 @@ public enum StrategyName: String, CaseIterable, Sendable {
     case .sharingInner: SharingInnerStrategy()
     case .sharingInter: SharingInterStrategy()
     case .prune: PruneStrategy()
+    case .cmoe: CMoEStrategy()
     }
   }
 }

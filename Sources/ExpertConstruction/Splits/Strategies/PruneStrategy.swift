@@ -6,6 +6,11 @@ import Numerics
 /// Importance is the mean of `|h_n|` over the calibration tokens times `‖down_n‖`, the rule by which
 /// `activation` chooses shared neurons. (LLaMA-MoE, Zhu et al. 2024, prunes by scores too.)
 public struct PruneStrategy: ExpertConstructionStrategy {
+  public let summary =
+    "no experts: the most important neurons as one dense MLP, the baseline"
+  public let source = "the baseline every mixture has to beat"
+  public let data = "calibration text"
+  public let cost = "one pass of the text"
   public let inputPasses = 1
   public let readsWeights = true
   public let form = SplitForm.pruned

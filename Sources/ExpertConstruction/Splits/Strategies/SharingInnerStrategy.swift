@@ -4,6 +4,11 @@
 /// LLaMA-MoE clusters texts by their embeddings; the clusters here are those of hidden states, layer by
 /// layer (``ClusterImportance``).
 public struct SharingInnerStrategy: ExpertConstructionStrategy {
+  public let summary =
+    "each expert the neurons that matter most to its cluster, experts overlap"
+  public let source = "Zhu et al. 2024, LLaMA-MoE"
+  public let data = "calibration text"
+  public let cost = "the whole model forward and backward"
   public let inputPasses = 0
   public let readsWeights = false
   public let needsGradients = true

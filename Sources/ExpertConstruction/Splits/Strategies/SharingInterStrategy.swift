@@ -5,6 +5,11 @@
 /// LLaMA-MoE clusters texts by their embeddings; the clusters here are those of hidden states, layer by
 /// layer (``ClusterImportance``). Where experts are to be disjoint, this is `gradient-residual`.
 public struct SharingInterStrategy: ExpertConstructionStrategy {
+  public let summary =
+    "as sharing-inner, with what matters to most clusters shared"
+  public let source = "Zhu et al. 2024, LLaMA-MoE"
+  public let data = "calibration text"
+  public let cost = "the whole model forward and backward"
   public let inputPasses = 0
   public let readsWeights = false
   public let needsGradients = true
