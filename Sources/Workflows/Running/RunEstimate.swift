@@ -92,7 +92,13 @@ public struct RunEstimate: Sendable {
       let tokens = Double(stage.microBatch * stage.sequenceLength)
       return stage.stateBytes(parameters: total, activations: activations)
         + (stage.losses.needsTeacher ? total * activations.byteCount : 0)
-        + Int(tokens * values) * activations.byteCount
+        + Int(tokens * (values + teacherStates(stage.losses))) * activations.byteCount
+    }
+
+    /// Values per token that are kept of the teacher.
+    private func teacherStates(_ losses: Losses) -> Double {
+      let states = (losses.hiddenAlignment > 0 ? 1 : 0) + (losses.localAlignment > 0 ? 2 : 0)
+      return Double(states * layers * hidden)
     }
   }
 
