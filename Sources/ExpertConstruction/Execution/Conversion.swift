@@ -63,7 +63,8 @@ public struct Conversion {
       try AttentionConversion(
         $0, plan.source, checkpoint, seed: plan.settings.seed, context: context)
     }
-    let (splits, findings) = try layers(source, writer, calibration, attention, progress)
+    let (splits, findings, importance) = try layers(
+      source, writer, calibration, attention, progress)
     for declaration in format.additionalZeros(in: plan.model) {
       try writer.writeZeros(declaration)
     }
@@ -73,7 +74,7 @@ public struct Conversion {
       splits: splits)
     let report = ConversionReport(
       path: folder.path, ledger: ledger, findings: findings,
-      attentionFindings: attention?.findings ?? [], plan: plan)
+      attentionFindings: attention?.findings ?? [], importance: importance, plan: plan)
     try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
     var model = plan.model
     model.attention = attention?.mixtures ?? []
@@ -89,7 +90,7 @@ public struct Conversion {
   private func layers(
     _ source: SourceReader, _ writer: CheckpointWriter, _ calibration: (any CalibrationSource)?,
     _ attention: AttentionConversion?, _ progress: (Progress) -> Void
-  ) throws -> ([NeuronSplit], [LayerProof.Finding]) {
+  ) throws -> ([NeuronSplit], [LayerProof.Finding], [ImportanceConcentration]) {
     let reading = try BackgroundWorker()
     defer { reading.stop() }
     let writing = try BackgroundWorker()
@@ -117,6 +118,7 @@ public struct Conversion {
     let others = copies[-1] ?? []
     var splits: [NeuronSplit] = []
     var findings: [LayerProof.Finding] = []
+    var importance: [ImportanceConcentration] = []
     read(0)
     for layer in 0..<plan.source.layers {
       try reading.drain()
@@ -127,7 +129,8 @@ public struct Conversion {
       }
       try attention?.convert(layer, calibration, to: writer)
       if let shape, let dense = slots?[layer % 2], let mixture {
-        let (split, router) = try construct(layer, shape, dense, calibration)
+        let (split, router, concentration) = try construct(layer, shape, dense, calibration)
+        if let concentration { importance.append(concentration) }
         // The buffer is written from in the background: wait until it may be overwritten.
         try writing.drain()
         try gather(split, dense, into: mixture, layer, shape)
@@ -146,7 +149,7 @@ public struct Conversion {
     }
     try reading.drain()
     try writing.drain()
-    return (splits, findings)
+    return (splits, findings, importance)
   }
 
   /// The names of tensors that are copied, by layer; under -1 those of no layer.
@@ -163,7 +166,7 @@ public struct Conversion {
   private func construct(
     _ index: Int, _ shape: MixtureShape, _ dense: DenseLayerBytes,
     _ calibration: (any CalibrationSource)?
-  ) throws -> (NeuronSplit, Router) {
+  ) throws -> (NeuronSplit, Router, ImportanceConcentration?) {
     let settings = plan.settings
     let inputs =
       settings.needsCalibration ? try calibration?.inputs(ofLayer: index) : nil
@@ -181,7 +184,7 @@ public struct Conversion {
         throw ConstructionError(
           .proofFailed, "layer \(index): the router came out not finite; use more calibration data")
       }
-      return (split, router)
+      return (split, router, layer.importance)
     }
   }
 
