@@ -66,6 +66,8 @@ public final class Trainer {
     public var resumedAt: Int?
     /// The metrics of the last step; `nil` when all steps were already done.
     public var last: StepMetrics?
+    /// Steps done when a hook asked to stop before the end; `nil` for a stage that is complete.
+    public var stoppedAt: Int?
   }
 
   /// Goes on from the newest checkpoint, or starts, and trains to the end of the stage.
@@ -86,8 +88,15 @@ public final class Trainer {
       if settings.evaluateEvery > 0, done % settings.evaluateEvery == 0 {
         try hooks.onEvaluation(done, model)
       }
-      if settings.checkpointEvery > 0, done % settings.checkpointEvery == 0 || done == steps {
+      let stops = done < steps && hooks.stopsEarly()
+      if stops
+        || (settings.checkpointEvery > 0
+          && (done % settings.checkpointEvery == 0 || done == steps))
+      {
         try save(done)
+      }
+      if stops {
+        return Summary(steps: steps, resumedAt: resumedAt, last: last, stoppedAt: done)
       }
     }
     return Summary(steps: steps, resumedAt: resumedAt, last: last)

@@ -19,7 +19,7 @@ import Workflows
     let result = try small.run(small.pipeline())
     #expect(!result.wasFinished)
     for file in [
-      "run.json", "run.jsonl", "report.html", "report.md", "converted/config.json",
+      "run.json", "run.jsonl", "report.html", "report.md", "analysis.json", "converted/config.json",
       "converted/model.safetensors", "one/model.safetensors", "one/tokenizer.json",
       "one/checkpoint/step-6/state.json", "two/config.json", "export/mixtral/model.safetensors",
     ] {
@@ -28,7 +28,7 @@ import Workflows
     #expect(
       result.steps.object?.keys == [
         "evaluate:dense", "convert", "evaluate:converted", "stage:one", "evaluate:one",
-        "stage:two", "evaluate:two", "export:mixtral", "report",
+        "stage:two", "evaluate:two", "analyze:two", "export:mixtral", "report",
       ])
     #expect(result.steps["convert"]?["verification"]?["passed"] == true)
     for name in ["dense", "converted", "one", "two"] {

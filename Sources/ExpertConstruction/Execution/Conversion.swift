@@ -76,7 +76,7 @@ public struct Conversion {
       splits: shape == nil ? [] : done.splits)
     let report = ConversionReport(
       path: folder.path, ledger: ledger, findings: done.findings,
-      attentionFindings: attention?.findings ?? [], plan: plan)
+      attentionFindings: attention?.findings ?? [], importance: done.importance, plan: plan)
     try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
     var model = plan.model
     model.attention = attention?.mixtures ?? []
@@ -100,6 +100,8 @@ public struct Conversion {
   private struct Layers {
     var splits: [NeuronSplit?] = []
     var findings: [LayerProof.Finding] = []
+    /// How concentrated the neurons' importance is, where activations were recorded.
+    var importance: [ImportanceConcentration] = []
     /// Digests of source tensors with the neurons left out as zeros.
     var keptDigests: [String: String] = [:]
     /// Where routers choose by a threshold, theirs.
@@ -148,7 +150,8 @@ public struct Conversion {
       if plan.denseLayers.contains(layer) {
         done.splits.append(nil)
       } else if let shape, let dense = slots?[layer % 2], let mixture {
-        let (split, router) = try construct(layer, shape, dense, calibration)
+        let (split, router, concentration) = try construct(layer, shape, dense, calibration)
+        if let concentration { done.importance.append(concentration) }
         // The buffer is written from in the background: wait until it may be overwritten.
         try writing.drain()
         try gather(split, dense, into: mixture, layer, shape)
@@ -195,7 +198,7 @@ public struct Conversion {
   private func construct(
     _ index: Int, _ shape: MixtureShape, _ dense: DenseLayerBytes,
     _ calibration: Calibration
-  ) throws -> (NeuronSplit, Router?) {
+  ) throws -> (NeuronSplit, Router?, ImportanceConcentration?) {
     let settings = plan.settings
     let inputs =
       settings.needsCalibration ? try calibration.source?.inputs(ofLayer: index) : nil
@@ -206,7 +209,7 @@ public struct Conversion {
         index: index, geometry: shape.block.geometry, weights: weights, inputs: inputs,
         clusterImportance: calibration.gradients[index], seed: settings.seed, context: context)
       let split = try settings.strategy.make(assignment: settings.assignment).split(layer)
-      guard shape.block.geometry.form != .pruned else { return (split, nil) }
+      guard shape.block.geometry.form != .pruned else { return (split, nil, layer.importance) }
       var router = try settings.router.make().router(
         for: layer, split, allowsBias: shape.block.hasRouterBias)
       guard router.isFinite else {
@@ -216,7 +219,7 @@ public struct Conversion {
       if let mean = settings.meanTopK {
         router.threshold = try ScoreThreshold.keeping(mean, router, layer)
       }
-      return (split, router)
+      return (split, router, layer.importance)
     }
   }
 

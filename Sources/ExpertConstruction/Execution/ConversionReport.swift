@@ -14,6 +14,9 @@ public struct ConversionReport: Sendable {
   public let attentionErrors: [Double]
   /// Per layer, what the largest dense attention adds on the same inputs.
   public let attentionMagnitudes: [Double]
+  /// Per layer, how concentrated the importance of neurons is; empty where no activations were
+  /// recorded.
+  public let importance: [ImportanceConcentration]
   /// The stock formats that can still hold the model after training.
   public let formatsAfterTraining: [OutputFormat]
   private let settings: ConversionSettings
@@ -22,7 +25,8 @@ public struct ConversionReport: Sendable {
 
   init(
     path: String, ledger: ByteLedger, findings: [LayerProof.Finding],
-    attentionFindings: [LayerProof.Finding], plan: ConversionPlan
+    attentionFindings: [LayerProof.Finding], importance: [ImportanceConcentration],
+    plan: ConversionPlan
   ) {
     self.path = path
     self.ledger = ledger
@@ -30,6 +34,7 @@ public struct ConversionReport: Sendable {
     layerMagnitudes = findings.map(\.magnitude)
     attentionErrors = attentionFindings.map(\.error)
     attentionMagnitudes = attentionFindings.map(\.magnitude)
+    self.importance = importance
     attention = plan.attention
     formatsAfterTraining = plan.formatsAfterTraining
     settings = plan.settings
@@ -54,7 +59,7 @@ public struct ConversionReport: Sendable {
       "source_tensors": JSON(ledger.source.count),
       "largest_layer_error": JSON(layerErrors.max() ?? 0),
       "layer_errors": .array(layerErrors.map { JSON($0) }),
-      "attention": attention?.json ?? .null,
+      "importance": .array(importance.map(\.json)), "attention": attention?.json ?? .null,
       "attention_errors": .array(attentionErrors.map { JSON($0) }),
       "rounding": ledger.rounding.map { .string($0) } ?? .null,
       "formats_after_training": .array(formatsAfterTraining.map { .string($0.rawValue) }),

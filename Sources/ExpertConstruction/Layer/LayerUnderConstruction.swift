@@ -60,6 +60,11 @@ public final class LayerUnderConstruction {
     return clusterImportance
   }
 
+  /// How concentrated the neurons' importance is; `nil` where nobody asked for activations.
+  var importance: ImportanceConcentration? {
+    record.map { ImportanceConcentration(layer: index, importance: $0.importance_I) }
+  }
+
   /// The neurons' activations on the calibration tokens, recorded in one pass at first use.
   func activations() throws -> ActivationRecord {
     if let record { return record }

@@ -34,20 +34,24 @@ public struct ModelConversion {
 
   /// Decides everything without writing anything or reading weights.
   /// - Throws: one-line errors with the nearest setting that works.
-  public func plan() throws -> ConversionPlan {
-    try plan(ModelFolder(source, access: .pread))
+  public func plan() throws -> ConversionPlan { try plan(hasData: !settings.data.isEmpty) }
+
+  /// - Parameter hasData: Whether there will be calibration files, though none may be named yet.
+  func plan(hasData: Bool) throws -> ConversionPlan {
+    try plan(ModelFolder(source, access: .pread), hasData: hasData)
   }
 
-  private func plan(_ folder: ModelFolder) throws -> ConversionPlan {
+  private func plan(_ folder: ModelFolder, hasData: Bool) throws -> ConversionPlan {
     for file in settings.data { _ = try RecordReader(path: file) }
     guard settings.calibrationTokens <= CalibrationText.mostTokens else {
       throw WorkflowError(
         "\(settings.calibrationTokens) calibration tokens do not fit into memory; use at most \(CalibrationText.mostTokens)"
       )
     }
+    var resolved = try settings.resolved(seed: seed)
+    resolved.hasCalibrationData = hasData
     return try ConversionPlan(
-      DenseSource(configuration: folder.config, checkpoint: folder.checkpoint),
-      settings.resolved(seed: seed))
+      DenseSource(configuration: folder.config, checkpoint: folder.checkpoint), resolved)
   }
 
   /// What a conversion did.
@@ -80,14 +84,20 @@ public struct ModelConversion {
 
   /// Plans, converts, proves, verifies.
   public func execute(in context: Context) throws -> Result {
+    try execute(in: context, shared: SharedWork())
+  }
+
+  func execute(in context: Context, shared: SharedWork) throws -> Result {
     let folder = try ModelFolder(source, access: .pread)
-    let plan = try plan(folder)
+    let plan = try plan(folder, hasData: !settings.data.isEmpty)
     for note in plan.notes { events.note(note) }
     let documents =
       try plan.settings.needsCalibration
-      ? CalibrationText(
-        folder, files: settings.data, count: settings.calibrationTokens, seed: seed
-      ).documents(in: context) : []
+      ? shared.once("calibration \(source) \(settings.data) \(settings.calibrationTokens) \(seed)") {
+        try CalibrationText(
+          folder, files: settings.data, count: settings.calibrationTokens, seed: seed
+        ).documents(in: context)
+      } : []
     let gradients = try gradients(plan, folder, documents, in: context)
     let calibration =
       try plan.settings.needsCalibration

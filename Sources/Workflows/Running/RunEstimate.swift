@@ -17,9 +17,15 @@ public struct RunEstimate: Sendable {
 
   /// Estimates without writing or reading weights.
   public init(_ pipeline: Pipeline, output: String, device: Device = .cpu()) throws {
+    try pipeline.checkIsOneRun()
+    try self.init(
+      pipeline, output: output, device: device, rate: Self.measuredRate(on: device))
+  }
+
+  /// - Parameter rate: Operations per second; see ``measuredRate(on:)``.
+  init(_ pipeline: Pipeline, output: String, device: Device, rate: Double) throws {
     let size = try Self.sizes(pipeline, output)
     for stage in pipeline.stages { try pipeline.checkWeights(of: stage, on: device) }
-    let rate = try Self.measuredRate(on: device)
     var lines: [String] = []
     var (tokens, memory, seconds) = (0, 0, 0.0)
     if let synthesize = pipeline.synthesize {
@@ -138,7 +144,7 @@ public struct RunEstimate: Sendable {
 
   /// Operations per second of a medium matrix product on this machine, halved: a step is not all
   /// matrix products.
-  private static func measuredRate(on device: Device) throws -> Double {
+  static func measuredRate(on device: Device) throws -> Double {
     let context = try Context(device: device)
     let size = 512
     let a = context.zeros([size, size])
