@@ -53,7 +53,8 @@ struct SweepCells {
     func consider(_ overrides: JSONObject) {
       let name: String
       do {
-        let overrides = try Self.withTopK(overrides, base, sweep.activeShare)
+        let overrides = try Self.withTopK(
+          Self.withShared(overrides, base, pipeline.path), base, sweep.activeShare)
         let settings = try Self.settings(overrides, base, pipeline.path)
         name = Self.name(settings, overrides)
         guard names.insert(name).inserted else { return }
@@ -103,6 +104,17 @@ struct SweepCells {
       }
     }
     return combinations
+  }
+
+  /// A combination that leaves `shared` out says what it gets, as all cells compare by it.
+  private static func withShared(
+    _ overrides: JSONObject, _ base: JSONObject, _ path: String
+  ) throws -> JSONObject {
+    let settings = try settings(overrides, base, path)
+    guard settings.shared == nil, settings.strategy != "none" else { return overrides }
+    var extended = overrides
+    extended["shared"] = JSON(settings.sharedUnits)
+    return extended
   }
 
   /// A combination that leaves `top_k` out gets the one that keeps the share active.
@@ -236,8 +248,12 @@ struct SweepCells {
 }
 
 extension ConvertSettings {
-  /// Units that every token uses.
-  var sharedUnits: Int { shared }
+  /// Units that every token uses; where none are named, what an MLP that they divide would get.
+  var sharedUnits: Int {
+    let units = StrategyName(rawValue: strategy)?.make().sharedUnits ?? .none
+    return shared
+      ?? SplitGeometry.standardShared(experts: experts, width: experts + experts / 7, units)
+  }
 }
 
 extension SweepSettings {
