@@ -271,7 +271,8 @@ public struct Conversion {
   ) throws {
     let gains = [Float](repeating: 0, count: shape.block.geometry.experts)
     let values: [(MixtureTensor, [Float]?)] = [
-      (.router, router.weight_ED), (.routerUp, router.up_ED), (.routerBias, router.bias_E), (.routerGain, gains),
+      (.router, router.weight_ED), (.routerUp, router.up_ED), (.routerBias, router.bias_E),
+      (.routerGain, gains),
     ]
     for (tensor, values) in values {
       guard let place = layout.places[tensor] else { continue }

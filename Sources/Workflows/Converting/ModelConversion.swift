@@ -93,7 +93,8 @@ public struct ModelConversion {
     for note in plan.notes { events.note(note) }
     let documents =
       try plan.settings.needsCalibration
-      ? shared.once("calibration \(source) \(settings.data) \(settings.calibrationTokens) \(seed)") {
+      ? shared.once("calibration \(source) \(settings.data) \(settings.calibrationTokens) \(seed)")
+      {
         try CalibrationText(
           folder, files: settings.data, count: settings.calibrationTokens, seed: seed
         ).documents(in: context)

@@ -62,7 +62,8 @@ public struct ConvertSettings: Sendable, Equatable {
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
-      "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format", "data",
+      "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format",
+      "data",
       "calibration_tokens", "attention", "attention_experts", "attention_top_k",
       "attention_shared", "keep_dense", "assignment",
     ])
