@@ -54,7 +54,7 @@ struct SweepCells {
       let name: String
       do {
         let overrides = try Self.withTopK(
-          Self.withShared(overrides, base, pipeline.path), base, sweep.activeShare)
+          Self.withShared(overrides, base), base, sweep.activeShare)
         let settings = try Self.settings(overrides, base, pipeline.path)
         name = Self.name(settings, overrides)
         guard names.insert(name).inserted else { return }
@@ -106,14 +106,12 @@ struct SweepCells {
     return combinations
   }
 
-  /// A combination that leaves `shared` out says what it gets, as all cells compare by it.
-  private static func withShared(
-    _ overrides: JSONObject, _ base: JSONObject, _ path: String
-  ) throws -> JSONObject {
-    let settings = try settings(overrides, base, path)
-    guard settings.shared == nil, settings.strategy != "none" else { return overrides }
+  /// A combination that leaves `shared` out has no shared units: a sweep compares like with like, and
+  /// what suits a strategy differs.
+  private static func withShared(_ overrides: JSONObject, _ base: JSONObject) -> JSONObject {
+    guard !overrides.contains("shared"), base["convert"]?["shared"] == nil else { return overrides }
     var extended = overrides
-    extended["shared"] = JSON(settings.sharedUnits)
+    extended["shared"] = 0
     return extended
   }
 
@@ -248,12 +246,8 @@ struct SweepCells {
 }
 
 extension ConvertSettings {
-  /// Units that every token uses; where none are named, what an MLP that they divide would get.
-  var sharedUnits: Int {
-    let units = StrategyName(rawValue: strategy)?.make().sharedUnits ?? .none
-    return shared
-      ?? SplitGeometry.standardShared(experts: experts, width: experts + experts / 7, units)
-  }
+  /// Units that every token uses.
+  var sharedUnits: Int { shared ?? 0 }
 }
 
 extension SweepSettings {
