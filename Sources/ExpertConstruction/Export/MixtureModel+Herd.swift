@@ -22,6 +22,12 @@ extension MixtureModel {
           "experts are selected with a balancing bias, which no stock format here has; "
             + "keep the herd format")
       }
+      guard mixture.routerKind == .linear else {
+        throw ConstructionError(
+          .refused,
+          "routers of kind \(mixture.routerKind.rawValue) fit no stock format; keep the herd format"
+        )
+      }
       return try MixtureBlock(mixture)
     }
     attention = layout.configuration.blocks.map { block in

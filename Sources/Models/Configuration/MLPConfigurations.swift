@@ -14,6 +14,14 @@ public struct DenseConfiguration: Sendable, Equatable {
   }
 }
 
+/// How a router scores experts.
+public enum RouterKind: String, CaseIterable, Sendable {
+  /// `weight · x + bias`.
+  case linear
+  /// `weight · tanh(hidden · x)`, the hidden layer as wide as there are experts (LLaMA-MoE).
+  case tanhPair = "tanh_pair"
+}
+
 /// A mixture of routed SwiGLU experts with optional always-on shared neurons.
 public struct MixtureConfiguration: Sendable, Equatable {
   /// Routed experts.
@@ -26,7 +34,9 @@ public struct MixtureConfiguration: Sendable, Equatable {
   public var sharedWidth: Int
   /// How the chosen experts' outputs are weighted.
   public var combination: Combination
-  /// Whether the router's scores have a bias.
+  /// How the router scores experts.
+  public var routerKind: RouterKind
+  /// Whether the router's scores have a bias; a linear router only.
   public var routerBias: Bool
   /// Whether a bias used for selection only is kept (auxiliary-loss-free balancing, DeepSeek-V3).
   public var selectionBias: Bool
@@ -38,14 +48,15 @@ public struct MixtureConfiguration: Sendable, Equatable {
   /// A mixture from its parts.
   public init(
     experts: Int, topK: Int, expertWidth: Int, sharedWidth: Int = 0, combination: Combination,
-    routerBias: Bool = false, selectionBias: Bool = false, sharedGate: Bool = false,
-    foldedScale: Double = 1
+    routerKind: RouterKind = .linear, routerBias: Bool = false, selectionBias: Bool = false,
+    sharedGate: Bool = false, foldedScale: Double = 1
   ) {
     self.experts = experts
     self.topK = topK
     self.expertWidth = expertWidth
     self.sharedWidth = sharedWidth
     self.combination = combination
+    self.routerKind = routerKind
     self.routerBias = routerBias
     self.selectionBias = selectionBias
     self.sharedGate = sharedGate

@@ -1,6 +1,6 @@
 import Numerics
 
-/// The linear router of a layer of experts, and how their outputs are weighted.
+/// The router of a layer of experts, and how their outputs are weighted.
 public final class ExpertRouter {
   /// Experts.
   public let experts: Int
@@ -8,6 +8,8 @@ public final class ExpertRouter {
   public let selectionBias: Parameter?
   private let weight: Parameter
   private let bias: Parameter?
+  /// The first layer of a ``RouterKind/tanhPair``, `[E, D]`.
+  private let hidden: Parameter?
   private let gain: Parameter?
   private let chosen: (topK: Int, combination: Combination)
   private let foldedScale: Double
@@ -20,22 +22,27 @@ public final class ExpertRouter {
   ///   - foldedScale: Factor that the routed outputs already have.
   init(
     _ prefix: String, experts: Int, topK: Int, combination: Combination, hasBias: Bool,
-    hasSelectionBias: Bool, foldedScale: Double = 1, store: ParameterStore
+    hasSelectionBias: Bool, kind: RouterKind = .linear, foldedScale: Double = 1,
+    store: ParameterStore
   ) throws(ModelError) {
     self.experts = experts
     self.foldedScale = foldedScale
     chosen = (topK, combination)
     weight = try store.take("\(prefix).weight")
     bias = hasBias ? try store.take("\(prefix).bias") : nil
+    hidden = kind == .tanhPair ? try store.take("\(prefix).hidden_weight") : nil
     selectionBias = hasSelectionBias ? try store.take("\(prefix).selection_bias") : nil
     gain = combination == .gained ? try store.take("\(prefix).gain") : nil
   }
 
   /// Every parameter, in a fixed order.
-  var parameters: [Parameter] { [weight, bias, selectionBias, gain].compactMap { $0 } }
+  var parameters: [Parameter] { [weight, bias, hidden, selectionBias, gain].compactMap { $0 } }
 
   /// Scores of the experts, weight `[E, D]`.
   var map: LinearMap { LinearMap(weight_OI: weight.tensor, bias_O: bias?.tensor) }
+
+  /// What the scores are taken of, where that is not the input itself.
+  var hiddenMap: LinearMap? { hidden.map { LinearMap(weight_OI: $0.tensor) } }
 
   /// Experts per token.
   var topK: Int { choosesAllExperts ? experts : chosen.topK }

@@ -20,8 +20,8 @@ public final class MixtureMLP: FeedForward {
     routing = try ExpertRouter(
       "\(prefix).router", experts: configuration.experts, topK: configuration.topK,
       combination: configuration.combination, hasBias: configuration.routerBias,
-      hasSelectionBias: configuration.selectionBias, foldedScale: configuration.foldedScale,
-      store: store)
+      hasSelectionBias: configuration.selectionBias, kind: configuration.routerKind,
+      foldedScale: configuration.foldedScale, store: store)
     router = routing
     gate_EID = try store.take("\(prefix).experts.gate_proj")
     up_EID = try store.take("\(prefix).experts.up_proj")
@@ -44,8 +44,9 @@ public final class MixtureMLP: FeedForward {
     context.mixtureLayer(
       x_TD,
       MixtureLayer(
-        norm: norm, router: routing.map, selectionBias: routing.selectionBias?.tensor,
-        topK: routing.topK, combination: routing.combination, gain: routing.usedGain,
+        norm: norm, router: routing.map, routerHidden: routing.hiddenMap,
+        selectionBias: routing.selectionBias?.tensor, topK: routing.topK,
+        combination: routing.combination, gain: routing.usedGain,
         gate_EID: gate_EID.tensor, up_EID: up_EID.tensor, down_EDI: down_EDI.tensor,
         shared: shared?.maps, sharedGate: sharedGate?.tensor))
   }

@@ -94,6 +94,7 @@ extension MLPConfiguration {
         topK: try section.positive("top_k"),
         expertWidth: width, sharedWidth: width * shared,
         combination: try Combination(section.section("combination")),
+        routerKind: try RouterKind(section),
         routerBias: try section.bool("router_bias", default: false),
         selectionBias: try section.bool("selection_bias", default: false))
       try mixture.validate(section)
@@ -109,13 +110,25 @@ extension MLPConfiguration {
     case .dense(let dense):
       return ["type": "dense", "width": JSON(dense.width), "bias": JSON(dense.bias)]
     case .mixture(let mixture):
-      return [
+      var object: JSONObject = [
         "type": "mixture", "experts": JSON(mixture.experts), "top_k": JSON(mixture.topK),
         "shared": JSON(mixture.sharedWidth / mixture.expertWidth),
         "expert_width": JSON(mixture.expertWidth), "combination": mixture.combination.json,
         "router_bias": JSON(mixture.routerBias), "selection_bias": JSON(mixture.selectionBias),
       ]
+      if mixture.routerKind != .linear { object["router_kind"] = JSON(mixture.routerKind.rawValue) }
+      return .object(object)
     }
+  }
+}
+
+extension RouterKind {
+  fileprivate init(_ section: ConfigurationFile) throws {
+    let name = try section.string("router_kind", default: RouterKind.linear.rawValue)
+    guard let kind = RouterKind(rawValue: name) else {
+      throw ModelError("\(section.path): router \"\(name)\" is not known; update herd")
+    }
+    self = kind
   }
 }
 

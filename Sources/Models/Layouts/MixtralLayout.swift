@@ -41,6 +41,9 @@ extension MixtureConfiguration {
       throw ModelError(
         "\(config.path): top-k \(topK) with \(experts) experts; top-k must lie in 1...\(experts)")
     }
+    guard !routerBias || routerKind == .linear else {
+      throw ModelError("\(config.path): a \(routerKind.rawValue) router has no bias")
+    }
   }
 }
 

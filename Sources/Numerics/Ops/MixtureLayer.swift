@@ -4,6 +4,8 @@ public struct MixtureLayer {
   public var norm: RMSNorm
   /// Scores of the experts, weight `[E, D]`.
   public var router: LinearMap
+  /// With it scores are `router · tanh(routerHidden · x)`, weights `[E, H]` and `[H, D]`.
+  public var routerHidden: LinearMap?
   /// Added to the scores for the choice only, `[E]`.
   public var selectionBias: Tensor?
   /// Experts per token.
@@ -25,13 +27,15 @@ public struct MixtureLayer {
 
   /// A layer from its parts.
   public init(
-    norm: RMSNorm, router: LinearMap, selectionBias: Tensor? = nil, topK: Int,
+    norm: RMSNorm, router: LinearMap, routerHidden: LinearMap? = nil,
+    selectionBias: Tensor? = nil, topK: Int,
     combination: Combination, gain: Tensor? = nil, gate_EID: Tensor, up_EID: Tensor,
     down_EDI: Tensor, shared: (gate: LinearMap, up: LinearMap, down: LinearMap)? = nil,
     sharedGate: Tensor? = nil
   ) {
     self.norm = norm
     self.router = router
+    self.routerHidden = routerHidden
     self.selectionBias = selectionBias
     self.topK = topK
     self.combination = combination
@@ -62,7 +66,7 @@ extension Context {
   public func mixtureLayer(_ x_TD: Tensor, _ layer: MixtureLayer) -> (
     output: Tensor, routing: Routing
   ) {
-    if let fused = fusedKernels(for: x_TD) {
+    if layer.routerHidden == nil, let fused = fusedKernels(for: x_TD) {
       let (tokens, experts, model) = (x_TD.rows, layer.experts, x_TD.columns)
       precondition((1...experts).contains(layer.topK), "\(layer.topK) of \(experts) experts")
       precondition(layer.router.weight_OI.shape == [experts, model])
@@ -79,7 +83,7 @@ extension Context {
     }
     let normed = rmsNorm(x_TD, layer.norm)
     let routing = route(
-      scores(normed, layer.router), selectionBias: layer.selectionBias, topK: layer.topK,
+      scores(normed, of: layer), selectionBias: layer.selectionBias, topK: layer.topK,
       combination: layer.combination, gain: layer.gain)
     var update_TD = mixtureOfExperts(
       normed, gate: layer.gate_EID, up: layer.up_EID, down: layer.down_EDI,
@@ -93,5 +97,11 @@ extension Context {
       update_TD = add(update_TD, shared_TD)
     }
     return (add(x_TD, update_TD), routing)
+  }
+
+  /// Scores of the experts for normalised rows.
+  private func scores(_ normed_TD: Tensor, of layer: MixtureLayer) -> Tensor {
+    guard let hidden = layer.routerHidden else { return scores(normed_TD, layer.router) }
+    return scores(tanh(scores(normed_TD, hidden)), layer.router)
   }
 }

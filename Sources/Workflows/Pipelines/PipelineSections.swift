@@ -87,9 +87,17 @@ public struct EvaluateSettings: Sendable, Equatable {
   public var separatesDocuments: Bool
   /// Chat prompts per domain whose greedy answer is compared with the record's; 0 for none.
   public var exactMatch: Int
+  /// Files of evaluation tasks.
+  public var tasks: [String]
+  /// The most samples of each task; `nil` for all.
+  public var taskLimit: Int?
 
   init(_ section: ConfigurationFile) throws {
-    try section.refuseUnknownKeys(known: ["data", "window", "windows", "sampling", "exact_match"])
+    try section.refuseUnknownKeys(known: [
+      "data", "window", "windows", "sampling", "exact_match", "tasks", "task_limit",
+    ])
+    tasks = try section.strings("tasks", default: [])
+    taskLimit = section.contains("task_limit") ? try section.positive("task_limit") : nil
     data = try section.strings("data", default: [])
     window = section.contains("window") ? try section.positive("window") : 1024
     windows = section.contains("windows") ? try section.positive("windows") : 48

@@ -24,6 +24,8 @@ struct RunEvaluation {
       settings: settings.protocol)
     evaluation.reference = dense
     evaluation.exactMatchPrompts = settings.exactMatch
+    evaluation.tasks = try settings.tasks.map { try pipeline.resolve($0, run: run) }
+    evaluation.taskLimit = settings.taskLimit
     let result = try evaluation.run(in: context) { progress in
       events.progress(
         WorkflowProgress(
