@@ -16,8 +16,10 @@ public struct DenseConfiguration: Sendable, Equatable {
 
 /// How a router scores experts.
 public enum RouterKind: String, CaseIterable, Sendable {
-  /// `weight · x + bias`.
+  /// `weight_e · x + bias_e`.
   case linear
+  /// `|silu(weight_e · x) · (up_e · x)|`: the activation of a neuron that stands for the expert (CMoE).
+  case gatedPair = "gated_pair"
   /// `weight · tanh(hidden · x)`, the hidden layer as wide as there are experts (LLaMA-MoE).
   case tanhPair = "tanh_pair"
 }
@@ -38,6 +40,10 @@ public struct MixtureConfiguration: Sendable, Equatable {
   public var routerKind: RouterKind
   /// Whether the router's scores have a bias; a linear router only.
   public var routerBias: Bool
+  /// Choices after a token's first are dropped where their score is below this; `nil` keeps all.
+  public var scoreThreshold: Double?
+  /// Whether the size of the noise in training is learned (Shazeer et al. 2017).
+  public var noiseWeight: Bool
   /// Whether a bias used for selection only is kept (auxiliary-loss-free balancing, DeepSeek-V3).
   public var selectionBias: Bool
   /// Whether the shared part passes a sigmoid gate (Qwen2-MoE).
@@ -48,8 +54,9 @@ public struct MixtureConfiguration: Sendable, Equatable {
   /// A mixture from its parts.
   public init(
     experts: Int, topK: Int, expertWidth: Int, sharedWidth: Int = 0, combination: Combination,
-    routerKind: RouterKind = .linear, routerBias: Bool = false, selectionBias: Bool = false,
-    sharedGate: Bool = false, foldedScale: Double = 1
+    routerKind: RouterKind = .linear, routerBias: Bool = false, scoreThreshold: Double? = nil,
+    noiseWeight: Bool = false, selectionBias: Bool = false, sharedGate: Bool = false,
+    foldedScale: Double = 1
   ) {
     self.experts = experts
     self.topK = topK
@@ -58,6 +65,8 @@ public struct MixtureConfiguration: Sendable, Equatable {
     self.combination = combination
     self.routerKind = routerKind
     self.routerBias = routerBias
+    self.scoreThreshold = scoreThreshold
+    self.noiseWeight = noiseWeight
     self.selectionBias = selectionBias
     self.sharedGate = sharedGate
     self.foldedScale = foldedScale

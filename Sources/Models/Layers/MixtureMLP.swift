@@ -21,7 +21,9 @@ public final class MixtureMLP: FeedForward {
       "\(prefix).router", experts: configuration.experts, topK: configuration.topK,
       combination: configuration.combination, hasBias: configuration.routerBias,
       hasSelectionBias: configuration.selectionBias, kind: configuration.routerKind,
-      foldedScale: configuration.foldedScale, store: store)
+      threshold: configuration.scoreThreshold, hasNoiseWeight: configuration.noiseWeight,
+      foldedScale: configuration.foldedScale,
+      store: store)
     router = routing
     gate_EID = try store.take("\(prefix).experts.gate_proj")
     up_EID = try store.take("\(prefix).experts.up_proj")
@@ -44,9 +46,10 @@ public final class MixtureMLP: FeedForward {
     context.mixtureLayer(
       x_TD,
       MixtureLayer(
-        norm: norm, router: routing.map, routerHidden: routing.hiddenMap,
-        selectionBias: routing.selectionBias?.tensor, topK: routing.topK,
-        combination: routing.combination, gain: routing.usedGain,
+        norm: norm, router: routing.map, routerHidden: routing.hiddenMap, routerUp: routing.upMap,
+        noise: routing.noise(rows: x_TD.rows, x_TD.dtype.statistic, in: context),
+        scoreThreshold: routing.threshold, selectionBias: routing.selectionBias?.tensor,
+        topK: routing.topK, combination: routing.combination, gain: routing.usedGain,
         gate_EID: gate_EID.tensor, up_EID: up_EID.tensor, down_EDI: down_EDI.tensor,
         shared: shared?.maps, sharedGate: sharedGate?.tensor))
   }

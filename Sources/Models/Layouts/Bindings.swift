@@ -87,12 +87,17 @@ extension ModelConfiguration {
   /// The router of a mixture MLP.
   func routerBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
     let prefix = "\(ParameterName.mlp(layer)).router"
-    let isPair = mixture.routerKind == .tanhPair
+    let isDeep = mixture.routerKind == .tanhPair
+    let perInput = [
+      ("hidden_weight", isDeep), ("up_weight", mixture.routerKind == .gatedPair),
+      ("noise_weight", mixture.noiseWeight),
+    ]
     return routerBindings(
-      prefix, experts: mixture.experts, inputs: isPair ? mixture.experts : hiddenSize,
+      prefix, experts: mixture.experts, inputs: isDeep ? mixture.experts : hiddenSize,
       mixture.combination, bias: mixture.routerBias, selectionBias: mixture.selectionBias)
-      + (isPair
-        ? [TensorBinding("\(prefix).hidden_weight", [mixture.experts, hiddenSize])] : [])
+      + perInput.filter(\.1).map {
+        TensorBinding("\(prefix).\($0.0)", [mixture.experts, hiddenSize])
+      }
   }
 
   /// A router with the biases and gains it has, under the names of its parameters.

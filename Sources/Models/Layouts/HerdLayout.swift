@@ -96,6 +96,8 @@ extension MLPConfiguration {
         combination: try Combination(section.section("combination")),
         routerKind: try RouterKind(section),
         routerBias: try section.bool("router_bias", default: false),
+        scoreThreshold: try section.optionalDouble("score_threshold"),
+        noiseWeight: try section.bool("noise_weight", default: false),
         selectionBias: try section.bool("selection_bias", default: false))
       try mixture.validate(section)
       self = .mixture(mixture)
@@ -117,6 +119,8 @@ extension MLPConfiguration {
         "router_bias": JSON(mixture.routerBias), "selection_bias": JSON(mixture.selectionBias),
       ]
       if mixture.routerKind != .linear { object["router_kind"] = JSON(mixture.routerKind.rawValue) }
+      if let threshold = mixture.scoreThreshold { object["score_threshold"] = JSON(threshold) }
+      if mixture.noiseWeight { object["noise_weight"] = true }
       return .object(object)
     }
   }
@@ -133,12 +137,22 @@ extension RouterKind {
 }
 
 extension Combination {
+  /// Whether weights depend on which other experts are chosen.
+  var sharesWeight: Bool {
+    switch self {
+    case .renormalizedSoftmax, .renormalizedSigmoid: true
+    case .softmax, .sigmoid, .gained, .uniform: false
+    }
+  }
+
   init(_ section: ConfigurationFile) throws {
     let scale = try section.double("scale", default: 1)
     switch try section.string("rule") {
     case "gained": self = .gained
     case "renormalized_softmax": self = .renormalizedSoftmax(scale: scale)
     case "softmax": self = .softmax(scale: scale)
+    case "sigmoid": self = .sigmoid(scale: scale)
+    case "renormalized_sigmoid": self = .renormalizedSigmoid(scale: scale)
     case let rule:
       throw ModelError("\(section.path): combination rule \"\(rule)\" is not known; update herd")
     }
@@ -151,6 +165,9 @@ extension Combination {
     case .renormalizedSoftmax(let scale):
       ["rule": "renormalized_softmax", "scale": JSON(scale)]
     case .softmax(let scale): ["rule": "softmax", "scale": JSON(scale)]
+    case .sigmoid(let scale): ["rule": "sigmoid", "scale": JSON(scale)]
+    case .renormalizedSigmoid(let scale):
+      ["rule": "renormalized_sigmoid", "scale": JSON(scale)]
     case .uniform(let weight): ["rule": "uniform", "scale": JSON(weight)]
     }
   }

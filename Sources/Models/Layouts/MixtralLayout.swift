@@ -44,6 +44,11 @@ extension MixtureConfiguration {
     guard !routerBias || routerKind == .linear else {
       throw ModelError("\(config.path): a \(routerKind.rawValue) router has no bias")
     }
+    guard scoreThreshold == nil || !combination.sharesWeight else {
+      throw ModelError(
+        "\(config.path): score_threshold drops experts, whose weights the others' rule would share; "
+          + "use the rule gained, softmax or sigmoid")
+    }
   }
 }
 

@@ -6,6 +6,12 @@ public struct MixtureLayer {
   public var router: LinearMap
   /// With it scores are `router · tanh(routerHidden · x)`, weights `[E, H]` and `[H, D]`.
   public var routerHidden: LinearMap?
+  /// With it scores are `|silu(router · x) · (routerUp · x)|`, `[E, D]`.
+  public var routerUp: LinearMap?
+  /// Added to the scores while training.
+  public var noise: RouterNoise?
+  /// Choices after a token's first are dropped where their score is below this.
+  public var scoreThreshold: Double?
   /// Added to the scores for the choice only, `[E]`.
   public var selectionBias: Tensor?
   /// Experts per token.
@@ -27,8 +33,9 @@ public struct MixtureLayer {
 
   /// A layer from its parts.
   public init(
-    norm: RMSNorm, router: LinearMap, routerHidden: LinearMap? = nil,
-    selectionBias: Tensor? = nil, topK: Int,
+    norm: RMSNorm, router: LinearMap, routerHidden: LinearMap? = nil, routerUp: LinearMap? = nil,
+    noise: RouterNoise? = nil, scoreThreshold: Double? = nil, selectionBias: Tensor? = nil,
+    topK: Int,
     combination: Combination, gain: Tensor? = nil, gate_EID: Tensor, up_EID: Tensor,
     down_EDI: Tensor, shared: (gate: LinearMap, up: LinearMap, down: LinearMap)? = nil,
     sharedGate: Tensor? = nil
@@ -36,6 +43,9 @@ public struct MixtureLayer {
     self.norm = norm
     self.router = router
     self.routerHidden = routerHidden
+    self.routerUp = routerUp
+    self.noise = noise
+    self.scoreThreshold = scoreThreshold
     self.selectionBias = selectionBias
     self.topK = topK
     self.combination = combination
@@ -49,6 +59,28 @@ public struct MixtureLayer {
 
   /// Experts.
   var experts: Int { gate_EID.shape[0] }
+
+  /// Whether routing is what fused kernels do: a linear map and the largest scores.
+  var isPlain: Bool {
+    routerHidden == nil && routerUp == nil && noise == nil && scoreThreshold == nil
+  }
+}
+
+/// Noise on the scores of one layer.
+public struct RouterNoise {
+  /// Standard normal values, `[T, E]`.
+  public var values_TE: Tensor
+  /// Its size's trained part: the softplus of `spread · x`, weight `[E, D]`.
+  public var spread: LinearMap?
+  /// Its size's constant part.
+  public var least: Double
+
+  /// Noise from its parts.
+  public init(values_TE: Tensor, spread: LinearMap? = nil, least: Double) {
+    self.values_TE = values_TE
+    self.spread = spread
+    self.least = least
+  }
 }
 
 /// A layer of experts for a few tokens.
@@ -66,7 +98,7 @@ extension Context {
   public func mixtureLayer(_ x_TD: Tensor, _ layer: MixtureLayer) -> (
     output: Tensor, routing: Routing
   ) {
-    if layer.routerHidden == nil, let fused = fusedKernels(for: x_TD) {
+    if layer.isPlain, let fused = fusedKernels(for: x_TD) {
       let (tokens, experts, model) = (x_TD.rows, layer.experts, x_TD.columns)
       precondition((1...experts).contains(layer.topK), "\(layer.topK) of \(experts) experts")
       precondition(layer.router.weight_OI.shape == [experts, model])
@@ -82,9 +114,7 @@ extension Context {
       return (y_TD, routing)
     }
     let normed = rmsNorm(x_TD, layer.norm)
-    let routing = route(
-      scores(normed, of: layer), selectionBias: layer.selectionBias, topK: layer.topK,
-      combination: layer.combination, gain: layer.gain)
+    let routing = route(normed, layer)
     var update_TD = mixtureOfExperts(
       normed, gate: layer.gate_EID, up: layer.up_EID, down: layer.down_EDI,
       dispatch: dispatch(routing, experts: layer.experts), weights: routing.weights_TK)
@@ -99,9 +129,21 @@ extension Context {
     return (add(x_TD, update_TD), routing)
   }
 
-  /// Scores of the experts for normalised rows.
-  private func scores(_ normed_TD: Tensor, of layer: MixtureLayer) -> Tensor {
-    guard let hidden = layer.routerHidden else { return scores(normed_TD, layer.router) }
-    return scores(tanh(scores(normed_TD, hidden)), layer.router)
+  /// Where normalised rows go.
+  private func route(_ normed_TD: Tensor, _ layer: MixtureLayer) -> Routing {
+    let input = layer.routerHidden.map { tanh(scores(normed_TD, $0)) } ?? normed_TD
+    var scores_TE = scores(input, layer.router)
+    if let up = layer.routerUp {
+      scores_TE = absolute(swiglu(gate: scores_TE, up: scores(normed_TD, up)))
+    }
+    if let noise = layer.noise {
+      scores_TE = noisy(
+        scores_TE, noise: noise.values_TE, spread: noise.spread.map { scores(normed_TD, $0) },
+        least: noise.least)
+    }
+    let routing = route(
+      scores_TE, selectionBias: layer.selectionBias, topK: layer.topK,
+      combination: layer.combination, gain: layer.gain)
+    return layer.scoreThreshold.map { keeping(routing, atLeast: $0) } ?? routing
   }
 }

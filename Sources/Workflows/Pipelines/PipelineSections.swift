@@ -87,15 +87,22 @@ public struct EvaluateSettings: Sendable, Equatable {
   public var separatesDocuments: Bool
   /// Chat prompts per domain whose greedy answer is compared with the record's; 0 for none.
   public var exactMatch: Int
+  /// Windows per domain on which the last model's routing is looked at in detail; 0 for none.
+  public var analysisWindows: Int
+  /// Tokens that are generated to measure the speed of decoding; 0 for none.
+  public var decodeTokens: Int
   /// Files of evaluation tasks.
   public var tasks: [String]
   /// The most samples of each task; `nil` for all.
   public var taskLimit: Int?
 
+  static let keys = [
+    "data", "window", "windows", "sampling", "exact_match", "analysis_windows", "decode_tokens",
+    "tasks", "task_limit",
+  ]
+
   init(_ section: ConfigurationFile) throws {
-    try section.refuseUnknownKeys(known: [
-      "data", "window", "windows", "sampling", "exact_match", "tasks", "task_limit",
-    ])
+    try section.refuseUnknownKeys(known: Self.keys)
     tasks = try section.strings("tasks", default: [])
     taskLimit = section.contains("task_limit") ? try section.positive("task_limit") : nil
     data = try section.strings("data", default: [])
@@ -108,13 +115,18 @@ public struct EvaluateSettings: Sendable, Equatable {
     }
     separatesDocuments = sampling == "documents"
     exactMatch = try section.integer("exact_match", default: 0)
+    analysisWindows = try section.integer("analysis_windows", default: 8)
+    decodeTokens = try section.integer("decode_tokens", default: 0)
     guard !data.isEmpty else {
       throw ConfigurationError(
         path: section.path, key: "data", expected: "at least one file", found: "none")
     }
-    guard exactMatch >= 0 else {
+    for (key, value) in [
+      ("exact_match", exactMatch), ("analysis_windows", analysisWindows),
+      ("decode_tokens", decodeTokens),
+    ] where value < 0 {
       throw ConfigurationError(
-        path: section.path, key: "exact_match", expected: "at least 0", found: "\(exactMatch)")
+        path: section.path, key: key, expected: "at least 0", found: "\(value)")
     }
   }
 }

@@ -16,6 +16,7 @@ struct RunEvaluation {
   let label: String
   let events: WorkflowEvents
   let context: Context
+  let shared: SharedWork
 
   /// Loads, scores, and returns the result as `run.json` keeps it.
   func execute() throws -> JSON {
@@ -26,7 +27,7 @@ struct RunEvaluation {
     evaluation.exactMatchPrompts = settings.exactMatch
     evaluation.tasks = try settings.tasks.map { try pipeline.resolve($0, run: run) }
     evaluation.taskLimit = settings.taskLimit
-    let result = try evaluation.run(in: context) { progress in
+    let result = try evaluation.run(in: context, shared: shared) { progress in
       events.progress(
         WorkflowProgress(
           "\(label): \(progress.domain)", done: progress.done, total: progress.total))
