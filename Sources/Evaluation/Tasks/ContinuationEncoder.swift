@@ -10,17 +10,18 @@ struct ContinuationEncoder {
   /// What a model reads and scores for `continuation` behind `context`.
   ///
   /// White space at the context's end belongs to the continuation. Both are tokenised together, and
-  /// the continuation's tokens are those beyond as many as the context has alone. A context too long
-  /// loses its beginning.
+  /// the continuation's tokens are those beyond as many as the context has alone; the model reads
+  /// them behind the context's own. A context too long loses its beginning.
   ///
   /// - Parameter place: Task and sample, for errors.
   func request(
     context: String, continuation: String, place: String
   ) throws(EvaluationError) -> ScoringRequest {
     let (context, rest) = context.splitBeforeTrailingSpace
-    var contextCount = encode(context).count
+    let alone = encode(context)
+    var contextCount = alone.count
     var tokens: [Int32]
-    if context.isEmpty || contextCount == 0 {
+    if context.isEmpty || alone.isEmpty {
       guard let first = tokenizer.beginningOfText else {
         throw EvaluationError(
           "\(place): the context is empty and the tokenizer has no beginning-of-sequence token; give a context"
@@ -30,7 +31,8 @@ struct ContinuationEncoder {
       if tokens.first != first { tokens.insert(first, at: 0) }
       contextCount = 1
     } else {
-      tokens = encode(context + rest + continuation)
+      // Where a token reaches over the boundary, the context still has the tokens it has alone.
+      tokens = alone + encode(context + rest + continuation).dropFirst(alone.count)
     }
     let scored = tokens.count - contextCount
     guard scored > 0 else {
