@@ -15,6 +15,8 @@ import Testing
   /// Writes a pipeline of two stages and returns its path.
   private func pipeline(steps: Int, every: Int, learningRate: String = "1e-3") -> String {
     let data = checkpoint.data("toy.jsonl")
+    let task = checkpoint.folder.write(
+      "toy_task.jsonl", #"{"query": "One and", "choices": ["two", "three"], "gold": 0}"#)
     func stage(_ name: String) -> String {
       """
         - name: \(name)
@@ -36,7 +38,7 @@ import Testing
       convert: {experts: 4, top_k: 2, shared: 0, strategy: random, router: random}
       stages:
       \(stage("one"))\(stage("two"))
-      evaluate: {data: [\(data)], window: 32, windows: 2}
+      evaluate: {data: [\(data)], window: 32, windows: 2, tasks: [\(task)]}
       export: [mixtral, granitemoeshared]
       """)
   }
@@ -61,6 +63,12 @@ import Testing
     let result = try json(first)
     #expect(result["was_finished"] == false)
     #expect(result["steps"]?["export:granitemoeshared"] != nil)
+    for model in ["dense", "converted", "one", "two"] {
+      let scores = result["steps"]?["evaluate:\(model)"]?["tasks"]?["toy_task"]
+      #expect(scores?["acc"]?.double != nil && scores?["samples"]?.int == 1)
+    }
+    let report = try String(contentsOfFile: path("a") + "/report.md", encoding: .utf8)
+    #expect(report.contains("Evaluation tasks"))
     #expect(first.error.contains("one") && first.error.contains("two"))
     let again = try run("run", "--output", path("a"))
     #expect(again.status == 0)

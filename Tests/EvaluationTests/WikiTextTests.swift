@@ -15,7 +15,7 @@ import Testing
     #expect(articles[0].text == " = One = \n \n Text . \n = = Part = = \n More . ")
     #expect(articles[1].text.hasPrefix(" = Two <unk> = "))
     // Pieces between runs of white space, the empty ones at both ends included.
-    #expect(articles[0].wordCount == 14)
+    #expect(articles[0].text.harnessWords == 14)
   }
 
   @Test(arguments: [
@@ -59,7 +59,7 @@ import Testing
     #expect(score.tokens == 30)
     let articles = WikiTextArticle.articles(in: text)
     let scored = articles.map { $0.detokenized.utf8.count }.reduce(0, +)
-    let words = articles.map(\.wordCount).reduce(0, +)
+    let words = articles.map(\.text.harnessWords).reduce(0, +)
     #expect(score.words == words)
     let expected = exp(Double(scored) * log(Double(size)) / Double(words))
     #expect(abs(score.wordPerplexity / expected - 1) < 1e-4)

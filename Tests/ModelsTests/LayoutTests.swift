@@ -6,7 +6,7 @@ import Testing
 
 /// One configuration per layout herd reads.
 enum Example: String, CaseIterable, Sendable {
-  case llama, tied, qwen2, mixtral, granite, qwen2moe, herd, attention
+  case llama, tied, qwen2, mixtral, granite, qwen2moe, herd, attention, llamamoe1, llamamoe2
 
   var config: JSONObject {
     var config = TinyCheckpoint.llamaConfig(tied: self == .tied)
@@ -30,6 +30,8 @@ enum Example: String, CaseIterable, Sendable {
       config["moe_intermediate_size"] = 6
       config["shared_expert_intermediate_size"] = 10
       config["mlp_only_layers"] = [0]
+    case .llamamoe1: config = DividedModel(kind: .one, isLossless: false).config
+    case .llamamoe2: config = DividedModel(kind: .twoAttention, isLossless: false).config
     case .herd:
       config["model_type"] = "herd"
       config["herd"] = [

@@ -31,7 +31,7 @@ import Workflows
       synthesize: {records: 5}
       convert: {experts: 6, top_k: 2, shared: 2, strategy: random, router: random, data: [x.txt]}
       stages: [\(Self.stage)]
-      evaluate: {data: [v.jsonl], window: 64}
+      evaluate: {data: [v.jsonl], window: 64, tasks: [t.jsonl], task_limit: 5}
       export: [granitemoeshared]
       """)
     #expect(pipeline.name == "project")
@@ -42,6 +42,7 @@ import Workflows
     #expect(pipeline.stages.map(\.name) == ["one"])
     #expect(pipeline.stages.first?.learningRate == 2e-3)
     #expect(pipeline.evaluate?.window == 64 && pipeline.evaluate?.windows == 48)
+    #expect(pipeline.evaluate?.tasks == ["t.jsonl"] && pipeline.evaluate?.taskLimit == 5)
     #expect(pipeline.json["convert"]?["strategy"] == "random")
     // A folder stands for the pipeline.yaml in it.
     #expect(try Pipeline(contentsOf: "\(folder.path)/project").json == pipeline.json)
@@ -105,6 +106,7 @@ import Workflows
     ("model: x\nevaluate: {data: []}", "\"data\""),
     ("model: x\nevaluate: {data: [a], window: 0}", "\"window\""),
     ("model: x\nevaluate: {data: [a], exact_match: -1}", "\"exact_match\""),
+    ("model: x\nevaluate: {data: [a], task_limit: 0}", "\"task_limit\""),
     ("model: x\nconvert: {experts: many}", "\"experts\""),
     ("model: x\nstages: {name: a}", "\"stages\""),
     ("model: x\nstages: [\(stage.replacing("2e-3", with: "fast"))]", "learning_rate"),

@@ -41,7 +41,8 @@ extension Record {
     }
   }
 
-  private static func text(_ value: JSON?, _ name: String) throws(RecordProblem) -> String {
+  /// The string of field `name`.
+  static func text(_ value: JSON?, _ name: String) throws(RecordProblem) -> String {
     guard let value else { throw RecordProblem("\"\(name)\" is missing; add it as a string") }
     guard let text = value.string else {
       throw RecordProblem("\"\(name)\" is \(value.kindDescription); write it as a string")

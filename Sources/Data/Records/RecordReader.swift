@@ -8,7 +8,8 @@ public final class RecordReader {
   /// How many lines have been read.
   public private(set) var line = 0
   private var source: any ByteSource
-  private let isText: Bool
+  /// Whether the file is one text.
+  let isText: Bool
   private var buffer: [UInt8] = []
   private var cursor = 0
   private var isAtEnd = false
@@ -61,25 +62,26 @@ public final class RecordReader {
   }
 
   private func object() throws(RecordError) -> Record? {
+    guard let json = try nextJSON() else { return nil }
+    do {
+      return try Record(json: json)
+    } catch {
+      throw RecordError(file: path, line: line, error.text)
+    }
+  }
+
+  /// The next line that is not blank as JSON, `nil` behind the last one.
+  func nextJSON() throws(RecordError) -> JSON? {
     while let bytes = try nextLine() {
       if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
-      do {
-        let json = try bytes.withUnsafeBytes { raw in
+      do throws(JSONError) {
+        return try bytes.withUnsafeBytes { raw in
           Result { () throws(JSONError) in try JSON.parse(raw) }
         }.get()
-        do {
-          return try Record(json: json)
-        } catch {
-          throw RecordError(file: path, line: line, error.text)
-        }
-      } catch let error as JSONError {
+      } catch {
         throw RecordError(
           file: path, line: line,
           "column \(error.column): \(error.reason); write one JSON object a line")
-      } catch let error as RecordError {
-        throw error
-      } catch {
-        throw RecordError(file: path, line: line, "\(error)")
       }
     }
     return nil

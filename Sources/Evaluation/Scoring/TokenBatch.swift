@@ -4,10 +4,10 @@ import Data
 struct TokenBatch {
   /// The input tokens.
   private(set) var tokens: [Int32] = []
-  /// For each input token the token that follows it.
-  private(set) var targets: [Int32] = []
-  /// The rows whose target is scored.
+  /// Rows of the input whose next token is scored; a row may be scored for several tokens.
   private(set) var scoredRows: [Int32] = []
+  /// For each scored row the token that should follow.
+  private(set) var targets: [Int32] = []
   /// Input tokens per stretch.
   private(set) var lengths: [Int] = []
 
@@ -17,20 +17,41 @@ struct TokenBatch {
   /// The documents of a batch, scored where their loss weight is not 0.
   init(_ batch: Batch) {
     tokens = batch.tokens
-    targets = batch.targets
     scoredRows = batch.lossWeights.indices.lazy.filter { batch.lossWeights[$0] != 0 }
       .map(Int32.init)
+    targets = scoredRows.map { batch.targets[Int($0)] }
     let starts = batch.documentStarts
     let firsts = starts.indices.filter { $0 == 0 || starts[$0] != starts[$0 - 1] }
     lengths = zip(firsts, firsts.dropFirst() + [starts.count]).map { $1 - $0 }
   }
 
-  /// Appends the inputs `text[range]`, of whose targets the last `scored` count.
-  mutating func append(_ text: [Int32], _ range: Range<Int>, scored: Int) {
-    let end = tokens.count + range.count
-    tokens += text[range]
-    targets += text[range.lowerBound + 1..<range.upperBound + 1]
-    scoredRows += Int32(end - scored)..<Int32(end)
-    lengths.append(range.count)
+  /// Appends a stretch.
+  mutating func append(_ request: ScoringRequest) {
+    tokens += request.inputs
+    lengths.append(request.inputs.count)
+    score(request.targets)
+  }
+
+  /// Scores other tokens at the end of the stretch appended last.
+  mutating func score(_ targets: [Int32]) {
+    scoredRows += Int32(tokens.count - targets.count)..<Int32(tokens.count)
+    self.targets += targets
+  }
+}
+
+/// Tokens to read, and the tokens scored behind the last of them.
+struct ScoringRequest: Equatable {
+  /// What the model reads.
+  let inputs: [Int32]
+  /// The token behind each of the last `targets.count` inputs.
+  let targets: [Int32]
+
+  /// The last `scored` of `tokens`, behind as much of the others as a model of so many positions
+  /// can read at once.
+  init(_ tokens: some Collection<Int32>, scored: Int, positions: Int) {
+    let kept = Array(tokens.suffix(positions + 1))
+    precondition((1..<kept.count).contains(scored), "\(scored) of \(kept.count) tokens")
+    inputs = Array(kept.dropLast())
+    targets = kept.suffix(scored)
   }
 }

@@ -26,19 +26,6 @@ struct WikiTextArticle: Equatable {
       && words[words.count - 2] != "="
   }
 
-  /// Words as the harness counts them: the pieces between runs of white space, an empty piece at
-  /// either end included.
-  var wordCount: Int {
-    var count = 1
-    var wasSpace = false
-    for scalar in text.unicodeScalars {
-      let isSpace = scalar.properties.isWhitespace
-      if isSpace, !wasSpace { count += 1 }
-      wasSpace = isSpace
-    }
-    return count
-  }
-
   /// The text as prose: WikiText's spaced-out punctuation put back, by the harness's rules.
   ///
   /// Its rule for an apostrophe between slashes is left out: it never applies to WikiText.

@@ -42,7 +42,8 @@ public struct WikiTextScore: Sendable, Equatable {
       ],
       "word": [
         "perplexity": JSON(wordPerplexity), "words": JSON(words), "documents": JSON(documents),
-        "bits_per_byte": JSON(bitsPerByte), "definition": JSON(wordDefinition),
+        "bits_per_byte": JSON(bitsPerByte), "byte_perplexity": JSON(exp2(bitsPerByte)),
+        "definition": JSON(wordDefinition),
       ],
       "window": JSON(window),
     ]

@@ -63,7 +63,8 @@ extension CheckpointError.Reason: CustomStringConvertible {
       "no model.safetensors and no model.safetensors.index.json; download the safetensors weights"
     case .pickledWeights(let file):
       "\(quoted(file)) is pickled and may run code when loaded, so it is never read; "
-        + "download or convert to safetensors"
+        + "download the safetensors files or convert it where you trust it, in transformers by "
+        + "from_pretrained(FOLDER).save_pretrained(OUT)"
     case .ambiguous:
       "both model.safetensors and model.safetensors.index.json; remove the one that is stale"
     case .malformedIndex(let detail): "malformed index: \(detail)"

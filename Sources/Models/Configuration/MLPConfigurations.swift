@@ -20,6 +20,8 @@ public enum RouterKind: String, CaseIterable, Sendable {
   case linear
   /// `|silu(weight_e · x) · (up_e · x)|`: the activation of a neuron that stands for the expert (CMoE).
   case gatedPair = "gated_pair"
+  /// `weight · tanh(hidden · x)`, the hidden layer as wide as there are experts (LLaMA-MoE).
+  case tanhPair = "tanh_pair"
 }
 
 /// A mixture of routed SwiGLU experts with optional always-on shared neurons.

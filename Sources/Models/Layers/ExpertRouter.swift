@@ -8,6 +8,8 @@ public final class ExpertRouter {
   public let selectionBias: Parameter?
   private let weight: Parameter
   private let bias: Parameter?
+  /// The first layer of a ``RouterKind/tanhPair``, `[E, D]`.
+  private let hidden: Parameter?
   /// The second row of each expert where scores are gated pairs, `[E, D]`.
   private let up: Parameter?
   /// What the size of the noise in training is made of, `[E, D]`.
@@ -34,6 +36,7 @@ public final class ExpertRouter {
     chosen = (topK, combination, threshold)
     weight = try store.take("\(prefix).weight")
     bias = hasBias ? try store.take("\(prefix).bias") : nil
+    hidden = kind == .tanhPair ? try store.take("\(prefix).hidden_weight") : nil
     up = kind == .gatedPair ? try store.take("\(prefix).up_weight") : nil
     noiseWeight = hasNoiseWeight ? try store.take("\(prefix).noise_weight") : nil
     selectionBias = hasSelectionBias ? try store.take("\(prefix).selection_bias") : nil
@@ -42,11 +45,14 @@ public final class ExpertRouter {
 
   /// Every parameter, in a fixed order.
   var parameters: [Parameter] {
-    [weight, bias, selectionBias, gain, up, noiseWeight].compactMap { $0 }
+    [weight, bias, selectionBias, gain, hidden, up, noiseWeight].compactMap { $0 }
   }
 
   /// Scores of the experts, weight `[E, D]`.
   var map: LinearMap { LinearMap(weight_OI: weight.tensor, bias_O: bias?.tensor) }
+
+  /// What the scores are taken of, where that is not the input itself.
+  var hiddenMap: LinearMap? { hidden.map { LinearMap(weight_OI: $0.tensor) } }
 
   /// The second map of gated pairs.
   var upMap: LinearMap? { up.map { LinearMap(weight_OI: $0.tensor) } }

@@ -46,7 +46,7 @@ public final class MixtureMLP: FeedForward {
     context.mixtureLayer(
       x_TD,
       MixtureLayer(
-        norm: norm, router: routing.map, routerUp: routing.upMap,
+        norm: norm, router: routing.map, routerHidden: routing.hiddenMap, routerUp: routing.upMap,
         noise: routing.noise(rows: x_TD.rows, x_TD.dtype.statistic, in: context),
         scoreThreshold: routing.threshold, selectionBias: routing.selectionBias?.tensor,
         topK: routing.topK, combination: routing.combination, gain: routing.usedGain,

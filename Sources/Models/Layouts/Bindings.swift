@@ -2,20 +2,18 @@ import Numerics
 
 /// Tensors every LLaMA-shaped checkpoint has, in file order.
 extension ModelConfiguration {
-  /// All bindings, with the MLP's given per layer.
-  func bindings(mlp: (Int, MLPConfiguration) -> [TensorBinding]) -> [TensorBinding] {
+  /// All bindings, with the MLP's given per layer, and the mixer's where they have names of their own.
+  func bindings(
+    mixer: ((Int, AttentionConfiguration) -> [TensorBinding])? = nil,
+    mlp: (Int, MLPConfiguration) -> [TensorBinding]
+  ) -> [TensorBinding] {
     var result = [TensorBinding(ParameterName.embedding, [vocabularySize, hiddenSize])]
     for (layer, block) in blocks.enumerated() {
       let prefix = ParameterName.block(layer)
       result.append(TensorBinding("\(prefix).input_layernorm.weight", [hiddenSize]))
       switch block.mixer {
       case .attention(let attention):
-        result += attentionBindings(attention, prefix: "\(prefix).self_attn")
-        if let mixture = attention.mixture {
-          result += routerBindings(
-            "\(prefix).self_attn.router", experts: mixture.experts, mixture.combination,
-            bias: mixture.routerBias, selectionBias: mixture.selectionBias)
-        }
+        result += mixer?(layer, attention) ?? mixerBindings(layer: layer, attention)
       }
       result.append(TensorBinding("\(prefix).post_attention_layernorm.weight", [hiddenSize]))
       result += mlp(layer, block.mlp)
@@ -25,6 +23,18 @@ extension ModelConfiguration {
       result.append(TensorBinding(ParameterName.head, [vocabularySize, hiddenSize]))
     }
     return result
+  }
+
+  /// The projections of attention, and its router where it is a mixture, under the names of their
+  /// parameters.
+  func mixerBindings(layer: Int, _ attention: AttentionConfiguration) -> [TensorBinding] {
+    let prefix = "\(ParameterName.block(layer)).self_attn"
+    let projections = attentionBindings(attention, prefix: prefix)
+    guard let mixture = attention.mixture else { return projections }
+    return projections
+      + routerBindings(
+        "\(prefix).router", experts: mixture.experts, mixture.combination,
+        bias: mixture.routerBias, selectionBias: mixture.selectionBias)
   }
 
   private func attentionBindings(_ attention: AttentionConfiguration, prefix: String)
@@ -77,12 +87,14 @@ extension ModelConfiguration {
   /// The router of a mixture MLP.
   func routerBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
     let prefix = "\(ParameterName.mlp(layer)).router"
+    let isDeep = mixture.routerKind == .tanhPair
     let perInput = [
-      ("up_weight", mixture.routerKind == .gatedPair), ("noise_weight", mixture.noiseWeight),
+      ("hidden_weight", isDeep), ("up_weight", mixture.routerKind == .gatedPair),
+      ("noise_weight", mixture.noiseWeight),
     ]
     return routerBindings(
-      prefix, experts: mixture.experts, mixture.combination, bias: mixture.routerBias,
-      selectionBias: mixture.selectionBias)
+      prefix, experts: mixture.experts, inputs: isDeep ? mixture.experts : hiddenSize,
+      mixture.combination, bias: mixture.routerBias, selectionBias: mixture.selectionBias)
       + perInput.filter(\.1).map {
         TensorBinding("\(prefix).\($0.0)", [mixture.experts, hiddenSize])
       }
@@ -90,12 +102,13 @@ extension ModelConfiguration {
 
   /// A router with the biases and gains it has, under the names of its parameters.
   private func routerBindings(
-    _ prefix: String, experts: Int, _ combination: Combination, bias: Bool, selectionBias: Bool
+    _ prefix: String, experts: Int, inputs: Int? = nil, _ combination: Combination, bias: Bool,
+    selectionBias: Bool
   ) -> [TensorBinding] {
     let perExpert = [
       ("bias", bias), ("selection_bias", selectionBias), ("gain", combination == .gained),
     ]
-    return [TensorBinding("\(prefix).weight", [experts, hiddenSize])]
+    return [TensorBinding("\(prefix).weight", [experts, inputs ?? hiddenSize])]
       + perExpert.filter(\.1).map { TensorBinding("\(prefix).\($0.0)", [experts]) }
   }
 

@@ -4,6 +4,10 @@ import Formats
 public protocol CheckpointLayout: Sendable {
   /// The `model_type` values it reads.
   static var modelTypes: [String] { get }
+  /// What the format is called where `model_type` does not say it.
+  static var title: String? { get }
+  /// Whether a `config.json` is of this format.
+  static func reads(_ config: ConfigurationFile) throws -> Bool
   /// Decodes `config.json`.
   init(_ config: ConfigurationFile) throws
   /// The model as a list of blocks.
@@ -12,10 +16,24 @@ public protocol CheckpointLayout: Sendable {
   var bindings: [TensorBinding] { get }
   /// Whether a tensor that `bindings` does not name is known to carry nothing.
   func mayIgnore(_ tensor: String) -> Bool
+  /// Fields of `config.json` that only this format has, where its models are saved in herd's own
+  /// format; `nil` where they are saved as they were read.
+  var foreignFields: [String]? { get }
 }
 
 extension CheckpointLayout {
-  public func mayIgnore(_ tensor: String) -> Bool {
+  public static var title: String? { nil }
+
+  public static func reads(_ config: ConfigurationFile) throws -> Bool {
+    modelTypes.contains(try config.string("model_type"))
+  }
+
+  public var foreignFields: [String]? { nil }
+
+  public func mayIgnore(_ tensor: String) -> Bool { isRedundant(tensor) }
+
+  /// Whether a tensor says nothing that `config.json` or another tensor does not.
+  func isRedundant(_ tensor: String) -> Bool {
     // Old LLaMA checkpoints store the rotary frequencies, which the config determines.
     tensor.hasSuffix(".rotary_emb.inv_freq")
       || (tensor == ParameterName.head && configuration.tiedEmbeddings)
@@ -60,15 +78,17 @@ public struct TensorBinding: Sendable, Equatable {
 public enum CheckpointLayouts {
   /// Every layout, in the order they are offered.
   public static let all: [any CheckpointLayout.Type] = [
-    LlamaLayout.self, HerdLayout.self, MixtralLayout.self, GraniteMoESharedLayout.self,
-    Qwen2MoELayout.self,
+    LlamaLayout.self, HerdLayout.self, LlamaMoE2Layout.self, MixtralLayout.self,
+    GraniteMoESharedLayout.self, Qwen2MoELayout.self, LlamaMoELayout.self,
   ]
 
   /// The layout for a `config.json`.
   /// - Throws: ``ModelError`` when the architecture is not one of ``all``.
   public static func layout(for config: ConfigurationFile) throws -> any CheckpointLayout {
+    for layout in all {
+      if try layout.reads(config) { return try layout.init(config) }
+    }
     let type = try config.string("model_type")
-    for layout in all where layout.modelTypes.contains(type) { return try layout.init(config) }
     let known = all.flatMap { $0.modelTypes }.joined(separator: ", ")
     throw ModelError(
       "\(config.path): model_type \"\(type)\" is not supported; herd reads \(known)")

@@ -63,7 +63,7 @@ struct LlamaFields {
   }
 
   private static func window(_ config: ConfigurationFile, type: String) throws -> Int? {
-    guard type != "llama" else { return nil }
+    guard !["llama", "llama_moe"].contains(type) else { return nil }
     if type.hasPrefix("qwen2") {
       guard try config.bool("use_sliding_window", default: false) else { return nil }
       throw ModelError(

@@ -4,6 +4,8 @@ public struct MixtureLayer {
   public var norm: RMSNorm
   /// Scores of the experts, weight `[E, D]`.
   public var router: LinearMap
+  /// With it scores are `router · tanh(routerHidden · x)`, weights `[E, H]` and `[H, D]`.
+  public var routerHidden: LinearMap?
   /// With it scores are `|silu(router · x) · (routerUp · x)|`, `[E, D]`.
   public var routerUp: LinearMap?
   /// Added to the scores while training.
@@ -31,14 +33,16 @@ public struct MixtureLayer {
 
   /// A layer from its parts.
   public init(
-    norm: RMSNorm, router: LinearMap, routerUp: LinearMap? = nil, noise: RouterNoise? = nil,
-    scoreThreshold: Double? = nil, selectionBias: Tensor? = nil, topK: Int,
+    norm: RMSNorm, router: LinearMap, routerHidden: LinearMap? = nil, routerUp: LinearMap? = nil,
+    noise: RouterNoise? = nil, scoreThreshold: Double? = nil, selectionBias: Tensor? = nil,
+    topK: Int,
     combination: Combination, gain: Tensor? = nil, gate_EID: Tensor, up_EID: Tensor,
     down_EDI: Tensor, shared: (gate: LinearMap, up: LinearMap, down: LinearMap)? = nil,
     sharedGate: Tensor? = nil
   ) {
     self.norm = norm
     self.router = router
+    self.routerHidden = routerHidden
     self.routerUp = routerUp
     self.noise = noise
     self.scoreThreshold = scoreThreshold
@@ -57,7 +61,9 @@ public struct MixtureLayer {
   var experts: Int { gate_EID.shape[0] }
 
   /// Whether routing is what fused kernels do: a linear map and the largest scores.
-  var isPlain: Bool { routerUp == nil && noise == nil && scoreThreshold == nil }
+  var isPlain: Bool {
+    routerHidden == nil && routerUp == nil && noise == nil && scoreThreshold == nil
+  }
 }
 
 /// Noise on the scores of one layer.
@@ -125,7 +131,8 @@ extension Context {
 
   /// Where normalised rows go.
   private func route(_ normed_TD: Tensor, _ layer: MixtureLayer) -> Routing {
-    var scores_TE = scores(normed_TD, layer.router)
+    let input = layer.routerHidden.map { tanh(scores(normed_TD, $0)) } ?? normed_TD
+    var scores_TE = scores(input, layer.router)
     if let up = layer.routerUp {
       scores_TE = absolute(swiglu(gate: scores_TE, up: scores(normed_TD, up)))
     }

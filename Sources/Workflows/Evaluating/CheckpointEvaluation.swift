@@ -20,6 +20,12 @@ public struct CheckpointEvaluation: Sendable {
   public var wikiTextWindow: Int?
   /// How many chat prompts per domain must be answered exactly; 0 for none.
   public var exactMatchPrompts = 0
+  /// Files of evaluation tasks; see `TaskFile`.
+  public var tasks: [String] = []
+  /// The most samples of each task; `nil` for all.
+  public var taskLimit: Int?
+  /// Where to write every sample of the tasks as JSON Lines.
+  public var samplesFile: String?
   /// Chat format by name, where the folder does not tell it.
   public var chatFormat: String?
   /// Where to compute.
@@ -40,6 +46,8 @@ public struct CheckpointEvaluation: Sendable {
     public var wikiText: WikiTextScore?
     /// Exact match per domain, if asked for.
     public var exactMatch: [(domain: String, result: ExactMatch)] = []
+    /// Tasks, in the order of their files.
+    public var tasks: [TaskResult] = []
 
     /// `{"domains": …, "mean": …}`, and what else was asked for.
     public var json: JSON {
@@ -49,6 +57,11 @@ public struct CheckpointEvaluation: Sendable {
         var domains = JSONObject()
         for (domain, result) in exactMatch { domains[domain] = result.json }
         object["exact_match"] = .object(domains)
+      }
+      if !tasks.isEmpty {
+        var results = JSONObject()
+        for task in tasks { results[task.task] = task.json }
+        object["tasks"] = .object(results)
       }
       return .object(object)
     }
@@ -80,6 +93,8 @@ public struct CheckpointEvaluation: Sendable {
       try builder.streams(files: data, tokenLimit: limit)
     }
     let prose = try wikiText.map { try text(of: $0) }
+    let tasks = try Self.tasks(tasks, limit: taskLimit)
+    try checkSamplesFile()
     let context = try context ?? Context(device: device)
     let model = try folder.loader.model(in: context)
     let evaluator = try Evaluator(
@@ -92,6 +107,14 @@ public struct CheckpointEvaluation: Sendable {
       try evaluator.evaluateWikiText(
         $0, tokenizer: tokenizer, window: wikiTextWindow, progress: progress)
     }
+    let stops = try folder.endTokens()
+    for task in tasks {
+      result.tasks.append(
+        try evaluator.evaluate(task, tokenizer: tokenizer, stops: stops, progress: progress))
+    }
+    if let samplesFile {
+      try Files.write(result.tasks.map(\.lines).joined(), to: samplesFile)
+    }
     if exactMatchPrompts > 0 {
       let conversations = try conversations()
       guard let renderer = builder.renderer, !conversations.isEmpty else {
@@ -99,7 +122,6 @@ public struct CheckpointEvaluation: Sendable {
           "\(data.joined(separator: ", ")): no conversation to ask for an exact answer; give chat data or leave --exact-match out"
         )
       }
-      let stops = try folder.endTokens()
       for (domain, conversations) in conversations {
         let answers = try ExactMatch(
           of: model, on: conversations, renderer: renderer, stops: stops, in: context
@@ -108,6 +130,28 @@ public struct CheckpointEvaluation: Sendable {
       }
     }
     return result
+  }
+
+  /// Better now than after the evaluation.
+  private func checkSamplesFile() throws {
+    guard let samplesFile, let slash = samplesFile.lastIndex(of: "/") else { return }
+    let folder = String(samplesFile[..<slash])
+    guard folder.isEmpty || Files.isFolder(folder), !Files.isFolder(samplesFile) else {
+      throw WorkflowError(
+        "\(samplesFile): not a file in a folder that is there; make the folder first")
+    }
+  }
+
+  /// The tasks of files, each under its own name.
+  static func tasks(_ files: [String], limit: Int?) throws -> [TaskFile] {
+    let tasks = try files.map { try TaskFile(path: $0, limit: limit) }
+    for (index, task) in tasks.enumerated()
+    where tasks[..<index].contains(where: { $0.name == task.name }) {
+      throw WorkflowError(
+        "\(files[index]): there are two tasks \"\(task.name)\"; a task is called as its file is up to the first dot, so rename one"
+      )
+    }
+    return tasks
   }
 
   /// The chat format, or `nil` when no file can hold a conversation.

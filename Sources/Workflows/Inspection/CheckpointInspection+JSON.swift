@@ -8,7 +8,7 @@ extension CheckpointInspection {
     var types = JSONObject()
     for (type, tensors) in elementTypes { types[type.rawValue] = JSON(tensors) }
     var object: JSONObject = [
-      "path": JSON(path), "model_type": JSON(modelType),
+      "path": JSON(path), "model_type": JSON(modelType), "format": JSON(format),
       "architecture": architecture,
       "parameters": ["total": JSON(parameters.total), "active": JSON(parameters.active)],
       "tensors": JSON(tensors.count), "bytes": JSON(totalBytes), "dtypes": .object(types),

@@ -36,6 +36,8 @@ public struct CheckpointInspection: Sendable {
   public let path: String
   /// `model_type` of the config.
   public let modelType: String
+  /// What the format is called; the model type unless several share it.
+  public let format: String
   /// The model as a list of blocks.
   public let configuration: ModelConfiguration
   /// The blocks, equal neighbours together.
@@ -65,6 +67,7 @@ public struct CheckpointInspection: Sendable {
   public init(_ folder: ModelFolder) throws {
     path = folder.path
     modelType = try folder.config.string("model_type")
+    format = Swift.type(of: folder.layout).title ?? modelType
     configuration = folder.configuration
     blocks = Self.runs(of: folder.configuration.blocks)
     parameters = folder.configuration.parameterCounts

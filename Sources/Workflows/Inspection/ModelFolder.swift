@@ -45,6 +45,14 @@ public struct ModelFolder {
   /// The files.
   public var checkpoint: Checkpoint { loader.checkpoint }
 
+  /// The layout and the `config.json` that the model is saved with once it has been trained: its
+  /// own, or herd's where its format is only read.
+  public func savedFormat() throws -> (layout: any CheckpointLayout, config: ConfigurationFile) {
+    guard layout.foreignFields != nil else { return (layout, config) }
+    let config = HerdLayout.config(for: layout, from: config)
+    return (try HerdLayout(config), config)
+  }
+
   /// Whether the folder has a tokenizer.
   public var hasTokenizer: Bool { Files.exists("\(path)/tokenizer.json") }
 

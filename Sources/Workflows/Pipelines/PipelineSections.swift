@@ -91,13 +91,20 @@ public struct EvaluateSettings: Sendable, Equatable {
   public var analysisWindows: Int
   /// Tokens that are generated to measure the speed of decoding; 0 for none.
   public var decodeTokens: Int
+  /// Files of evaluation tasks.
+  public var tasks: [String]
+  /// The most samples of each task; `nil` for all.
+  public var taskLimit: Int?
 
   static let keys = [
     "data", "window", "windows", "sampling", "exact_match", "analysis_windows", "decode_tokens",
+    "tasks", "task_limit",
   ]
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: Self.keys)
+    tasks = try section.strings("tasks", default: [])
+    taskLimit = section.contains("task_limit") ? try section.positive("task_limit") : nil
     data = try section.strings("data", default: [])
     window = section.contains("window") ? try section.positive("window") : 1024
     windows = section.contains("windows") ? try section.positive("windows") : 48

@@ -220,6 +220,10 @@ public struct Run {
     for file in files where !file.hasPrefix("{run}") {
       _ = try RecordReader(path: pipeline.resolve(file, run: output))
     }
+    let tasks = state.result(of: "report") == nil ? pipeline.evaluate?.tasks ?? [] : []
+    _ = try CheckpointEvaluation.tasks(
+      tasks.filter { !$0.hasPrefix("{run}") }.map { try pipeline.resolve($0, run: output) },
+      limit: 1)
   }
 
   private func conversion(_ settings: ConvertSettings) -> Step {

@@ -23,6 +23,7 @@ struct RunReport {
       title: pipeline.name, subtitle: "From a dense model to a Mixture of Experts")
     var results: [ReportDocument.Block] = [.table(tables.losses)]
     if let exact = tables.exactMatches { results.append(.table(exact)) }
+    if let tasks = tables.tasks { results.append(.table(tasks)) }
     results.append(.chart(lossBars(tables)))
     document.add("Results", results)
     if !log.isEmpty { document.add("Training", [.chart(lossCurve(log))] + domainCurves(log)) }

@@ -1,3 +1,4 @@
+import Evaluation
 import Formats
 import Reports
 
@@ -67,9 +68,38 @@ struct RunTables {
     return table
   }
 
+  /// Every figure of every task per model; `nil` when there are no tasks.
+  var tasks: ReportTable? {
+    let models = rows.compactMap { row in
+      row.scores["tasks"]?.object.map { (name: row.model, tasks: $0) }
+    }
+    guard let first = models.first else { return nil }
+    var table = ReportTable(
+      caption: "Evaluation tasks, by lm-evaluation-harness's rules",
+      header: ["task", "metric"] + models.map(\.name))
+    for task in first.tasks.keys {
+      let metrics = (first.tasks[task]?.object?.keys ?? []).filter {
+        !["form", "samples"].contains($0) && !$0.contains("_stderr")
+      }
+      for metric in metrics {
+        let cells = models.map { model in
+          let result = model.tasks[task]
+          return number(result?[metric]?.double) + error(result, metric)
+        }
+        table.add([task, metric] + cells)
+      }
+    }
+    return table
+  }
+
+  private func error(_ result: JSON?, _ metric: String) -> String {
+    let name = TaskResult.standardErrorName(of: metric)
+    return (result?[name]?.double).map { " ± " + number($0) } ?? ""
+  }
+
   /// Every table, for a terminal.
   var text: String {
-    [rows.isEmpty ? nil : losses, exactMatches].compactMap { $0 }
+    [rows.isEmpty ? nil : losses, exactMatches, tasks].compactMap { $0 }
       .map { "\($0.caption)\n\($0.text.text())" }.joined(separator: "\n")
   }
 

@@ -153,7 +153,8 @@ struct StageRun {
       try Files.remove("\(folder)/\(name)")
     }
     let elementType: ElementType = settings.saveType == .bf16 ? .bf16 : .f32
-    try ModelWriter(layout: start.layout).write(
+    let (layout, saved) = try start.savedFormat()
+    try ModelWriter(layout: layout).write(
       model, to: folder, elementType: elementType, in: context)
     try CompanionFiles.copy(from: start.path, to: folder)
     let card = ModelCard(
@@ -163,7 +164,7 @@ struct StageRun {
         ("Seed", "\(pipeline.seed)"),
       ])
     try Files.write(card.markdown, to: "\(folder)/README.md")
-    var config = start.config
+    var config = saved
     config["torch_dtype"] = JSON(elementType == .bf16 ? "bfloat16" : "float32")
     config["dtype"] = nil
     try config.write(to: "\(folder)/config.json")

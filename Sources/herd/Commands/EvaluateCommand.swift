@@ -9,9 +9,14 @@ struct EvaluateCommand: HerdCommand {
       A domain is a data file's name up to its first dot. Its records follow one another and are \
       cut into windows; the loss is the mean over the assistant's tokens (all tokens of plain \
       text), in nats.
+
+      A task is a file of samples, scored by lm-evaluation-harness's rules. Its fields say what it \
+      is: query, choices, gold; context_options, continuation, gold; context, continuation; \
+      context, answer; or text.
       """,
     example: """
       herd evaluate moe --data math.val.jsonl.zst code.val.jsonl.zst --against dense
+      herd evaluate moe --tasks arc_easy.jsonl.zst piqa.jsonl.zst --samples samples.jsonl
       """)
 
   @Argument(help: "A Hugging Face checkpoint folder.")
@@ -35,6 +40,19 @@ struct EvaluateCommand: HerdCommand {
   @Option(help: "A WikiText file, for token and word perplexity.")
   var wikitext: String?
 
+  @Option(
+    parsing: .upToNextOption,
+    help: "Evaluation tasks: .jsonl or .txt, also compressed as .zst.")
+  var tasks: [String] = []
+
+  @Option(help: "The most samples of each task; all unless given.")
+  var limit: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write every sample of the tasks, with its scores, as JSON Lines.", valueName: "file"))
+  var samples: String?
+
   @Option(help: "Ask this many chat prompts per domain and count exact answers.")
   var exactMatch = 0
 
@@ -42,9 +60,13 @@ struct EvaluateCommand: HerdCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    guard !data.isEmpty || wikitext != nil else {
-      throw ValidationError("give --data with at least one file, or --wikitext")
+    guard !data.isEmpty || wikitext != nil || !tasks.isEmpty else {
+      throw ValidationError("give --data with at least one file, --tasks or --wikitext")
     }
+    guard !tasks.isEmpty || (limit == nil && samples == nil) else {
+      throw ValidationError("--limit and --samples are for --tasks; give task files")
+    }
+    guard limit ?? 1 > 0 else { throw ValidationError("--limit must be at least 1") }
     guard window ?? 1 > 0 else { throw ValidationError("--window must be at least 1") }
     guard windows > 0 else { throw ValidationError("--windows must be at least 1") }
     guard exactMatch >= 0 else { throw ValidationError("--exact-match must not be negative") }
@@ -58,6 +80,9 @@ struct EvaluateCommand: HerdCommand {
     evaluation.reference = against
     evaluation.wikiText = wikitext
     evaluation.exactMatchPrompts = exactMatch
+    evaluation.tasks = tasks
+    evaluation.taskLimit = limit
+    evaluation.samplesFile = samples
     evaluation.chatFormat = chat.chatFormat
     evaluation.device = common.chosenDevice(console)
     let result = try evaluation.run {

@@ -10,7 +10,7 @@ extension CheckpointInspection {
     table.append("checkpoint", path)
     table.append(
       "architecture",
-      "\(modelType): \(model.blocks.count) blocks, hidden \(model.hiddenSize), vocabulary "
+      "\(format): \(model.blocks.count) blocks, hidden \(model.hiddenSize), vocabulary "
         + "\(model.vocabularySize), \(model.maximumPositions) positions, "
         + (model.tiedEmbeddings ? "tied embeddings" : "separate output head"))
     for run in blocks { table.append(run.label, run.text) }

@@ -19,6 +19,7 @@ extension CheckpointEvaluation.Result {
 
         """)
     }
+    if !tasks.isEmpty { parts.append(taskTable) }
     if !exactMatch.isEmpty {
       var table = TextTable(header: ["exact match", "rate", "of"])
       for (domain, result) in exactMatch {
@@ -45,6 +46,19 @@ extension CheckpointEvaluation.Result {
     table.add(
       ["mean", Decimals.fixed(scores.mean, places: 4), "", "", ""]
         + comparison(scores.meanDivergence, scores.meanAgreement))
+    return table.text()
+  }
+
+  private var taskTable: String {
+    var table = TextTable(header: ["task", "samples", "metric", "value", "stderr"])
+    for task in tasks {
+      for metric in task.metrics {
+        table.add([
+          task.task, "\(task.samples)", metric.name, Decimals.fixed(metric.value, places: 4),
+          metric.standardError.map { Decimals.fixed($0, places: 4) } ?? "",
+        ])
+      }
+    }
     return table.text()
   }
 
