@@ -133,6 +133,14 @@ public final class Context {
     return output.detached()
   }
 
+  /// Runs `body` as outside ``recording(_:)``: nothing it computes has a gradient.
+  public func withoutRecording<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let outer = tape
+    tape = nil
+    defer { tape = outer }
+    return try body()
+  }
+
   /// Propagates the given output gradients through the current tape and empties it.
   package func backward(from seeds: [(output: Tensor, gradient: Tensor)]) {
     guard let tape else { return }

@@ -45,6 +45,10 @@ extension ConformanceCase {
           let (x, y) = (trial.activation([t, d]), trial.activation([t, d]))
           trial.differentiate { [("y", trial.context.add(x.tensor, y.tensor))] }
         },
+        ConformanceCase("subtract \(t)x\(d)") { trial in
+          let (x, y) = (trial.activation([t, d]), trial.activation([t, d]))
+          trial.differentiate { [("y", trial.context.subtract(x.tensor, y.tensor))] }
+        },
         ConformanceCase("swiglu \(t)x\(d)") { trial in
           let (x, y) = (trial.activation([t, d]), trial.activation([t, d]))
           trial.differentiate { [("y", trial.context.swiglu(gate: x.tensor, up: y.tensor))] }
@@ -126,6 +130,8 @@ extension ConformanceCase {
       [
         (Combination.renormalizedSoftmax(scale: 1.5), "renormalized"),
         (.softmax(scale: 2), "softmax"), (.gained, "gained"), (.uniform(weight: 0.25), "uniform"),
+        (.sigmoid(scale: 2), "sigmoid"),
+        (.renormalizedSigmoid(scale: 1.5), "renormalized sigmoid"),
       ].map { rule, name in
         ConformanceCase("route T\(t) E\(e) K\(k) \(name)") { trial in
           let (logits, gain) = (trial.steps([t, e]), trial.weight([e]))

@@ -44,7 +44,11 @@ extension MixtureModel {
         }
       }
     }
-    if types.isEmpty, blocks.allSatisfy({ $0 == nil }), attention.contains(where: { $0 != nil }) {
+    denseWidths = try layout.configuration.blocks.map { block in
+      if case .dense(let dense) = block.mlp { return dense.width }
+      return try configuration.positive("intermediate_size")
+    }
+    if types.isEmpty, !blocks.isEmpty, blocks.allSatisfy({ $0 == nil }) {
       types.insert(try checkpoint.tensor(DenseSource.name(0, .gate)).elementType)
     }
     guard let type = types.first, types.count == 1 else {
@@ -66,6 +70,8 @@ extension MixtureBlock {
     case .gained: (rule, scale) = (.gained, 1)
     case .renormalizedSoftmax(let factor): (rule, scale) = (.renormalizedSoftmax, factor)
     case .softmax(let factor): (rule, scale) = (.softmax, factor)
+    case .sigmoid(let factor): (rule, scale) = (.sigmoid, factor)
+    case .renormalizedSigmoid(let factor): (rule, scale) = (.renormalizedSigmoid, factor)
     case .uniform:
       throw ConstructionError(.refused, "uniform weights exist for checks only")
     }
@@ -74,6 +80,7 @@ extension MixtureBlock {
       experts: mixture.experts, topK: mixture.topK,
       shared: mixture.sharedWidth / max(1, mixture.expertWidth))
     self.init(
-      geometry: geometry, rule: rule, scale: scale, hasRouterBias: mixture.routerBias)
+      geometry: geometry, rule: rule, scale: scale, hasRouterBias: mixture.routerBias,
+      routerKind: mixture.routerKind, scoreThreshold: mixture.scoreThreshold)
   }
 }

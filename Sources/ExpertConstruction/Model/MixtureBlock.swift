@@ -1,4 +1,7 @@
-/// The MLP of one converted layer: its sizes, and how its experts are chosen and combined.
+import Models
+
+/// The MLP of one converted layer: its sizes, and how its experts are chosen and combined. A pruned
+/// MLP has none, so its rule, scale and router say nothing.
 public struct MixtureBlock: Equatable, Sendable {
   /// How the neurons are divided.
   public var geometry: SplitGeometry
@@ -8,15 +11,23 @@ public struct MixtureBlock: Equatable, Sendable {
   public var scale: Double
   /// Whether the router has a bias.
   public var hasRouterBias: Bool
+  /// How the router scores experts.
+  public var routerKind: RouterKind
+  /// Choices after a token's first are dropped where their score is below this; `nil` keeps all. A
+  /// plan has 0 where the value is still to be calibrated.
+  public var scoreThreshold: Double?
 
   /// A block from its parts.
   public init(
-    geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool
+    geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool,
+    routerKind: RouterKind = .linear, scoreThreshold: Double? = nil
   ) {
     self.geometry = geometry
     self.rule = rule
     self.scale = scale
     self.hasRouterBias = hasRouterBias
+    self.routerKind = routerKind
+    self.scoreThreshold = scoreThreshold
   }
 }
 
@@ -29,6 +40,8 @@ public enum Projection: String, CaseIterable, Sendable {
 public enum MixtureTensor: Hashable, Sendable {
   /// `[E, D]`
   case router
+  /// The second rows of gated pairs, `[E, D]`.
+  case routerUp
   /// `[E]`
   case routerBias
   /// `u` of the weight `1 + p·u`, `[E]`.
@@ -37,10 +50,14 @@ public enum MixtureTensor: Hashable, Sendable {
   case expert(Int, Projection)
   /// `[S·w, D]`, or `[D, S·w]` for the down projection.
   case shared(Projection)
+  /// The kept neurons of a pruned MLP, `[w', D]`, or `[D, w']` for the down projection.
+  case dense(Projection)
 
   /// The tensors `block` has, experts in order.
   static func all(of block: MixtureBlock) -> [MixtureTensor] {
+    if block.geometry.form == .pruned { return Projection.allCases.map { .dense($0) } }
     var tensors: [MixtureTensor] = [.router]
+    if block.routerKind == .gatedPair { tensors.append(.routerUp) }
     if block.hasRouterBias { tensors.append(.routerBias) }
     if block.rule == .gained { tensors.append(.routerGain) }
     for expert in 0..<block.geometry.experts {
@@ -57,10 +74,11 @@ public enum MixtureTensor: Hashable, Sendable {
       projection == .down ? [hidden, width] : [width, hidden]
     }
     switch self {
-    case .router: return [geometry.experts, hidden]
+    case .router, .routerUp: return [geometry.experts, hidden]
     case .routerBias, .routerGain: return [geometry.experts]
     case .expert(_, let projection): return matrix(projection, geometry.expertWidth)
     case .shared(let projection): return matrix(projection, geometry.sharedWidth)
+    case .dense(let projection): return matrix(projection, geometry.activeWidth)
     }
   }
 
@@ -68,8 +86,8 @@ public enum MixtureTensor: Hashable, Sendable {
   func neurons(in split: NeuronSplit) -> (neurons: [Int32], projection: Projection)? {
     switch self {
     case .expert(let expert, let projection): (split.experts[expert], projection)
-    case .shared(let projection): (split.shared, projection)
-    case .router, .routerBias, .routerGain: nil
+    case .shared(let projection), .dense(let projection): (split.shared, projection)
+    case .router, .routerUp, .routerBias, .routerGain: nil
     }
   }
 }

@@ -91,21 +91,23 @@ public struct ModelConversion {
     let folder = try ModelFolder(source, access: .pread)
     let plan = try plan(folder, hasData: !settings.data.isEmpty)
     for note in plan.notes { events.note(note) }
+    let documents =
+      try plan.settings.needsCalibration
+      ? shared.once("calibration \(source) \(settings.data) \(settings.calibrationTokens) \(seed)")
+      {
+        try CalibrationText(
+          folder, files: settings.data, count: settings.calibrationTokens, seed: seed
+        ).documents(in: context)
+      } : []
+    let gradients = try gradients(plan, folder, documents, in: context)
     let calibration =
       try plan.settings.needsCalibration
-      ? DenseCalibration(
-        folder.loader,
-        documents: shared.once(
-          "calibration \(settings.data) \(settings.calibrationTokens) \(seed)"
-        ) {
-          try CalibrationText(
-            folder, files: settings.data, count: settings.calibrationTokens, seed: seed
-          ).documents(in: context)
-        }, context: context) : nil
+      ? DenseCalibration(folder.loader, documents: documents.map(\.tokens), context: context) : nil
     let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
     var verification: ModelVerification.Result?
     let report = try Conversion(plan, checkpoint: folder.checkpoint, context: context).run(
-      to: output, force: force, keeping: settings.data, calibration: calibration
+      to: output, force: force, keeping: settings.data, calibration: calibration,
+      gradients: gradients
     ) { progress in
       events.progress(
         WorkflowProgress("convert", done: progress.layersDone, total: progress.layers))
@@ -117,6 +119,20 @@ public struct ModelConversion {
     }
     events.note(report.afterTraining)
     return Result(report: report, verification: verification)
+  }
+
+  /// What the loss's gradient says of every layer that is converted, where the strategy asks.
+  private func gradients(
+    _ plan: ConversionPlan, _ folder: ModelFolder, _ documents: [CalibrationDocument],
+    in context: Context
+  ) throws -> [Int: ClusterImportance] {
+    guard plan.settings.needsGradients, let block = plan.block else { return [:] }
+    return try GradientCalibration(folder.loader, documents: documents, context: context)
+      .importance(
+        clusters: block.geometry.experts, seed: plan.settings.seed, skipping: plan.denseLayers
+      ) { done, total in
+        events.progress(WorkflowProgress("gradients", done: done, total: total))
+      }
   }
 }
 
@@ -138,6 +154,17 @@ extension ConvertSettings {
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs
+    resolved.keepDense = keepDense
+    if let assignment {
+      resolved.assignment = try Self.choice(ImportanceAssignment.self, assignment, "assignment")
+      let strategy = resolved.strategy
+      guard !keepsMLPs, strategy == .gradient || strategy == .gradientResidual else {
+        throw WorkflowError(
+          "assignment is for the strategies gradient and gradient-residual, not \(self.strategy); leave it out"
+        )
+      }
+    }
+    resolved.meanTopK = meanTopK
     resolved.attention = try attentionSettings()
     return resolved
   }
