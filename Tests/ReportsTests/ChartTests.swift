@@ -62,7 +62,7 @@ struct ChartTests {
         <rect x="130.5" y="60.5" width="55" height="25" fill="#3b82c4" fill-opacity="0.99">\
         <title>layer 0, expert 1: 0.75</title></rect>
         <text x="158" y="77" text-anchor="middle" font-size="10">0.75</text>
-        <text x="74" y="110" text-anchor="start" font-size="10">lightest 0, darkest 0.75</text>
+        <text x="74" y="110" text-anchor="start" font-size="10">faintest 0, strongest 0.75</text>
         </svg>
 
         """)
@@ -90,6 +90,31 @@ struct ChartTests {
       #expect(!svg.contains("<script") && !svg.contains("nan") && !svg.contains("inf"))
       #expect(!svg.unicodeScalars.contains("\u{1}"))
     }
+  }
+
+  @Test("a legend that is too long goes on in a new row, and the plot makes room")
+  func longLegend() {
+    func chart(_ name: String) -> String {
+      LineChart(
+        title: "t", xLabel: "", yLabel: "",
+        series: (0..<4).map { .init("\(name) \($0)", [(0, 1), (1, 2)]) }
+      ).svg()
+    }
+    #expect(chart("short").contains("y=\"40\" text-anchor=\"start\">short 3"))
+    let long = chart("a name of some thirty characters")
+    #expect(long.contains("y=\"40\" text-anchor=\"start\">a name of some thirty characters 1"))
+    #expect(long.contains("y=\"58\" text-anchor=\"start\">a name of some thirty characters 2"))
+  }
+
+  @Test("rows with long names get the room they need; whole numbers get whole ticks")
+  func room() {
+    let map = HeatMap(
+      title: "t", rowLabel: "", columnLabel: "", rows: ["11 conversation"], columns: ["0"],
+      values: [[1]])
+    #expect(map.svg().contains("x=\"93\" y=\"77\" text-anchor=\"end\" font-size=\"10\">11 conv"))
+    let layers = LineChart(
+      title: "t", xLabel: "", yLabel: "", series: [.init("a", [(0, 1), (1, 2), (3, 1)])])
+    #expect(layers.svg().contains(">3</text>") && !layers.svg().contains(">0.5</text>"))
   }
 
   @Test("a gap splits a curve; many points are thinned")

@@ -151,6 +151,13 @@ import Testing
     #expect(index([0, 0, 0], [0, 0, 0]) == 1)
   }
 
+  @Test func neuronsLeftOutAreAGroup() {
+    #expect(NeuronOverlap.groups([[2], [0, 4]], width: 5) == [1, 2, 0, 2, 1])
+    #expect(
+      NeuronOverlap.groups([[], [0, 1], [1, 2]], width: 3) == [1, 1, 2], "the first counts")
+    #expect(NeuronOverlap.similarity([[0, 0, 1], []], [[1, 1, 0], [0, 1, 1]]) == 1)
+  }
+
   @Test func chanceGivesAboutZero() {
     var random = SeededGenerator(seed: 2)
     let (a, b) = (

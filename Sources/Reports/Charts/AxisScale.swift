@@ -14,8 +14,11 @@ public struct AxisScale: Equatable, Sendable {
   ///   - values: data to be shown; what is not finite is ignored.
   ///   - includesZero: bars start at zero, lines need not.
   ///   - tickGoal: about how many intervals to make.
-  public init(covering values: some Sequence<Double>, includesZero: Bool = false, tickGoal: Int = 5)
-  {
+  ///   - smallestStep: no ticks are closer; 0 for any.
+  public init(
+    covering values: some Sequence<Double>, includesZero: Bool = false, tickGoal: Int = 5,
+    smallestStep: Double = 0
+  ) {
     var low = Double.infinity
     var high = -Double.infinity
     for value in values where value.isFinite {
@@ -28,7 +31,8 @@ public struct AxisScale: Equatable, Sendable {
       let half = low == 0 ? 0.5 : low.magnitude * 0.1
       (low, high) = (includesZero && low >= 0 ? low : low - half, high + half)
     }
-    let step = Self.niceStep(atLeast: (high - low) / Double(max(tickGoal, 1)))
+    let step = Self.niceStep(
+      atLeast: max(smallestStep, (high - low) / Double(max(tickGoal, 1))))
     self.step = step
     lower = (low / step + 1e-9).rounded(.down) * step
     upper = (high / step - 1e-9).rounded(.up) * step

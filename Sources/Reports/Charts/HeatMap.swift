@@ -26,7 +26,8 @@ public struct HeatMap: Sendable {
 
   /// The chart as an `<svg>` element; its height follows the number of rows.
   public func svg() -> String {
-    let (left, top, right) = (74.0, 60.0, 624.0)
+    let names = rows.map { SVGCanvas.textWidth($0) * 10 / 12 }.max() ?? 0
+    let (left, top, right) = (min(200, max(74, names + 16)), 60.0, 624.0)
     let cell = min(56, (right - left) / Double(max(columns.count, 1)))
     let rowHeight = min(26, max(14, cell))
     let bottom = top + rowHeight * Double(rows.count)
@@ -61,7 +62,7 @@ public struct HeatMap: Sendable {
         }
       }
     }
-    canvas.text("lightest \(label(low)), darkest \(label(high))", left, bottom + 24, size: 10)
+    canvas.text("faintest \(label(low)), strongest \(label(high))", left, bottom + 24, size: 10)
     return canvas.svg()
   }
 

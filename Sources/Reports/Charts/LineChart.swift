@@ -33,7 +33,9 @@ public struct LineChart: Sendable {
     let frame = PlotFrame(
       title: title, xLabel: xLabel, yLabel: yLabel, legend: series.map(\.name),
       y: AxisScale(covering: series.flatMap { $0.points.map(\.y) }))
-    let x = AxisScale(covering: series.flatMap { $0.points.map(\.x) }, tickGoal: 7)
+    let places = series.flatMap { $0.points.map(\.x) }
+    let isWhole = places.allSatisfy { $0 == $0.rounded() }
+    let x = AxisScale(covering: places, tickGoal: 7, smallestStep: isWhole ? 1 : 0)
     var canvas = frame.canvas()
     for tick in x.ticks {
       let at = frame.x(x.position(tick))

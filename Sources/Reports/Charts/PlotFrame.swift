@@ -11,7 +11,11 @@ struct PlotFrame {
 
   var left: Double { 62 }
   var right: Double { Self.width - 16 }
-  var top: Double { legend.count > 1 ? 56 : 36 }
+  var top: Double {
+    guard legend.count > 1 else { return 36 }
+    let rows = SVGCanvas.legendRows(legend, left, to: Self.width)
+    return 38 + SVGCanvas.legendRow * Double(rows)
+  }
   var bottom: Double { Self.height - (xLabel.isEmpty ? 28 : 46) }
 
   /// A horizontal share of the plot area in canvas units.

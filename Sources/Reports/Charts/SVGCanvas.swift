@@ -81,14 +81,35 @@ struct SVGCanvas {
     body += ">\(Markup.escaped(text))</text>\n"
   }
 
-  /// Coloured squares with names, from left to right.
+  /// Coloured squares with names, from left to right, in as many rows as they need.
   mutating func legend(_ names: [String], _ x: Double, _ y: Double) {
-    var x = x
-    for (index, name) in names.enumerated() {
-      rectangle(x, y - 9, 10, 10, colour: Palette.colour(index))
-      text(name, x + 15, y)
-      x += 15 + Self.textWidth(name) + 18
+    for (index, place) in Self.legendPlaces(names, x, to: width).enumerated() {
+      let y = y + Self.legendRow * Double(place.row)
+      rectangle(place.x, y - 9, 10, 10, colour: Palette.colour(index))
+      text(names[index], place.x + 15, y)
     }
+  }
+
+  /// The height of a row of the legend.
+  static let legendRow = 18.0
+
+  /// Rows that a legend from `x` to the right edge needs.
+  static func legendRows(_ names: [String], _ x: Double, to right: Double) -> Int {
+    (legendPlaces(names, x, to: right).last?.row ?? -1) + 1
+  }
+
+  private static func legendPlaces(
+    _ names: [String], _ left: Double, to right: Double
+  ) -> [(x: Double, row: Int)] {
+    var places: [(x: Double, row: Int)] = []
+    var (x, row) = (left, 0)
+    for name in names {
+      let length = 15 + textWidth(name)
+      if x + length > right, x > left { (x, row) = (left, row + 1) }
+      places.append((x, row))
+      x += length + 18
+    }
+    return places
   }
 
   /// A rough width of a text of 12 px; enough to keep legend entries apart.

@@ -55,15 +55,16 @@ extension ReportDocument {
   private static let style = """
     :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
     body { margin: 0; font: 15px/1.55 system-ui, sans-serif; }
-    main { max-width: 46rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
+    main { max-width: 64rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
     h1 { font-size: 1.7rem; margin: 0; }
     h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
     .sub { opacity: .7; margin: .2rem 0 0; }
     table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
     caption { text-align: left; opacity: .7; padding-bottom: .3rem; }
-    th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; }
+    th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
     th:first-child, td:first-child { text-align: left; }
-    td { font-variant-numeric: tabular-nums; }
+    td { font-variant-numeric: tabular-nums; white-space: nowrap; }
+    p { max-width: 46rem; }
     dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
     dt { opacity: .7; }
     dd { margin: 0; overflow-wrap: anywhere; }

@@ -18,14 +18,14 @@ struct ModelMeasurement {
     let model = try folder.loader.model(dtype: nil, in: context)
     let speed = tokensPerSecond(model, in: context)
     let counts = configuration.parameterCounts
-    let bytes = model.parameters.reduce(0) { $0 + $1.value.byteCount }
+    let source = try ModelFolder(dense)
     return [
       "decode_tokens_per_second": speed.map { JSON($0) } ?? .null,
       "decode_tokens": JSON(decodeTokens),
-      "bytes_per_token": JSON(Self.bytesPerToken(model)), "bytes": JSON(bytes),
+      "bytes_per_token": JSON(
+        Self.bytesPerToken(configuration, elementBytes: Self.elementBytes(source))),
       "parameters": JSON(counts.total), "active_parameters": JSON(counts.active),
-      "active_share": JSON(
-        try Self.activeShare(configuration, of: ModelFolder(dense).configuration)),
+      "active_share": JSON(Self.activeShare(configuration, of: source.configuration)),
       "active_attention_share": JSON(Self.activeAttention(configuration)),
     ]
   }
@@ -60,17 +60,28 @@ struct ModelMeasurement {
     return best
   }
 
-  /// Bytes of the weights that one token uses: all but experts that it does not choose, and of the
-  /// embedding table one row besides what the output head reads.
-  static func bytesPerToken(_ model: LanguageModel) -> Int {
-    let counts = model.configuration.parameterCounts
-    let all = model.parameters.reduce(0) { $0 + $1.value.byteCount }
-    // Experts are matrices, of the type of the other matrices.
-    let elementBytes = model.head.value.dtype.byteCount
-    let table = model.embedding.value
+  /// Bytes of the weights that one token uses: all but experts that it does not choose, and of an
+  /// embedding table apart from the output head one row. Routers, norms and biases are in full
+  /// precision.
+  /// - Parameter elementBytes: Of an element of every other matrix.
+  static func bytesPerToken(_ configuration: ModelConfiguration, elementBytes: Int) -> Int {
+    let all = configuration.parameterShapes.reduce(0) { sum, parameter in
+      sum + parameter.shape.reduce(1, *) * (parameter.staysFull ? 4 : elementBytes)
+    }
+    let counts = configuration.parameterCounts
     let unread =
-      model.configuration.tiedEmbeddings ? 0 : (table.shape[0] - 1) * table.shape[1] * elementBytes
-    return all - (counts.total - counts.active) * elementBytes - unread
+      configuration.tiedEmbeddings
+      ? 0 : (configuration.vocabularySize - 1) * configuration.hiddenSize
+    return all - (counts.total - counts.active + unread) * elementBytes
+  }
+
+  /// Bytes of an element of the dense checkpoint's widest matrices, so that models written in
+  /// different types compare.
+  private static func elementBytes(_ dense: ModelFolder) -> Int {
+    let largest = dense.checkpoint.tensors.max {
+      $0.shape.reduce(1, *) < $1.shape.reduce(1, *)
+    }
+    return (largest?.elementType.bitWidth ?? 32) / 8
   }
 
   /// Neurons of the MLPs that a token uses over those of the dense model.

@@ -29,28 +29,34 @@ enum NeuronOverlap {
   }
 
   /// The group of each neuron of each layer of a converted folder; `nil` where no ledger tells, or
-  /// MLPs were not divided or experts overlap. Shared neurons are a group; layers that stayed dense
-  /// are left out.
+  /// MLPs were not divided. Shared neurons are a group, as are those left out; of several experts
+  /// that hold a neuron the first counts. A layer whose MLP stayed dense has no groups.
   static func groups(ofFolder folder: String) -> [[Int]]? {
     let path = "\(folder)/\(ByteLedger.fileName)"
     guard Files.exists(path), let ledger = try? ByteLedger(contentsOf: path),
-      !ledger.splits.isEmpty, ledger.shape?.block.geometry.form == .partition
+      let width = ledger.shape?.block.geometry.width
     else { return nil }
-    return ledger.splits.compactMap { $0 }.map { split in
-      let groups = [split.shared] + split.experts
-      var groupOf = [Int](repeating: 0, count: groups.reduce(0) { $0 + $1.count })
-      for (group, neurons) in groups.enumerated() {
-        for neuron in neurons where groupOf.indices.contains(Int(neuron)) {
-          groupOf[Int(neuron)] = group
-        }
-      }
-      return groupOf
+    return ledger.splits.map { split in
+      guard let split else { return [] }
+      return groups([split.shared] + split.experts, width: width)
     }
   }
 
-  /// The mean index over layers.
+  /// The group of each of `width` neurons, given the neurons of each group.
+  static func groups(_ units: [[Int32]], width: Int) -> [Int] {
+    var groupOf = [Int](repeating: units.count, count: width)
+    for (group, neurons) in units.enumerated().reversed() {
+      for neuron in neurons where groupOf.indices.contains(Int(neuron)) {
+        groupOf[Int(neuron)] = group
+      }
+    }
+    return groupOf
+  }
+
+  /// The mean index over the layers that both divide.
   static func similarity(_ first: [[Int]], _ second: [[Int]]) -> Double {
-    let indices = zip(first, second).map { adjustedRandIndex($0, $1) }
+    let indices = zip(first, second).filter { !$0.isEmpty && !$1.isEmpty }
+      .map { adjustedRandIndex($0, $1) }
     return indices.isEmpty ? 0 : indices.reduce(0, +) / Double(indices.count)
   }
 }

@@ -58,7 +58,7 @@ struct SweepGroup {
     if isPruned { return "static pruning" }
     var words = [row.text("strategy")]
     if row.text("attention") != "none" { words.append(row.text("attention")) }
-    words.append((row.json["shared"]?.int ?? 0) > 0 ? "with shared units" : "no shared units")
+    if (row.json["shared"]?.int ?? 0) > 0 { words.append("shared units") }
     if !row.text("losses").isEmpty { words.append(row.text("losses")) }
     return words.joined(separator: ", ")
   }

@@ -91,7 +91,7 @@ struct SweepRow {
     }
     if let measured = steps["measure:\(model)"] {
       for key in [
-        "decode_tokens_per_second", "bytes_per_token", "bytes", "parameters", "active_parameters",
+        "decode_tokens_per_second", "bytes_per_token", "parameters", "active_parameters",
         "active_share", "active_attention_share",
       ] {
         row[key] = measured[key]
