@@ -45,6 +45,10 @@ extension ConformanceCase {
           let (x, y) = (trial.activation([t, d]), trial.activation([t, d]))
           trial.differentiate { [("y", trial.context.add(x.tensor, y.tensor))] }
         },
+        ConformanceCase("bias \(t)x\(d)") { trial in
+          let (x, b) = (trial.activation([t, d]), trial.weight([d]))
+          trial.differentiate { [("y", trial.context.add(x.tensor, bias: b.tensor))] }
+        },
         ConformanceCase("subtract \(t)x\(d)") { trial in
           let (x, y) = (trial.activation([t, d]), trial.activation([t, d]))
           trial.differentiate { [("y", trial.context.subtract(x.tensor, y.tensor))] }

@@ -43,6 +43,7 @@ enum Example: String, CaseIterable, Sendable {
             "mlp": [
               "type": "mixture", "experts": 3, "top_k": 2, "shared": 1, "expert_width": 6,
               "combination": ["rule": "gained"], "router_bias": true, "selection_bias": true,
+              "output_bias": true,
             ],
           ],
         ],

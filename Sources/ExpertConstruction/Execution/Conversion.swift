@@ -70,12 +70,20 @@ public struct Conversion {
       try writer.writeZeros(declaration)
     }
     try writer.finish()
-    let ledger = ByteLedger(
+    var ledger = ByteLedger(
       format: plan.settings.format, shape: shape,
       source: try source.entries(plan.source.tensors, kept: done.keptDigests),
       splits: shape == nil ? [] : done.splits)
+    for index in ledger.source.indices {
+      guard let (layer, projection) = DenseSource.place(of: ledger.source[index].name),
+        projection == .down, let made = done.repairs[layer]?.digest,
+        made != ledger.source[index].sha256
+      else { continue }
+      ledger.source[index].rewrittenSHA256 = made
+    }
     let report = ConversionReport(
       path: folder.path, ledger: ledger, findings: done.findings,
+      missed: done.repairs.sorted { $0.key < $1.key }.map(\.value.missed),
       attentionFindings: attention?.findings ?? [], importance: done.importance, plan: plan)
     try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
     var model = plan.model
@@ -106,6 +114,8 @@ public struct Conversion {
     var keptDigests: [String: String] = [:]
     /// Where routers choose by a threshold, theirs.
     var thresholds: [Int: Double] = [:]
+    /// What recovery did, where it was asked for.
+    var repairs: [Int: LayerRepair] = [:]
   }
 
   private func layers(
@@ -150,8 +160,14 @@ public struct Conversion {
       if plan.denseLayers.contains(layer) {
         done.splits.append(nil)
       } else if let shape, let dense = slots?[layer % 2], let mixture {
-        let (split, router, concentration) = try construct(layer, shape, dense, calibration)
-        if let concentration { done.importance.append(concentration) }
+        let made = try construct(layer, shape, dense, calibration)
+        let (split, router) = (made.split, made.router)
+        if let concentration = made.importance { done.importance.append(concentration) }
+        if let recovery = made.recovery {
+          // From here on the layer that is cut and proved is the recovered one.
+          done.repairs[layer] = try LayerRepair(
+            recovery, replacing: dense, shape, layer, context)
+        }
         // The buffer is written from in the background: wait until it may be overwritten.
         try writing.drain()
         try gather(split, dense, into: mixture, layer, shape)
@@ -161,6 +177,7 @@ public struct Conversion {
           try write(router, layout, shape, to: writer)
           done.thresholds[layer] = router.threshold
         }
+        try done.repairs[layer]?.writeBias(layout, to: writer)
         for name in layout.zeros {
           if let zeros = layout.declarations.first(where: { $0.name == name }) {
             try writer.writeZeros(zeros)
@@ -195,10 +212,18 @@ public struct Conversion {
     return names
   }
 
+  /// What is decided about one layer.
+  private struct Construction {
+    var split: NeuronSplit
+    var router: Router?
+    var importance: ImportanceConcentration?
+    var recovery: LayerRepair.Finding?
+  }
+
   private func construct(
     _ index: Int, _ shape: MixtureShape, _ dense: DenseLayerBytes,
     _ calibration: Calibration
-  ) throws -> (NeuronSplit, Router?, ImportanceConcentration?) {
+  ) throws -> Construction {
     let settings = plan.settings
     let inputs =
       settings.needsCalibration ? try calibration.source?.inputs(ofLayer: index) : nil
@@ -209,7 +234,9 @@ public struct Conversion {
         index: index, geometry: shape.block.geometry, weights: weights, inputs: inputs,
         clusterImportance: calibration.gradients[index], seed: settings.seed, context: context)
       let split = try settings.strategy.make(assignment: settings.assignment).split(layer)
-      guard shape.block.geometry.form != .pruned else { return (split, nil, layer.importance) }
+      guard shape.block.geometry.form != .pruned else {
+        return Construction(split: split, importance: layer.importance)
+      }
       var router = try settings.router.make().router(
         for: layer, split, allowsBias: shape.block.hasRouterBias)
       guard router.isFinite else {
@@ -219,7 +246,11 @@ public struct Conversion {
       if let mean = settings.meanTopK {
         router.threshold = try ScoreThreshold.keeping(mean, router, layer)
       }
-      return (split, router, layer.importance)
+      let recovery = try settings.recovery.make().map {
+        try LayerRepair.Finding($0, RoutedLayer(layer, split, router, shape.block))
+      }
+      return Construction(
+        split: split, router: router, importance: layer.importance, recovery: recovery)
     }
   }
 

@@ -10,6 +10,9 @@ public struct ConversionReport: Sendable {
   public let layerErrors: [Double]
   /// Per layer, the largest dense output on the same inputs.
   public let layerMagnitudes: [Double]
+  /// Per layer, the share of the dense MLP's output that the mixture missed on the calibration text
+  /// before recovery and after it; empty without recovery.
+  public let missedShares: [(before: Double, after: Double)]
   /// The same differences of attention with all its experts; empty where attention is dense.
   public let attentionErrors: [Double]
   /// Per layer, what the largest dense attention adds on the same inputs.
@@ -25,13 +28,15 @@ public struct ConversionReport: Sendable {
 
   init(
     path: String, ledger: ByteLedger, findings: [LayerProof.Finding],
-    attentionFindings: [LayerProof.Finding], importance: [ImportanceConcentration],
+    missed: [(before: Double, after: Double)], attentionFindings: [LayerProof.Finding],
+    importance: [ImportanceConcentration],
     plan: ConversionPlan
   ) {
     self.path = path
     self.ledger = ledger
     layerErrors = findings.map(\.error)
     layerMagnitudes = findings.map(\.magnitude)
+    missedShares = missed
     attentionErrors = attentionFindings.map(\.error)
     attentionMagnitudes = attentionFindings.map(\.magnitude)
     self.importance = importance
@@ -59,6 +64,8 @@ public struct ConversionReport: Sendable {
       "source_tensors": JSON(ledger.source.count),
       "largest_layer_error": JSON(layerErrors.max() ?? 0),
       "layer_errors": .array(layerErrors.map { JSON($0) }),
+      "missed_shares": .array(
+        missedShares.map { ["before": JSON($0.before), "after": JSON($0.after)] }),
       "importance": .array(importance.map(\.json)), "attention": attention?.json ?? .null,
       "attention_errors": .array(attentionErrors.map { JSON($0) }),
       "rounding": ledger.rounding.map { .string($0) } ?? .null,
@@ -91,6 +98,9 @@ public struct ConversionReport: Sendable {
     if !settings.keepDense.isEmpty {
       rows.append("| dense MLPs | layers \(ByteLedger.ranges(settings.keepDense.sorted())) |")
     }
+    if settings.recovery != .none {
+      rows.append("| recovery | \(settings.recovery.rawValue) |")
+    }
     if let note = ledger.neuronNote { rows.append("| neurons | \(note) |") }
     if let attention {
       rows.append("| attention | \(attention.strategy.rawValue): \(attention.summary) |")
@@ -102,11 +112,15 @@ public struct ConversionReport: Sendable {
   var modelCard: String {
     let elements = ledger.source.reduce(0) { $0 + $1.shape.reduce(1, *) }
     let isPruned = ledger.shape?.block.geometry.form == .pruned
+    let rewritten = ledger.source.count { $0.rewrittenSHA256 != nil }
     let account =
-      ledger.neuronNote == nil
-      ? "Every element of the dense checkpoint is used exactly once."
-      : "Every element of the dense checkpoint outside the MLPs is used exactly once; of the MLPs' "
-        + "neurons some are left out or used more than once, as the table says."
+      rewritten > 0
+      ? "Every element of the dense checkpoint is used exactly once, but for \(rewritten) down "
+        + "projections, which recovery refitted."
+      : ledger.neuronNote == nil
+        ? "Every element of the dense checkpoint is used exactly once."
+        : "Every element of the dense checkpoint outside the MLPs is used exactly once; of the MLPs' "
+          + "neurons some are left out or used more than once, as the table says."
     return """
       ---
       library_name: \(ledger.format == .herd ? "herd" : "transformers")

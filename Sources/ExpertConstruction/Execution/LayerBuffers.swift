@@ -27,7 +27,7 @@ final class MixtureLayerBytes: Sendable {
   init(_ shape: MixtureShape) {
     var ranges: [MixtureTensor: Range<Int>] = [:]
     var end = 0
-    tensors = MixtureTensor.all(of: shape.block).filter { !$0.isRouter }
+    tensors = MixtureTensor.all(of: shape.block).filter(\.isMatrix)
     for tensor in tensors {
       let count =
         tensor.shape(in: shape.block, hidden: shape.hidden).reduce(1, *)

@@ -81,6 +81,7 @@ extension MixtureBlock {
       shared: mixture.sharedWidth / max(1, mixture.expertWidth))
     self.init(
       geometry: geometry, rule: rule, scale: scale, hasRouterBias: mixture.routerBias,
-      routerKind: mixture.routerKind, scoreThreshold: mixture.scoreThreshold)
+      routerKind: mixture.routerKind, scoreThreshold: mixture.scoreThreshold,
+      hasOutputBias: mixture.outputBias)
   }
 }

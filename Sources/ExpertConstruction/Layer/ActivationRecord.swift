@@ -29,11 +29,8 @@ final class ActivationRecord {
           .damagedSource, "calibration inputs of shape \(batch.shape) do not fit this layer")
       }
       context.copy(context.cast(batch, to: .f32), into: x_TD.slice(rows))
-      let hidden_TI = context.swiglu(
-        gate: context.linear(batch, weight: weights.gate_ID),
-        up: context.linear(batch, weight: weights.up_ID))
       context.weightedEnergy(
-        hidden_TI, weights: norms_I, into: energy_TI.slice(rows), sums: sums_I)
+        weights.hidden(batch, context), weights: norms_I, into: energy_TI.slice(rows), sums: sums_I)
       done = rows.upperBound
     }
     let sums = context.readDoubles(sums_I)

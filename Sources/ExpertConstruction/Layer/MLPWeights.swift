@@ -25,6 +25,33 @@ public struct MLPWeights: Sendable {
     self.down_DI = down_DI
   }
 
+  /// The activations `silu(gate · x) ⊙ (up · x)` of inputs `[T, D]`, `[T, I]`.
+  func hidden(_ x_TD: Tensor, _ context: Context) -> Tensor {
+    context.swiglu(
+      gate: context.linear(x_TD, weight: gate_ID), up: context.linear(x_TD, weight: up_ID))
+  }
+
+  /// The MLPs of groups of neurons.
+  func units(_ groups: [[Int32]], _ context: Context) -> [MLPWeights] {
+    let (dense, hidden, width) = (context.read(down_DI), hidden, width)
+    func rows(_ neurons: [Int32], of matrix: Tensor) -> Tensor {
+      let part = context.empty([neurons.count, hidden], matrix.dtype)
+      for (index, neuron) in neurons.enumerated() {
+        let row = Int(neuron)
+        context.copy(matrix.slice(row..<row + 1), into: part.slice(index..<index + 1))
+      }
+      return part
+    }
+    return groups.map { neurons in
+      let columns = (0..<hidden).flatMap { channel in
+        neurons.map { dense[channel * width + Int($0)] }
+      }
+      return MLPWeights(
+        gate_ID: rows(neurons, of: gate_ID), up_ID: rows(neurons, of: up_ID),
+        down_DI: context.tensor(columns, [hidden, neurons.count], down_DI.dtype))
+    }
+  }
+
   /// `‖column‖` of each column of the down projection: how much a neuron writes per activation.
   func downColumnNorms(_ context: Context) -> [Float] {
     context.readDoubles(context.columnSums(down_DI, squared: true)).map { Float($0.squareRoot()) }

@@ -31,6 +31,7 @@ public struct HerdOutput: OutputLayout {
     case .expert(let expert, let projection):
       prefix + "experts.\(expert).\(projection.rawValue)_proj.weight"
     case .shared(let projection): prefix + "shared_expert.\(projection.rawValue)_proj.weight"
+    case .outputBias: prefix + "bias"
     case .dense(let projection): prefix + "\(projection.rawValue)_proj.weight"
     }
   }
@@ -61,7 +62,7 @@ public struct HerdOutput: OutputLayout {
       "type": "mixture", "experts": JSON(geometry.experts), "top_k": JSON(geometry.topK),
       "shared": JSON(geometry.shared), "expert_width": JSON(geometry.expertWidth),
       "combination": ["rule": .string(block.rule.rawValue), "scale": JSON(block.scale)],
-      "router_bias": .bool(block.hasRouterBias),
+      "router_bias": .bool(block.hasRouterBias), "output_bias": .bool(block.hasOutputBias),
     ]
     if block.routerKind != .linear { object["router_kind"] = .string(block.routerKind.rawValue) }
     if let threshold = block.scoreThreshold { object["score_threshold"] = JSON(threshold) }

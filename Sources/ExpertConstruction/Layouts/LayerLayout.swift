@@ -21,7 +21,7 @@ public struct LayerLayout: Sendable {
 
   /// One line on what the scales do to weights of type `type`; `nil` when nothing is rounded.
   func rounding(of type: ElementType) -> String? {
-    let scales = Set(places.filter { !$0.key.isRouter }.map(\.value.scale))
+    let scales = Set(places.filter { $0.key.isMatrix }.map(\.value.scale))
       .filter { StoredElements.rounding(of: type, by: $0) > 0 }
     guard !scales.isEmpty else { return nil }
     let list = scales.sorted().map { "\($0)" }.joined(separator: ", ")
@@ -72,7 +72,15 @@ extension MixtureTensor {
   var isRouter: Bool {
     switch self {
     case .router, .routerUp, .routerBias, .routerGain: true
-    case .expert, .shared, .dense: false
+    case .expert, .shared, .dense, .outputBias: false
+    }
+  }
+
+  /// Whether this is a matrix of neurons.
+  var isMatrix: Bool {
+    switch self {
+    case .expert, .shared, .dense: true
+    case .router, .routerUp, .routerBias, .routerGain, .outputBias: false
     }
   }
 }

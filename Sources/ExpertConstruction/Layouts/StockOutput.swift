@@ -31,6 +31,10 @@ enum StockOutput {
         return "the dense MLPs of layers \(layers) differ in width; use --format herd"
       }
     }
+    if block.hasOutputBias {
+      return "its MLPs end in a bias, which no stock format here has; use --format herd, or a "
+        + "--recovery without a bias"
+    }
     if block.rule == .gained, !model.gainsAreZero {
       return "weights 1 + p·u with trained u exist in no stock format; use --format herd"
     }

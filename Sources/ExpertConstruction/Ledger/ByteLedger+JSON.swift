@@ -19,6 +19,7 @@ extension ByteLedger {
           "shape": .array($0.shape.map { JSON($0) }), "sha256": .string($0.sha256),
         ]
         if let kept = $0.keptSHA256 { entry["kept_sha256"] = .string(kept) }
+        if let made = $0.rewrittenSHA256 { entry["rewritten_sha256"] = .string(made) }
         return .object(entry)
       })
     let uneven = unevenUses
@@ -47,6 +48,7 @@ extension ByteLedger {
       "top_k": JSON(geometry.topK), "shared": JSON(geometry.shared),
       "rule": .string(block.rule.rawValue), "scale": JSON(block.scale),
       "router_bias": .bool(block.hasRouterBias), "form": .string(geometry.form.rawValue),
+      "output_bias": .bool(block.hasOutputBias),
       "router_kind": .string(block.routerKind.rawValue),
     ]
   }
@@ -82,7 +84,8 @@ extension ByteLedger {
       }
       return Entry(
         name: try entry.string("name"), elementType: try Self.named("dtype", entry), shape: shape,
-        sha256: try entry.string("sha256"), keptSHA256: try entry.optionalString("kept_sha256"))
+        sha256: try entry.string("sha256"), keptSHA256: try entry.optionalString("kept_sha256"),
+        rewrittenSHA256: try entry.optionalString("rewritten_sha256"))
     }
     splits = try file.sections("layers").map { layer -> NeuronSplit? in
       if try layer.bool("dense", default: false) { return nil }
@@ -108,7 +111,8 @@ extension ByteLedger {
     return MixtureBlock(
       geometry: geometry, rule: try named("rule", mlp), scale: try mlp.double("scale"),
       hasRouterBias: try mlp.bool("router_bias", default: false),
-      routerKind: RouterKind(rawValue: try mlp.string("router_kind", default: "linear")) ?? .linear)
+      routerKind: RouterKind(rawValue: try mlp.string("router_kind", default: "linear")) ?? .linear,
+      hasOutputBias: try mlp.bool("output_bias", default: false))
   }
 
   private static func neuron(_ value: Int) throws -> Int32 {

@@ -17,6 +17,8 @@ public struct ByteLedger: Equatable, Sendable {
     public var sha256: String
     /// The same with the neurons that were left out as zeros; `nil` where none was.
     public var keptSHA256: String?
+    /// The same of the matrix that recovery put in its place; `nil` where it put none.
+    public var rewrittenSHA256: String?
   }
 
   /// The file's name inside a checkpoint folder.

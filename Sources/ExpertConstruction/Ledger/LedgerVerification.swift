@@ -10,6 +10,8 @@ public struct LedgerVerification: Equatable, Sendable {
   public private(set) var elements = 0
   /// Source tensors whose stored values were rounded by a scale and cannot be restored exactly.
   public private(set) var rounded: [String] = []
+  /// Source tensors that recovery rewrote, in whose place the very bytes it made were found.
+  public private(set) var rewritten: [String] = []
   /// Source tensors that came back different; empty when all is well.
   public private(set) var different: [String] = []
 
@@ -51,7 +53,10 @@ public struct LedgerVerification: Equatable, Sendable {
         continue
       }
       let denseDigest = try dense.map { try Self.digest(of: entry.name, in: $0, byteCount: bytes) }
-      if digest == entry.keptSHA256 ?? entry.sha256, denseDigest ?? entry.sha256 == entry.sha256 {
+      let isSource = denseDigest ?? entry.sha256 == entry.sha256
+      if let made = entry.rewrittenSHA256, made == digest, isSource {
+        rewritten.append(entry.name)
+      } else if digest == entry.keptSHA256 ?? entry.sha256, entry.rewrittenSHA256 == nil, isSource {
         restored += 1
         self.elements += elements
         if entry.keptSHA256 != nil { partial.append(entry.name) }
@@ -85,10 +90,48 @@ public struct LedgerVerification: Equatable, Sendable {
     _ projection: Projection, _ split: NeuronSplit, _ shape: MixtureShape, _ layout: LayerLayout,
     _ mixture: Checkpoint, byteCount: Int
   ) throws -> String? {
+    guard byteCount == shape.hidden * shape.block.geometry.width * shape.elementType.bitWidth / 8
+    else { return "of another size" }
+    let dense = ByteBuffer(byteCount)
+    let (isRounded, problem) = try restore(
+      projection, split, shape, layout, mixture, into: dense, byteCount: byteCount)
+    if let problem { return problem }
+    return isRounded ? nil : digest(UnsafeRawBufferPointer(dense.slice(0..<byteCount)))
+  }
+
+  /// The matrices that recovery put in the place of dense ones, put together from their experts, by
+  /// the names of the source tensors.
+  public static func rewrittenMatrices(
+    of ledger: ByteLedger, in mixture: Checkpoint,
+    _ body: (_ name: String, _ bytes: UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    guard let shape = ledger.shape else { return }
+    let count = shape.hidden * shape.block.geometry.width * shape.elementType.bitWidth / 8
+    for entry in ledger.source where entry.rewrittenSHA256 != nil {
+      guard let (layer, projection) = DenseSource.place(of: entry.name),
+        layer < ledger.splits.count, let split = ledger.splits[layer]
+      else {
+        throw ConstructionError(
+          .damagedSource, "the ledger cannot have rewritten \(entry.name)")
+      }
+      let dense = ByteBuffer(count)
+      _ = try restore(
+        projection, split, shape, ledger.format.make().places(layer, of: shape), mixture,
+        into: dense, byteCount: count)
+      try body(entry.name, UnsafeRawBufferPointer(dense.slice(0..<count)))
+    }
+  }
+
+  /// Puts a dense matrix together from its experts, with zeros for neurons that are in none and
+  /// scales undone.
+  /// - Returns: Whether a scale rounded it, and what is wrong with it.
+  private static func restore(
+    _ projection: Projection, _ split: NeuronSplit, _ shape: MixtureShape, _ layout: LayerLayout,
+    _ mixture: Checkpoint, into dense: ByteBuffer, byteCount: Int
+  ) throws -> (isRounded: Bool, problem: String?) {
     let (hidden, width) = (shape.hidden, shape.block.geometry.width)
     let elementSize = shape.elementType.bitWidth / 8
-    guard byteCount == hidden * width * elementSize else { return "of another size" }
-    let dense = ByteBuffer(byteCount)
+    var isRounded = false
     dense.bytes.initializeMemory(as: UInt8.self, repeating: 0)
     var parts = split.experts.enumerated().map { (MixtureTensor.expert($0, projection), $1) }
     if !split.shared.isEmpty {
@@ -98,8 +141,8 @@ public struct LedgerVerification: Equatable, Sendable {
     let overlaps = shape.block.geometry.form == .overlapping
     var copies: [(neurons: [Int32], digest: String)] = []
     for (tensor, neurons) in parts {
-      guard let place = layout.places[tensor] else { return "without a place" }
-      guard StoredElements.rounding(of: shape.elementType, by: place.scale) == 0 else { return nil }
+      guard let place = layout.places[tensor] else { return (isRounded, "without a place") }
+      if StoredElements.rounding(of: shape.elementType, by: place.scale) > 0 { isRounded = true }
       let expert = ByteBuffer(neurons.count * hidden * elementSize)
       let bytes = expert.slice(0..<neurons.count * hidden * elementSize)
       try mixture.read(
@@ -131,10 +174,10 @@ public struct LedgerVerification: Equatable, Sendable {
           copy.neurons, rowBytes: hidden * elementSize, from: source, into: bytes)
       }
       guard digest(UnsafeRawBufferPointer(bytes)) == copy.digest else {
-        return "of copies that differ"
+        return (isRounded, isRounded ? nil : "of copies that differ")
       }
     }
-    return digest(UnsafeRawBufferPointer(dense.slice(0..<byteCount)))
+    return (isRounded, nil)
   }
 
   private static func digest(_ bytes: UnsafeRawBufferPointer) -> String {

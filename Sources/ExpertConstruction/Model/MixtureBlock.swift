@@ -1,4 +1,5 @@
 import Models
+import Numerics
 
 /// The MLP of one converted layer: its sizes, and how its experts are chosen and combined. A pruned
 /// MLP has none, so its rule, scale and router say nothing.
@@ -16,11 +17,13 @@ public struct MixtureBlock: Equatable, Sendable {
   /// Choices after a token's first are dropped where their score is below this; `nil` keeps all. A
   /// plan has 0 where the value is still to be calibrated.
   public var scoreThreshold: Double?
+  /// Whether a bias is added to the layer's output.
+  public var hasOutputBias: Bool
 
   /// A block from its parts.
   public init(
     geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool,
-    routerKind: RouterKind = .linear, scoreThreshold: Double? = nil
+    routerKind: RouterKind = .linear, scoreThreshold: Double? = nil, hasOutputBias: Bool = false
   ) {
     self.geometry = geometry
     self.rule = rule
@@ -28,6 +31,18 @@ public struct MixtureBlock: Equatable, Sendable {
     self.hasRouterBias = hasRouterBias
     self.routerKind = routerKind
     self.scoreThreshold = scoreThreshold
+    self.hasOutputBias = hasOutputBias
+  }
+
+  /// The rule as operations take it.
+  var combination: Combination {
+    switch rule {
+    case .gained: .gained
+    case .renormalizedSoftmax: .renormalizedSoftmax(scale: scale)
+    case .softmax: .softmax(scale: scale)
+    case .sigmoid: .sigmoid(scale: scale)
+    case .renormalizedSigmoid: .renormalizedSigmoid(scale: scale)
+    }
   }
 }
 
@@ -50,6 +65,8 @@ public enum MixtureTensor: Hashable, Sendable {
   case expert(Int, Projection)
   /// `[S·w, D]`, or `[D, S·w]` for the down projection.
   case shared(Projection)
+  /// What is added to every output, `[D]`.
+  case outputBias
   /// The kept neurons of a pruned MLP, `[w', D]`, or `[D, w']` for the down projection.
   case dense(Projection)
 
@@ -64,6 +81,7 @@ public enum MixtureTensor: Hashable, Sendable {
       tensors += Projection.allCases.map { .expert(expert, $0) }
     }
     if block.geometry.shared > 0 { tensors += Projection.allCases.map { .shared($0) } }
+    if block.hasOutputBias { tensors.append(.outputBias) }
     return tensors
   }
 
@@ -78,6 +96,7 @@ public enum MixtureTensor: Hashable, Sendable {
     case .routerBias, .routerGain: return [geometry.experts]
     case .expert(_, let projection): return matrix(projection, geometry.expertWidth)
     case .shared(let projection): return matrix(projection, geometry.sharedWidth)
+    case .outputBias: return [hidden]
     case .dense(let projection): return matrix(projection, geometry.activeWidth)
     }
   }
@@ -87,7 +106,7 @@ public enum MixtureTensor: Hashable, Sendable {
     switch self {
     case .expert(let expert, let projection): (split.experts[expert], projection)
     case .shared(let projection), .dense(let projection): (split.shared, projection)
-    case .router, .routerUp, .routerBias, .routerGain: nil
+    case .router, .routerUp, .routerBias, .routerGain, .outputBias: nil
     }
   }
 }

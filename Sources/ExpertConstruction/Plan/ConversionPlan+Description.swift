@@ -48,7 +48,8 @@ extension ConversionPlan: CustomStringConvertible {
         + "top-\(geometry.topK), \(geometry.shared) shared; "
         + "\(active / 10).\(active % 10) % active",
       "strategy \(settings.strategy.rawValue), router \(settings.router.rawValue)"
-        + (block.hasRouterBias ? " with bias" : " without bias") + ", seed \(settings.seed)",
+        + (block.hasRouterBias ? " with bias" : " without bias")
+        + ", recovery \(settings.recovery.rawValue), seed \(settings.seed)",
       "combination \(block.rule.rawValue)"
         + (block.rule == .gained ? "" : ", scale \(block.scale)"),
     ]

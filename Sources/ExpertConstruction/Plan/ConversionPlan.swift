@@ -36,6 +36,12 @@ public struct ConversionPlan: Sendable {
       throw ConstructionError(
         .refused, "nothing would become a mixture; give --strategy or --attention another value")
     }
+    guard !settings.keepsMLPs || settings.recovery == .none else {
+      throw ConstructionError(
+        .refused,
+        "recovery \(settings.recovery.rawValue) corrects MLPs, and they stay dense; give --strategy "
+          + "another value, or --recovery none")
+    }
     let format = settings.format.make()
     var notes: [String] = []
     let attention = try settings.attention.map {
@@ -75,6 +81,11 @@ public struct ConversionPlan: Sendable {
     }
     outputs =
       Self.outputs(fates, model, format) { kept.contains($0) ? nil : shape } + (routers ?? [])
+    if settings.recovery != .none, settings.recovery != .affine {
+      notes.append(
+        "recovery \(settings.recovery.rawValue) rewrites down projections: their dense values are "
+          + "not kept")
+    }
     if settings.needsCalibration, !settings.hasCalibrationData {
       notes.append(
         "no --data: \(settings.calibrationTokens) calibration tokens are sampled from the dense "
@@ -120,8 +131,18 @@ public struct ConversionPlan: Sendable {
       notes.append(
         "no --shared: \(geometry.shared) shared units of \(geometry.expertWidth) neurons")
     }
+    guard settings.recovery == .none || geometry.form == .partition else {
+      throw ConstructionError(
+        .refused,
+        "recovery \(settings.recovery.rawValue) corrects experts that use each neuron once, and "
+          + "strategy \(settings.strategy.rawValue) does not make such; use another strategy, or "
+          + "--recovery none")
+    }
     if geometry.form == .pruned {
       return MixtureBlock(geometry: geometry, rule: .gained, scale: 1, hasRouterBias: false)
+    }
+    if let refusal = settings.recovery.make()?.refusal(of: geometry) {
+      throw ConstructionError(.refused, refusal)
     }
     let (rule, scale) = combination(settings, geometry, &notes)
     let wantsBias = settings.router.make().usesBias(withInputs: settings.needsCalibration)
@@ -144,7 +165,8 @@ public struct ConversionPlan: Sendable {
     return MixtureBlock(
       geometry: geometry, rule: rule, scale: scale,
       hasRouterBias: wantsBias && withoutBias == nil, routerKind: settings.router.make().kind,
-      scoreThreshold: settings.meanTopK.map { _ in 0 })
+      scoreThreshold: settings.meanTopK.map { _ in 0 },
+      hasOutputBias: settings.recovery.make()?.addsBias ?? false)
   }
 
   private static func geometry(
@@ -275,6 +297,7 @@ extension ConversionSettings {
       "strategy": .string(keepsMLPs ? "none" : strategy.rawValue),
       "attention": .string(attention?.strategy.rawValue ?? "none"),
       "router": .string(strategy.make().form == .pruned ? "none" : router.rawValue),
+      "recovery": .string(recovery.rawValue),
       "mean_top_k": meanTopK.map { JSON($0) } ?? .null,
       "seed": JSON(Int(clamping: seed)),
       "calibration_tokens": needsCalibration ? JSON(calibrationTokens) : .null,

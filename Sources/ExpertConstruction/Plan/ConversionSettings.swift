@@ -21,6 +21,8 @@ public struct ConversionSettings: Equatable, Sendable {
   public var strategy: StrategyName
   /// How routers are made.
   public var router: RouterName
+  /// How experts are corrected under their router without training.
+  public var recovery = RecoveryName.none
   /// How chosen experts are combined; `nil` takes what suits the router and the format.
   public var rule: CombinationRule?
   /// The factor on softmax weights; `nil` takes what suits the router.
@@ -84,6 +86,6 @@ public struct ConversionSettings: Equatable, Sendable {
     if strategy.inputPasses > 0 || strategy.needsGradients { return true }
     return strategy.form != .pruned
       && (router.make().inputPasses > 0 || meanTopK != nil
-        || (router == .centroid && hasCalibrationData))
+        || (router == .centroid && hasCalibrationData) || recovery != .none)
   }
 }

@@ -49,6 +49,15 @@ public struct NeuronSplit: Equatable, Sendable {
     self.experts = experts
   }
 
+  /// The expert that holds each of `width` neurons; -1 for shared ones.
+  func expertOfNeuron(width: Int) -> [Int32] {
+    var expertOf = [Int32](repeating: -1, count: width)
+    for (expert, neurons) in experts.enumerated() {
+      for neuron in neurons { expertOf[Int(neuron)] = Int32(expert) }
+    }
+    return expertOf
+  }
+
   /// The split that assigns routed neuron `routed[i]` to expert `assignment[i]`, lists ascending.
   init(shared: [Int32], routed: [Int32], assignment: [Int32], geometry: SplitGeometry)
     throws(ConstructionError)

@@ -48,6 +48,9 @@ public struct MixtureConfiguration: Sendable, Equatable {
   public var selectionBias: Bool
   /// Whether the shared part passes a sigmoid gate (Qwen2-MoE).
   public var sharedGate: Bool
+  /// Whether a bias is added to the layer's output: what the experts a token does not choose would
+  /// have written in the mean.
+  public var outputBias: Bool
   /// Factor by which a stock format's conversion multiplied the routed down projections.
   public var foldedScale: Double
 
@@ -56,7 +59,7 @@ public struct MixtureConfiguration: Sendable, Equatable {
     experts: Int, topK: Int, expertWidth: Int, sharedWidth: Int = 0, combination: Combination,
     routerKind: RouterKind = .linear, routerBias: Bool = false, scoreThreshold: Double? = nil,
     noiseWeight: Bool = false, selectionBias: Bool = false, sharedGate: Bool = false,
-    foldedScale: Double = 1
+    outputBias: Bool = false, foldedScale: Double = 1
   ) {
     self.experts = experts
     self.topK = topK
@@ -69,6 +72,7 @@ public struct MixtureConfiguration: Sendable, Equatable {
     self.noiseWeight = noiseWeight
     self.selectionBias = selectionBias
     self.sharedGate = sharedGate
+    self.outputBias = outputBias
     self.foldedScale = foldedScale
   }
 

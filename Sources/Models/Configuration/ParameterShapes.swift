@@ -35,6 +35,7 @@ extension ModelConfiguration {
       } + sharedBindings(layer: layer, mixture)
       + (mixture.sharedGate
         ? [TensorBinding("\(prefix).shared_expert_gate.weight", [1, hiddenSize])] : [])
+      + outputBiasBindings(layer: layer, mixture)
   }
 
   /// Weights of the heads that a token does not use.

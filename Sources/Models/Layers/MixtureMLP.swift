@@ -11,6 +11,7 @@ public final class MixtureMLP: FeedForward {
   private let down_EDI: Parameter
   private let shared: DenseMLP?
   private let sharedGate: Parameter?
+  private let outputBias: Parameter?
 
   /// - Parameter prefix: The MLP's place, such as `model.layers.0.mlp`.
   init(_ configuration: MixtureConfiguration, prefix: String, store: ParameterStore)
@@ -33,17 +34,18 @@ public final class MixtureMLP: FeedForward {
       ? try DenseMLP(prefix: "\(prefix).shared_expert", bias: false, store: store) : nil
     sharedGate =
       configuration.sharedGate ? try store.take("\(prefix).shared_expert_gate.weight") : nil
+    outputBias = configuration.outputBias ? try store.take("\(prefix).bias") : nil
   }
 
   public var parameters: [Parameter] {
-    routing.parameters + [gate_EID, up_EID, down_EDI, sharedGate].compactMap { $0 }
+    routing.parameters + [gate_EID, up_EID, down_EDI, sharedGate, outputBias].compactMap { $0 }
       + (shared?.parameters ?? [])
   }
 
   public func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
     output: Tensor, routing: Routing?
   ) {
-    context.mixtureLayer(
+    let (output, chosen) = context.mixtureLayer(
       x_TD,
       MixtureLayer(
         norm: norm, router: routing.map, routerHidden: routing.hiddenMap, routerUp: routing.upMap,
@@ -52,5 +54,8 @@ public final class MixtureMLP: FeedForward {
         topK: routing.topK, combination: routing.combination, gain: routing.usedGain,
         gate_EID: gate_EID.tensor, up_EID: up_EID.tensor, down_EDI: down_EDI.tensor,
         shared: shared?.maps, sharedGate: sharedGate?.tensor))
+    // The bias makes up for experts that are not chosen.
+    guard let outputBias, !routing.choosesAllExperts else { return (output, chosen) }
+    return (context.add(output, bias: outputBias.tensor), chosen)
   }
 }

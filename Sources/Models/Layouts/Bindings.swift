@@ -112,6 +112,12 @@ extension ModelConfiguration {
       + perExpert.filter(\.1).map { TensorBinding("\(prefix).\($0.0)", [experts]) }
   }
 
+  /// The bias on a mixture's output, if it has one.
+  func outputBiasBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
+    mixture.outputBias
+      ? [TensorBinding("\(ParameterName.mlp(layer)).bias", [hiddenSize])] : []
+  }
+
   /// The shared neurons of a mixture, under the names of their parameters.
   func sharedBindings(
     layer: Int, _ mixture: MixtureConfiguration

@@ -69,7 +69,7 @@ extension ModelConfiguration {
     return routerBindings(layer: layer, mixture)
       + expertBindings(layer: layer, mixture) { expert, matrix in
         "\(prefix).experts.\(expert).\(matrix.rawValue).weight"
-      } + sharedBindings(layer: layer, mixture)
+      } + sharedBindings(layer: layer, mixture) + outputBiasBindings(layer: layer, mixture)
   }
 }
 
@@ -98,7 +98,8 @@ extension MLPConfiguration {
         routerBias: try section.bool("router_bias", default: false),
         scoreThreshold: try section.optionalDouble("score_threshold"),
         noiseWeight: try section.bool("noise_weight", default: false),
-        selectionBias: try section.bool("selection_bias", default: false))
+        selectionBias: try section.bool("selection_bias", default: false),
+        outputBias: try section.bool("output_bias", default: false))
       try mixture.validate(section)
       self = .mixture(mixture)
     case let type:
@@ -117,6 +118,7 @@ extension MLPConfiguration {
         "shared": JSON(mixture.sharedWidth / mixture.expertWidth),
         "expert_width": JSON(mixture.expertWidth), "combination": mixture.combination.json,
         "router_bias": JSON(mixture.routerBias), "selection_bias": JSON(mixture.selectionBias),
+        "output_bias": JSON(mixture.outputBias),
       ]
       if mixture.routerKind != .linear { object["router_kind"] = JSON(mixture.routerKind.rawValue) }
       if let threshold = mixture.scoreThreshold { object["score_threshold"] = JSON(threshold) }

@@ -39,6 +39,20 @@ extension Context {
     return linear(x_TI, read: cast(x_TI, to: type), map.weight_OI, map.bias_O, as: type)
   }
 
+  /// `x + bias` in every row.
+  ///
+  /// - Parameters:
+  ///   - x_TO: Rows, `[T, O]`.
+  ///   - bias_O: `[O]`, of the statistic type of `x_TO`.
+  /// - Returns: `[T, O]`.
+  public func add(_ x_TO: Tensor, bias bias_O: Tensor) -> Tensor {
+    precondition(bias_O.count == x_TO.columns && bias_O.dtype == x_TO.dtype.statistic)
+    let y_TO = empty(x_TO.shape, x_TO.dtype)
+    backend.copy(x_TO, into: y_TO)
+    backend.addBias(bias_O, to: y_TO)
+    return record(y_TO, from: [x_TO, bias_O], BiasNode(x: x_TO, bias: bias_O))
+  }
+
   /// - Parameter read: The values of `x_TI` in the type they are multiplied in.
   private func linear(
     _ x_TI: Tensor, read: Tensor, _ weight_OI: Tensor, _ bias_O: Tensor?, as type: DType
@@ -77,10 +91,27 @@ private struct LinearNode: TapeNode {
         dy, transposeA: true, x2, transposeB: false, alpha: 1, into: dWeight,
         accumulate: accumulate)
     }
-    if let slot = bias?.slot, let bias {
-      let (dBias, accumulate) = context.gradientBuffer(for: slot, like: bias)
-      if !accumulate { context.backend.fillZero(dBias) }
-      context.backend.addColumnSums(of: dy, to: dBias)
-    }
+    context.accumulateBias(dy, of: bias)
+  }
+}
+
+private struct BiasNode: TapeNode {
+  let x: Tensor
+  let bias: Tensor
+
+  func backward(_ gradients: [Tensor?], in context: Context) {
+    guard let dy = gradients[0] else { return }
+    context.accumulate(dy, into: x.slot)
+    context.accumulateBias(dy.reshaped([x.rows, x.columns]), of: bias)
+  }
+}
+
+extension Context {
+  /// Adds the column sums of `dy` to the gradient of `bias`, if it has one.
+  fileprivate func accumulateBias(_ dy: Tensor, of bias: Tensor?) {
+    guard let bias, let slot = bias.slot else { return }
+    let (dBias, accumulate) = gradientBuffer(for: slot, like: bias)
+    if !accumulate { backend.fillZero(dBias) }
+    backend.addColumnSums(of: dy, to: dBias)
   }
 }

@@ -46,6 +46,14 @@ public struct Routing {
   public let counts_E: Tensor
   /// Whether some choices may be expert -1, which is none.
   var isPartial = false
+
+  /// The choices and scores of some tokens, without gradients; the counts stay those of all.
+  package func slice(_ tokens: Range<Int>) -> Routing {
+    Routing(
+      experts_TK: experts_TK.slice(tokens), weights_TK: weights_TK.slice(tokens),
+      probabilities_TE: probabilities_TE.slice(tokens), logits_TE: logits_TE.slice(tokens),
+      counts_E: counts_E, isPartial: isPartial)
+  }
 }
 
 extension Context {

@@ -154,6 +154,7 @@ extension ConvertSettings {
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs
+    resolved.recovery = try Self.choice(RecoveryName.self, recovery, "recovery")
     resolved.keepDense = keepDense
     if let assignment {
       resolved.assignment = try Self.choice(ImportanceAssignment.self, assignment, "assignment")

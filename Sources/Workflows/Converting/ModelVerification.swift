@@ -67,6 +67,11 @@ public struct ModelVerification {
         if !ledger.rounded.isEmpty {
           lines.append("rounded by a folded scale: \(ledger.rounded.count)")
         }
+        if !ledger.rewritten.isEmpty {
+          lines.append(
+            "refitted by recovery, as the ledger says and taken over for the logits: \(ledger.rewritten.count)"
+          )
+        }
       }
       return lines.joined(separator: "\n")
     }
@@ -83,6 +88,7 @@ public struct ModelVerification {
         object["ledger"] = [
           "restored_tensors": JSON(ledger.restored), "restored_elements": JSON(ledger.elements),
           "rounded_tensors": .array(ledger.rounded.map { JSON($0) }),
+          "rewritten_tensors": .array(ledger.rewritten.map { JSON($0) }),
           "partial_tensors": .array(ledger.partial.map { JSON($0) }),
         ]
       }
@@ -119,7 +125,9 @@ public struct ModelVerification {
     var random = RandomStream(seed: 1, purpose: 0x7e57)
     let count = min(Self.tokens, own.maximumPositions)
     let text = (0..<count).map { _ in Int32(random.uniform() * Double(vocabulary)) }
-    let expected = try logits(source, text, uses: ledger?.uses ?? [:], in: context)
+    let expected = try logits(
+      source, text, uses: ledger?.uses ?? [:], recovered: ledger?.ledger, made: folder,
+      in: context)
     let found = try logits(folder, text, in: context)
     var (difference, largest) = (0.0, 0.0)
     for (a, b) in zip(found, expected) {
@@ -131,7 +139,8 @@ public struct ModelVerification {
     let result = Result(
       largestDifference: difference, largestLogit: largest, ledger: ledger?.result,
       neurons: ledger?.neurons,
-      rounding: isRounded ? ledger.map { Self.roundingStep(of: $0.elementType) } ?? 0 : 0)
+      rounding: isRounded
+        ? ledger.map { Self.roundingStep(of: $0.elementType) } ?? 0 : 0)
     guard difference <= result.tolerance else {
       throw WorkflowError(
         "\(name): with all experts chosen its logits differ from \(dense) by \(difference), more than \(result.tolerance); it is not a conversion of that model, or was trained since"
@@ -150,11 +159,25 @@ public struct ModelVerification {
   }
 
   /// Logits with every expert chosen.
-  /// - Parameter uses: How often each neuron of a dense layer counts; once each where not given.
+  /// - Parameters:
+  ///   - uses: How often each neuron of a dense layer counts; once each where not given.
+  ///   - recovered: The ledger of the mixture `made`, whose recovered matrices are taken over.
   private func logits(
-    _ folder: ModelFolder, _ text: [Int32], uses: [Int: [Int32]] = [:], in context: Context
+    _ folder: ModelFolder, _ text: [Int32], uses: [Int: [Int32]] = [:],
+    recovered: ByteLedger? = nil, made: ModelFolder? = nil, in context: Context
   ) throws -> [Float] {
     let model = try folder.loader.model(in: context)
+    if let recovered, let made {
+      try LedgerVerification.rewrittenMatrices(of: recovered, in: made.checkpoint) { name, bytes in
+        guard let parameter = model.parameters.first(where: { $0.name == name }),
+          let type = recovered.shape.flatMap({ DType($0.elementType) })
+        else {
+          throw WorkflowError("\(dense): there is no \(name) that could have been refitted")
+        }
+        parameter.value = context.cast(
+          context.tensor(bytes: bytes, parameter.value.shape, type), to: parameter.value.dtype)
+      }
+    }
     for (layer, uses) in uses {
       let name = "\(ParameterName.mlp(layer)).down_proj.weight"
       guard let down = model.parameters.first(where: { $0.name == name }) else {
@@ -173,6 +196,7 @@ public struct ModelVerification {
     let elementType: ElementType?
     let uses: [Int: [Int32]]
     let neurons: String?
+    let ledger: ByteLedger
   }
 
   /// Whether the folder's ledger says that its dense MLPs are pruned ones.
@@ -203,6 +227,6 @@ public struct ModelVerification {
     }
     return Account(
       result: result, elementType: ledger.shape?.elementType, uses: ledger.unevenUses,
-      neurons: ledger.neuronNote)
+      neurons: ledger.neuronNote, ledger: ledger)
   }
 }

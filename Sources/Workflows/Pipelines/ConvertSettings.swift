@@ -27,6 +27,8 @@ public struct ConvertSettings: Sendable, Equatable {
   public var attentionShared: Int?
   /// How router weights are made.
   public var router = "regressed"
+  /// How experts are corrected under their router without training.
+  public var recovery = "none"
   /// How chosen experts are weighted; `nil` takes what suits the format.
   public var combination: String?
   /// The format to write.
@@ -51,6 +53,8 @@ public struct ConvertSettings: Sendable, Equatable {
     .joined(separator: ", ")
   /// The names of all routers.
   public static let routers = RouterName.allCases.map(\.rawValue).joined(separator: ", ")
+  /// The names of all recoveries.
+  public static let recoveries = RecoveryName.allCases.map(\.rawValue).joined(separator: ", ")
   /// The names of all combination rules.
   public static let combinations = CombinationRule.allCases.map(\.rawValue)
     .joined(separator: ", ")
@@ -65,7 +69,7 @@ public struct ConvertSettings: Sendable, Equatable {
       "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format",
       "data",
       "calibration_tokens", "attention", "attention_experts", "attention_top_k",
-      "attention_shared", "keep_dense", "assignment",
+      "attention_shared", "keep_dense", "assignment", "recovery",
     ])
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
@@ -79,6 +83,7 @@ public struct ConvertSettings: Sendable, Equatable {
     attentionTopK = try section.optionalInteger("attention_top_k")
     attentionShared = try section.optionalInteger("attention_shared")
     router = try section.string("router", default: router)
+    recovery = try section.string("recovery", default: recovery)
     combination = try section.optionalString("combination")
     format = try section.string("format", default: format)
     data = try section.strings("data", default: [])

@@ -60,6 +60,9 @@ struct ConvertCommand: HerdCommand {
   @Option(help: "How the router is made: \(ConvertSettings.routers).")
   var router = ConvertSettings().router
 
+  @Option(help: "How experts are corrected without training: \(ConvertSettings.recoveries).")
+  var recovery = ConvertSettings().recovery
+
   @Option(help: "How chosen experts are weighted: \(ConvertSettings.combinations).")
   var combination: String?
 
@@ -102,6 +105,7 @@ struct ConvertCommand: HerdCommand {
     settings.attentionTopK = attentionTopK
     settings.attentionShared = attentionShared
     settings.router = router
+    settings.recovery = recovery
     settings.combination = combination
     settings.format = format
     settings.data = data

@@ -3,6 +3,17 @@ import TestSupport
 import Testing
 
 @Suite struct LinearTests {
+  @Test func biasesOnRowsHaveGradients() throws {
+    let context = try Context()
+    let x = Parameter("x", context.randomTensor([7, 5], .f64, seed: 1))
+    let bias = Parameter("b", context.randomTensor([5], .f64, seed: 2))
+    let error = gradientDisagreement(context, [x, bias]) { context in
+      let once = context.add(x.tensor, bias: bias.tensor)
+      return context.probe(context.add(once, bias: bias.tensor))
+    }
+    #expect(error < 1e-6)
+  }
+
   @Test(arguments: [(1, 3, 2), (5, 7, 4), (33, 16, 65)])
   func gradientsAgreeWithCentralDifferences(tokens: Int, inputs: Int, outputs: Int) throws {
     let context = try Context()
