@@ -18,8 +18,8 @@ struct Herd: ParsableCommand {
     version: ToolkitVersion.current,
     subcommands: [
       DoctorCommand.self, InspectCommand.self, TokenizeCommand.self, EvaluateCommand.self,
-      ConvertCommand.self, VerifyCommand.self, ExportCommand.self, TrainCommand.self,
-      RunCommand.self, GenerateCommand.self,
+      ConvertCommand.self, VerifyCommand.self, ExportCommand.self, DensifyCommand.self,
+      DiffCommand.self, TrainCommand.self, RunCommand.self, GenerateCommand.self,
     ]
   )
 

@@ -5,8 +5,9 @@ enum StockOutput {
   /// Why no stock format can hold `model`.
   static func refusal(of model: MixtureModel) -> String? {
     if let mixture = model.attention.lazy.compactMap({ $0 }).first {
-      return "its attention is made of experts too (\(mixture.kind.rawValue)), which no stock "
-        + "format here holds; use --format herd, or --attention none"
+      return
+        "its attention is made of experts too (\(mixture.kind.rawValue)), which the format does "
+        + "not hold; use --format herd, jetmoe for moa, or --attention none"
     }
     guard let block = model.uniformBlock else {
       return "its layers differ, and the format has one setting for all; use --format herd"

@@ -54,6 +54,12 @@ public struct ConversionPlan: Sendable {
       throw ConstructionError(
         .refused, "--format \(settings.format.rawValue) cannot hold this model: \(refusal)")
     }
+    guard !format.movesAttention else {
+      throw ConstructionError(
+        .refused,
+        "--format \(settings.format.rawValue) is written by herd export, which puts attention "
+          + "together from the pieces of a herd folder; convert with --format herd first")
+    }
     try Self.checkExports(settings, model)
     fates = source.tensors.map {
       ($0, settings.keepsMLPs ? .copied : Self.fate(of: $0.name))

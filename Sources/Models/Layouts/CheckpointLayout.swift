@@ -10,11 +10,16 @@ public protocol CheckpointLayout: Sendable {
   var configuration: ModelConfiguration { get }
   /// Every tensor of the checkpoint and the parameters its elements belong to.
   var bindings: [TensorBinding] { get }
+  /// Tensors that must be there and must be zero: the format can say more than the model. They have
+  /// no parts.
+  var zeros: [TensorBinding] { get }
   /// Whether a tensor that `bindings` does not name is known to carry nothing.
   func mayIgnore(_ tensor: String) -> Bool
 }
 
 extension CheckpointLayout {
+  public var zeros: [TensorBinding] { [] }
+
   public func mayIgnore(_ tensor: String) -> Bool {
     // Old LLaMA checkpoints store the rotary frequencies, which the config determines.
     tensor.hasSuffix(".rotary_emb.inv_freq")
@@ -61,7 +66,7 @@ public enum CheckpointLayouts {
   /// Every layout, in the order they are offered.
   public static let all: [any CheckpointLayout.Type] = [
     LlamaLayout.self, HerdLayout.self, MixtralLayout.self, GraniteMoESharedLayout.self,
-    Qwen2MoELayout.self,
+    Qwen2MoELayout.self, JetMoELayout.self,
   ]
 
   /// The layout for a `config.json`.

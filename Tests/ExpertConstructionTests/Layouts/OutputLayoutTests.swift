@@ -53,7 +53,7 @@ import Testing
   }
 
   /// Numbers keep their spelling, unknown fields stay, stock formats get version 4 names.
-  @Test(arguments: OutputFormat.allCases)
+  @Test(arguments: OutputFormat.convertible)
   func configurationKeepsLexemes(format: OutputFormat) throws {
     let model = try model(Case(format: format, shared: format == .mixtral ? 0 : 1, refusal: []))
     let written = try format.make().configuration(of: model)
@@ -98,7 +98,7 @@ import Testing
   }
 
   /// Each byte of each declared tensor is either placed once or zero.
-  @Test(arguments: OutputFormat.allCases)
+  @Test(arguments: OutputFormat.convertible)
   func placesCoverEveryDeclaredTensor(format: OutputFormat) throws {
     let model = try model(
       Case(format: format, topK: 2, shared: format == .mixtral ? 0 : 2, refusal: []))
