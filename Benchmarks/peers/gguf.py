@@ -1,7 +1,7 @@
 """GGUF files that herd wrote, in llama.cpp (llama-cpp-python).
 
     gguf.py compare FOLDER FILE.gguf   the file's logits and greedy text beside those of FOLDER in
-                                       stock transformers, float32
+                                       stock transformers, float32 (keys and values too)
     gguf.py speed FILE.gguf...         tokens a second of decoding, files in turn, best of --repeats
 
 Prints JSON lines. Needs llama-cpp-python and numpy; compare also torch and transformers.
@@ -12,10 +12,10 @@ import json
 import time
 
 import numpy as np
-from llama_cpp import Llama
+from llama_cpp import GGML_TYPE_F32, Llama
 
 TEXT = (
-    "<|start_header_id|>user<|end_header_id|>\n\nWhat is 12 plus 30? Show the steps.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\nCan you tell me a short story about a dog?<|eot_id|>"
     "<|start_header_id|>assistant<|end_header_id|>\n\n"
 )
 
@@ -23,7 +23,7 @@ TEXT = (
 def load(path, threads, context=512, logits_all=False):
     return Llama(
         path, n_ctx=context, n_threads=threads, n_threads_batch=threads, logits_all=logits_all,
-        verbose=False,
+        verbose=False, **({"type_k": GGML_TYPE_F32, "type_v": GGML_TYPE_F32} if logits_all else {}),
     )
 
 
