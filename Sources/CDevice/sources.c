@@ -21,6 +21,9 @@ static const char rows_product_header[] = {
 static const char sine_cosine_header[] = {
 #embed "kernels/sine_cosine.cuh"
     , 0};
+static const char absolute[] = {
+#embed "kernels/absolute.cu"
+    , 0};
 static const char activation_energy[] = {
 #embed "kernels/activation_energy.cu"
     , 0};
@@ -93,8 +96,14 @@ static const char rope[] = {
 static const char router_losses[] = {
 #embed "kernels/router_losses.cu"
     , 0};
+static const char router_noise[] = {
+#embed "kernels/router_noise.cu"
+    , 0};
 static const char routing[] = {
 #embed "kernels/routing.cu"
+    , 0};
+static const char routing_threshold[] = {
+#embed "kernels/routing_threshold.cu"
     , 0};
 static const char rows_experts[] = {
 #embed "kernels/rows_experts.cu"
@@ -124,6 +133,7 @@ static const cd_source sources[] = {
     SOURCE("expert_tiles.cuh", expert_tiles_header),
     SOURCE("rows_product.cuh", rows_product_header),
     SOURCE("sine_cosine.cuh", sine_cosine_header),
+    SOURCE("absolute.cu", absolute),
     SOURCE("activation_energy.cu", activation_energy),
     SOURCE("adamw.cu", adamw),
     SOURCE("adamw_8bit.cu", adamw_8bit),
@@ -148,7 +158,9 @@ static const cd_source sources[] = {
     SOURCE("rms_norm.cu", rms_norm),
     SOURCE("rope.cu", rope),
     SOURCE("router_losses.cu", router_losses),
+    SOURCE("router_noise.cu", router_noise),
     SOURCE("routing.cu", routing),
+    SOURCE("routing_threshold.cu", routing_threshold),
     SOURCE("rows_experts.cu", rows_experts),
     SOURCE("rows_linear.cu", rows_linear),
     SOURCE("rows_route.cu", rows_route),

@@ -20,6 +20,7 @@ struct Herd: ParsableCommand {
       DoctorCommand.self, InspectCommand.self, TokenizeCommand.self, EvaluateCommand.self,
       ConvertCommand.self, VerifyCommand.self, ExportCommand.self, DensifyCommand.self,
       DiffCommand.self, TrainCommand.self, RunCommand.self, GenerateCommand.self,
+      StrategiesCommand.self, RoutersCommand.self,
     ]
   )
 

@@ -20,6 +20,25 @@ import Testing
     #expect(try HerdRun("doctor").output.contains("OpenBLAS"))
   }
 
+  /// Both lists name everything `convert` takes, with every field filled.
+  @Test(arguments: ["strategies", "routers"]) func listings(command: String) throws {
+    let list = try json(HerdRun(command, "--json"))
+    let help = try HerdRun("convert", "--help").output
+    for part in ["mlp", "attention"] {
+      let methods = try #require(list[part]?.array)
+      #expect(methods.count > 1)
+      for method in methods {
+        let name = try #require(method["name"]?.string)
+        #expect(help.contains(name), "\(name)")
+        for field in ["summary", "source", "data", "cost"] {
+          #expect(method[field]?.string?.isEmpty == false, "\(name) \(field)")
+        }
+      }
+    }
+    let text = try HerdRun(command).output
+    #expect(text.contains("what it does") && text.contains("regress") == (command == "routers"))
+  }
+
   @Test func inspect() throws {
     let sharded = try ChatCheckpoint(shardLimit: 8000)
     let found = try json(HerdRun("inspect", sharded.path, "--json", "--tensors"))

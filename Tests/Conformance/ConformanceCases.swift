@@ -126,6 +126,8 @@ extension ConformanceCase {
       [
         (Combination.renormalizedSoftmax(scale: 1.5), "renormalized"),
         (.softmax(scale: 2), "softmax"), (.gained, "gained"), (.uniform(weight: 0.25), "uniform"),
+        (.sigmoid(scale: 2), "sigmoid"),
+        (.renormalizedSigmoid(scale: 1.5), "renormalized sigmoid"),
       ].map { rule, name in
         ConformanceCase("route T\(t) E\(e) K\(k) \(name)") { trial in
           let (logits, gain) = (trial.steps([t, e]), trial.weight([e]))

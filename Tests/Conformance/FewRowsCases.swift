@@ -59,6 +59,7 @@ extension ConformanceCase {
     ]
     let rules: [Combination] = [
       .renormalizedSoftmax(scale: 1.5), .softmax(scale: 2), .gained, .uniform(weight: 0.25),
+      .sigmoid(scale: 2), .renormalizedSigmoid(scale: 1.5),
     ]
     return sizes.flatMap { size in
       rules.map { rule in

@@ -2,9 +2,19 @@
 #pragma once
 #include "element.cuh"
 
-enum { RENORMALIZED = 0, SOFTMAX = 1, GAINED = 2, UNIFORM = 3 };
+enum {
+  RENORMALIZED = 0, SOFTMAX = 1, GAINED = 2, UNIFORM = 3, SIGMOID = 4, RENORMALIZED_SIGMOID = 5
+};
 
 constexpr unsigned ALL = 0xffffffffu;
+
+// Whether scores and probabilities are sigmoids.
+__device__ __forceinline__ bool by_sigmoid(int combination) { return combination >= SIGMOID; }
+
+__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+// What sums of sigmoids are raised by before they divide, as stock models do.
+constexpr float SIGMOID_FLOOR = 1e-20f;
 
 __device__ __forceinline__ float infinity() { return __int_as_float(0x7f800000); }
 
@@ -14,19 +24,25 @@ __device__ __forceinline__ unsigned ordered(float x) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-__device__ __forceinline__ bool ranks_above(const float *logits, const float *bias, int a, int b) {
-  return logits[a] + (bias ? bias[a] : 0.0f) > logits[b] + (bias ? bias[b] : 0.0f);
+__device__ __forceinline__ float rank_of(const float *logits, const float *bias, int combination,
+                                         int e) {
+  return (by_sigmoid(combination) ? sigmoid(logits[e]) : logits[e]) + (bias ? bias[e] : 0.0f);
+}
+
+__device__ __forceinline__ bool ranks_above(const float *logits, const float *bias, int combination,
+                                            int a, int b) {
+  return rank_of(logits, bias, combination, a) > rank_of(logits, bias, combination, b);
 }
 
 // Insertion in id order with a strict comparison, as the CPU does: what decides when something is
 // not a number and there is no order. One thread.
 __device__ __forceinline__ void insert_in_order(const float *logits, const float *bias,
-                                                int *experts, int n, int k) {
+                                                int combination, int *experts, int n, int k) {
   int held = 0;
   for (int e = 0; e < n; e++) {
-    if (held == k && !ranks_above(logits, bias, e, experts[k - 1])) continue;
+    if (held == k && !ranks_above(logits, bias, combination, e, experts[k - 1])) continue;
     int at = held < k ? held++ : k - 1;
-    for (; at > 0 && ranks_above(logits, bias, e, experts[at - 1]); at--)
+    for (; at > 0 && ranks_above(logits, bias, combination, e, experts[at - 1]); at--)
       experts[at] = experts[at - 1];
     experts[at] = e;
   }
@@ -41,13 +57,14 @@ __device__ __forceinline__ void route(
   float value[HELD];
   unsigned key[HELD];
   float top = -infinity();
+  const bool of_sigmoids = by_sigmoid(combination);
   bool unordered = false;
 #pragma unroll
   for (int j = 0; j < HELD; j++) {
     const int e = j * 32 + lane;
     key[j] = 0;
     if (e < n) {
-      value[j] = logits[e];
+      value[j] = of_sigmoids ? sigmoid(logits[e]) : logits[e];
       const float ranked = value[j] + (bias ? bias[e] : 0.0f);
       unordered |= ranked != ranked;
       key[j] = ordered(ranked);
@@ -59,16 +76,16 @@ __device__ __forceinline__ void route(
 #pragma unroll
   for (int j = 0; j < HELD; j++)
     if (j * 32 + lane < n) {
-      value[j] = expf(value[j] - top);
+      if (!of_sigmoids) value[j] = expf(value[j] - top);
       total += value[j];
     }
-  total = warp_sum(total);
+  total = warp_sum(total) + (of_sigmoids ? SIGMOID_FLOOR : 0.0f);
 #pragma unroll
   for (int j = 0; j < HELD; j++)
     if (j * 32 + lane < n) probabilities[j * 32 + lane] = value[j] / total;
 
   if (__any_sync(ALL, unordered)) {
-    if (lane == 0) insert_in_order(logits, bias, experts, n, k);
+    if (lane == 0) insert_in_order(logits, bias, combination, experts, n, k);
   } else {
     // A bit per held expert already chosen: an array written by index would live in memory.
     unsigned best = 0, taken = 0;
@@ -101,12 +118,18 @@ __device__ __forceinline__ void route(
     for (int j = lane; j < k; j += 32) total += expf(logits[experts[j]] - top);
     share = scale / warp_sum(total);
   }
+  if (combination == RENORMALIZED_SIGMOID) {
+    total = 0.0f;
+    for (int j = lane; j < k; j += 32) total += sigmoid(logits[experts[j]]);
+    share = scale / (warp_sum(total) + SIGMOID_FLOOR);
+  }
   for (int j = lane; j < k; j += 32) {
     const int e = experts[j];
     float w = scale;
     if (combination == RENORMALIZED) w = expf(logits[e] - top) * share;
     if (combination == SOFTMAX) w = scale * probabilities[e];
     if (combination == GAINED) w = 1.0f + probabilities[e] * gain[e];
+    if (of_sigmoids) w = sigmoid(logits[e]) * share;
     weights[j] = w;
     atomicAdd(&chosen[e], 1);
   }

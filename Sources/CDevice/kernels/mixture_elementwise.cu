@@ -42,13 +42,15 @@ extern "C" __global__ __launch_bounds__(256) void combine_slots(const T *part, T
   }
 }
 
-// gradient[order[p]] (+)= Σ_j sums[p, j]: a thread per position.
+// gradient[order[p]] (+)= Σ_j sums[p, j]: a thread per position that an expert has.
 extern "C" __global__ __launch_bounds__(256) void sum_weight_gradients(const float *sums,
                                                                        const int *order,
+                                                                       const int *offsets,
+                                                                       int experts,
                                                                        float *gradient, int slots,
                                                                        int parts, int accumulate) {
   const int position = blockIdx.x * blockDim.x + threadIdx.x;
-  if (position >= slots) return;
+  if (position >= min(slots, offsets[experts])) return;
   float sum = 0;
   for (int j = 0; j < parts; j++) sum += sums[(i64)position * parts + j];
   float *to = gradient + order[position];

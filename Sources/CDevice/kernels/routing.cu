@@ -33,12 +33,45 @@ ROUTE(8)
 ROUTE(16)
 ROUTE(32)
 
+// One token's, by one warp: p = s / Σ s of sigmoids s, and weights scale · s or scale · s / Σ s over
+// the chosen.
+__device__ __forceinline__ void backward_of_sigmoids(
+    const float *dw, const float *dp, const float *logits, int combination, float scale,
+    const int *experts, const float *w, const float *p, float *dl, int n, int k, int accumulate) {
+  const int lane = threadIdx.x & 31;
+  float total = 0.0f, inner = 0.0f;
+  for (int i = lane; i < n; i += 32) {
+    total += sigmoid(logits[i]);
+    if (dp) inner += p[i] * dp[i];
+  }
+  total = warp_sum(total) + SIGMOID_FLOOR;
+  inner = warp_sum(inner);
+  for (int i = lane; i < n; i += 32) {
+    const float s = sigmoid(logits[i]);
+    dl[i] = (accumulate ? dl[i] : 0.0f) + (dp ? (dp[i] - inner) / total : 0.0f) * s * (1.0f - s);
+  }
+  if (!dw) return;
+  __syncwarp();
+  float chosen = 0.0f, mean = 0.0f;
+  if (combination == RENORMALIZED_SIGMOID)
+    for (int j = lane; j < k; j += 32) {
+      chosen += sigmoid(logits[experts[j]]);
+      mean += w[j] * dw[j];
+    }
+  chosen = combination == RENORMALIZED_SIGMOID ? warp_sum(chosen) + SIGMOID_FLOOR : 1.0f;
+  mean = warp_sum(mean);
+  for (int j = lane; j < k; j += 32) {
+    const float s = sigmoid(logits[experts[j]]);
+    dl[experts[j]] += (scale * dw[j] - mean) / chosen * s * (1.0f - s);
+  }
+}
+
 // dlogits (null or written, or added to) and gains' gradients: gain_partial[block] (null or [n])
 // sums what the block's tokens give. Each warp walks consecutive tokens and has its own row of
 // dynamic shared memory, [8, n] floats, so that the sums do not depend on timing.
 extern "C" __global__ void __launch_bounds__(256) route_backward(
-    const float *dweights, const float *dprobabilities, const float *gain, int combination,
-    float scale, const int *experts, const float *weights, const float *probabilities,
+    const float *dweights, const float *dprobabilities, const float *logits, const float *gain,
+    int combination, float scale, const int *experts, const float *weights, const float *probabilities,
     float *dlogits, float *gain_partial, i64 rows, int n, int k, int accumulate) {
   extern __shared__ float gains[];
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
@@ -62,6 +95,11 @@ extern "C" __global__ void __launch_bounds__(256) route_backward(
     }
     if (!dlogits) continue;
     float *dl = dlogits + r * n;
+    if (by_sigmoid(combination)) {
+      backward_of_sigmoids(dw, dp, logits + r * n, combination, scale, e, w, p, dl, n, k,
+                           accumulate);
+      continue;
+    }
     // With g = dL/dp, a softmax passes back p · (g - Σ p g).
     float inner = 0.0f;
     if (dp)

@@ -20,7 +20,9 @@ typedef enum {
   HK_RENORMALIZED = 0,  // scale * softmax over the chosen
   HK_SOFTMAX = 1,       // scale * softmax over all
   HK_GAINED = 2,        // 1 + softmax over all * gain
-  HK_UNIFORM = 3        // scale
+  HK_UNIFORM = 3,       // scale
+  HK_SIGMOID = 4,       // scale * sigmoid
+  HK_RENORMALIZED_SIGMOID = 5  // scale * sigmoid / sum over the chosen
 } hk_combination;
 
 // One AdamW step; the corrections are 1 - beta^step.
@@ -158,15 +160,16 @@ typedef struct {
                           long cols, int accumulate);
 
   // routing.h ---------------------------------------------------------------------------------
-  // Chooses the k largest of logits + bias per row (ties: lower id) and weighs them.
+  // Chooses the k largest of logits + bias per row (ties: lower id) and weighs them. With the sigmoid
+  // rules scores and probabilities are sigmoids instead, the latter divided by their sum.
   void (*route_forward)(const void *logits, const void *bias, const void *gain,
                         hk_combination combination, double scale, int32_t *experts, void *weights,
                         void *probabilities, long rows, long n, long k);
   // dlogits (+)=, dgain +=; every gradient array may be NULL.
-  void (*route_backward)(const void *dweights, const void *dprobabilities, const void *gain,
-                         hk_combination combination, double scale, const int32_t *experts,
-                         const void *weights, const void *probabilities, void *dlogits,
-                         void *dgain, long rows, long n, long k, int accumulate);
+  void (*route_backward)(const void *dweights, const void *dprobabilities, const void *logits,
+                         const void *gain, hk_combination combination, double scale,
+                         const int32_t *experts, const void *weights, const void *probabilities,
+                         void *dlogits, void *dgain, long rows, long n, long k, int accumulate);
 
   // experts.h ---------------------------------------------------------------------------------
   // y[r] = x[slots[r] / top_k], where rows of x lie `stride` apart.

@@ -1,7 +1,16 @@
 // Top-k expert selection and combination weights.
 
-static inline int FN(ranks_above)(const REAL *logits, const REAL *bias, long a, long b) {
-  const REAL x = logits[a] + (bias ? bias[a] : 0), y = logits[b] + (bias ? bias[b] : 0);
+static inline int FN(by_sigmoid)(hk_combination combination) {
+  return combination == HK_SIGMOID || combination == HK_RENORMALIZED_SIGMOID;
+}
+
+static inline REAL FN(sigmoid)(REAL x) { return 1 / (1 + FN(exponential)(-x)); }
+
+// What sums of sigmoids are raised by before they divide, as stock models do.
+#define SIGMOID_FLOOR ((REAL)1e-20)
+
+static inline int FN(ranks_above)(const REAL *scores, const REAL *bias, long a, long b) {
+  const REAL x = scores[a] + (bias ? bias[a] : 0), y = scores[b] + (bias ? bias[b] : 0);
   return x > y;
 }
 
@@ -15,24 +24,33 @@ static void FN(route_forward)(const void *logits_, const void *bias_, const void
     REAL *p = (REAL *)probabilities_ + r * n, *w = (REAL *)weights_ + r * k;
     int32_t *experts = experts_ + r * k;
 
+    const int by_sigmoid = FN(by_sigmoid)(combination);
+    REAL total = by_sigmoid ? SIGMOID_FLOOR : 0;
     const REAL max = FN(row_max)(logits, n);
-    REAL total = 0;
     for (long e = 0; e < n; e++) {
-      p[e] = FN(exponential)(logits[e] - max);
+      p[e] = by_sigmoid ? FN(sigmoid)(logits[e]) : FN(exponential)(logits[e] - max);
       total += p[e];
     }
-    for (long e = 0; e < n; e++) p[e] /= total;
+    // Sigmoids are compared before they are divided by their sum.
+    const REAL *scores = by_sigmoid ? p : logits;
 
     // Insertion in id order with a strict comparison: ties keep the lower id, and the list is
     // filled with distinct ids even when logits are not numbers.
     long held = 0;
     for (long e = 0; e < n; e++) {
-      if (held == k && !FN(ranks_above)(logits, bias, e, experts[k - 1])) continue;
+      if (held == k && !FN(ranks_above)(scores, bias, e, experts[k - 1])) continue;
       long at = held < k ? held++ : k - 1;
-      for (; at > 0 && FN(ranks_above)(logits, bias, e, experts[at - 1]); at--)
+      for (; at > 0 && FN(ranks_above)(scores, bias, e, experts[at - 1]); at--)
         experts[at] = experts[at - 1];
       experts[at] = (int32_t)e;
     }
+    if (by_sigmoid) {
+      REAL chosen = SIGMOID_FLOOR;
+      for (long j = 0; j < k; j++) chosen += p[experts[j]];
+      const REAL factor = combination == HK_SIGMOID ? (REAL)scale : (REAL)scale / chosen;
+      for (long j = 0; j < k; j++) w[j] = p[experts[j]] * factor;
+    }
+    for (long e = 0; e < n; e++) p[e] /= total;
 
     if (combination == HK_RENORMALIZED) {
       REAL top = logits[experts[0]], chosen = 0;
@@ -46,14 +64,42 @@ static void FN(route_forward)(const void *logits_, const void *bias_, const void
       for (long j = 0; j < k; j++) w[j] = (REAL)scale * p[experts[j]];
     } else if (combination == HK_GAINED) {
       for (long j = 0; j < k; j++) w[j] = 1 + p[experts[j]] * gain[experts[j]];
-    } else {
+    } else if (combination == HK_UNIFORM) {
       for (long j = 0; j < k; j++) w[j] = (REAL)scale;
     }
   }
 }
 
+// With p = s / Σ s of sigmoids s, and weights scale · s or scale · s / Σ s over the chosen.
+static void FN(route_backward_sigmoid)(const REAL *dw, const REAL *dp, const REAL *logits,
+                                       hk_combination combination, REAL scale,
+                                       const int32_t *experts, const REAL *w, const REAL *p,
+                                       REAL *dl, long n, long k, int accumulate) {
+  REAL total = SIGMOID_FLOOR, inner = 0;
+  for (long e = 0; e < n; e++) total += FN(sigmoid)(logits[e]);
+  if (dp)
+    for (long e = 0; e < n; e++) inner += p[e] * dp[e];
+  for (long e = 0; e < n; e++) {
+    const REAL s = FN(sigmoid)(logits[e]);
+    dl[e] = (accumulate ? dl[e] : 0) + (dp ? (dp[e] - inner) / total : 0) * s * (1 - s);
+  }
+  if (!dw) return;
+  REAL chosen = 1, mean = 0;
+  if (combination == HK_RENORMALIZED_SIGMOID) {
+    chosen = SIGMOID_FLOOR;
+    for (long j = 0; j < k; j++) {
+      chosen += FN(sigmoid)(logits[experts[j]]);
+      mean += w[j] * dw[j];
+    }
+  }
+  for (long j = 0; j < k; j++) {
+    const REAL s = FN(sigmoid)(logits[experts[j]]);
+    dl[experts[j]] += (scale * dw[j] - mean) / chosen * s * (1 - s);
+  }
+}
+
 static void FN(route_backward)(const void *dweights_, const void *dprobabilities_,
-                               const void *gain_, hk_combination combination, double scale,
+                               const void *logits_, const void *gain_, hk_combination combination, double scale,
                                const int32_t *experts_, const void *weights_,
                                const void *probabilities_, void *dlogits_, void *dgain_, long rows,
                                long n, long k, int accumulate) {
@@ -70,6 +116,11 @@ static void FN(route_backward)(const void *dweights_, const void *dprobabilities
       for (long j = 0; j < k; j++) dgain[experts[j]] += dw[j] * p[experts[j]];
     if (!dlogits_) continue;
     REAL *dl = (REAL *)dlogits_ + r * n;
+    if (FN(by_sigmoid)(combination)) {
+      FN(route_backward_sigmoid)(dw, dp, (const REAL *)logits_ + r * n, combination, (REAL)scale,
+                                 experts, w, p, dl, n, k, accumulate);
+      continue;
+    }
 
     // With g = dL/dp, a softmax passes back p · (g - Σ p g).
     REAL inner = 0;

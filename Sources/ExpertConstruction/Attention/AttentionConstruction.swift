@@ -41,8 +41,7 @@ struct AttentionConstruction {
       context: context)
     let router = RegressedRouter.router(
       norms: targets, experts: mixture.experts, regression, allowsBias: true, context)
-    guard router.weight_ED.allSatisfy(\.isFinite), router.bias_E?.allSatisfy(\.isFinite) ?? true
-    else {
+    guard router.isFinite else {
       throw ConstructionError(
         .proofFailed,
         "layer \(index): the attention router came out not finite; use more calibration data")

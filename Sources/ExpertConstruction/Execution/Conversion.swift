@@ -63,7 +63,8 @@ public struct Conversion {
       try AttentionConversion(
         $0, plan.source, checkpoint, seed: plan.settings.seed, context: context)
     }
-    let (splits, findings) = try layers(source, writer, calibration, attention, progress)
+    let (splits, findings, thresholds) = try layers(
+      source, writer, calibration, attention, progress)
     for declaration in format.additionalZeros(in: plan.model) {
       try writer.writeZeros(declaration)
     }
@@ -77,6 +78,7 @@ public struct Conversion {
     try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
     var model = plan.model
     model.attention = attention?.mixtures ?? []
+    for (layer, threshold) in thresholds { model.blocks[layer]?.scoreThreshold = threshold }
     try format.configuration(of: model).write(to: folder.path(of: "config.json"))
     try Files.write(
       ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))
@@ -89,7 +91,7 @@ public struct Conversion {
   private func layers(
     _ source: SourceReader, _ writer: CheckpointWriter, _ calibration: (any CalibrationSource)?,
     _ attention: AttentionConversion?, _ progress: (Progress) -> Void
-  ) throws -> ([NeuronSplit], [LayerProof.Finding]) {
+  ) throws -> ([NeuronSplit], [LayerProof.Finding], thresholds: [Int: Double]) {
     let reading = try BackgroundWorker()
     defer { reading.stop() }
     let writing = try BackgroundWorker()
@@ -117,6 +119,7 @@ public struct Conversion {
     let others = copies[-1] ?? []
     var splits: [NeuronSplit] = []
     var findings: [LayerProof.Finding] = []
+    var thresholds: [Int: Double] = [:]
     read(0)
     for layer in 0..<plan.source.layers {
       try reading.drain()
@@ -134,6 +137,7 @@ public struct Conversion {
         let layout = format.layer(layer, of: shape)
         writing.submit { try Self.write(mixture, layout, to: writer) }
         try write(router, layout, shape, to: writer)
+        thresholds[layer] = router.threshold
         for name in layout.zeros {
           if let zeros = layout.declarations.first(where: { $0.name == name }) {
             try writer.writeZeros(zeros)
@@ -146,7 +150,7 @@ public struct Conversion {
     }
     try reading.drain()
     try writing.drain()
-    return (splits, findings)
+    return (splits, findings, thresholds)
   }
 
   /// The names of tensors that are copied, by layer; under -1 those of no layer.
@@ -174,12 +178,14 @@ public struct Conversion {
         index: index, geometry: shape.block.geometry, weights: weights, inputs: inputs,
         seed: settings.seed, context: context)
       let split = try settings.strategy.make().split(layer)
-      let router = try settings.router.make().router(
+      var router = try settings.router.make().router(
         for: layer, split, allowsBias: shape.block.hasRouterBias)
-      guard router.weight_ED.allSatisfy(\.isFinite), router.bias_E?.allSatisfy(\.isFinite) ?? true
-      else {
+      guard router.isFinite else {
         throw ConstructionError(
           .proofFailed, "layer \(index): the router came out not finite; use more calibration data")
+      }
+      if let mean = settings.meanTopK {
+        router.threshold = try ScoreThreshold.keeping(mean, router, layer)
       }
       return (split, router)
     }
@@ -233,7 +239,7 @@ public struct Conversion {
   ) throws {
     let gains = [Float](repeating: 0, count: shape.block.geometry.experts)
     let values: [(MixtureTensor, [Float]?)] = [
-      (.router, router.weight_ED), (.routerBias, router.bias_E), (.routerGain, gains),
+      (.router, router.weight_ED), (.routerUp, router.up_ED), (.routerBias, router.bias_E), (.routerGain, gains),
     ]
     for (tensor, values) in values {
       guard let place = layout.places[tensor] else { continue }

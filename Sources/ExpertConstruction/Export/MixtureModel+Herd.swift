@@ -66,6 +66,8 @@ extension MixtureBlock {
     case .gained: (rule, scale) = (.gained, 1)
     case .renormalizedSoftmax(let factor): (rule, scale) = (.renormalizedSoftmax, factor)
     case .softmax(let factor): (rule, scale) = (.softmax, factor)
+    case .sigmoid(let factor): (rule, scale) = (.sigmoid, factor)
+    case .renormalizedSigmoid(let factor): (rule, scale) = (.renormalizedSigmoid, factor)
     case .uniform:
       throw ConstructionError(.refused, "uniform weights exist for checks only")
     }
@@ -74,6 +76,7 @@ extension MixtureBlock {
       experts: mixture.experts, topK: mixture.topK,
       shared: mixture.sharedWidth / max(1, mixture.expertWidth))
     self.init(
-      geometry: geometry, rule: rule, scale: scale, hasRouterBias: mixture.routerBias)
+      geometry: geometry, rule: rule, scale: scale, hasRouterBias: mixture.routerBias,
+      routerKind: mixture.routerKind, scoreThreshold: mixture.scoreThreshold)
   }
 }

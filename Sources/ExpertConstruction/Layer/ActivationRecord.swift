@@ -60,6 +60,15 @@ final class ActivationRecord {
       energy_TI, context.indicator(of: expertOf, columns: split.experts.count))
   }
 
+  /// Weighted activations `|h_n| · ‖down_n‖` of some neurons, `[N, T]`.
+  func norms(of neurons: [Int32]) -> Tensor {
+    // One row per neuron: the transpose of the picked columns.
+    let picked = context.indicator(of: neurons, columns: importance_I.count)
+    let energy_NT = context.product(picked, energy_TI, transposeB: true)
+    return context.tensor(
+      context.read(energy_NT).map { max(0, $0).squareRoot() }, energy_NT.shape)
+  }
+
   /// The regression on the inputs that routers are fitted by, prepared at first use.
   func regression(intercept: Bool) throws -> RidgeRegression {
     if let regression = regressions[intercept] { return regression }

@@ -15,6 +15,10 @@ public final class LayerUnderConstruction {
   /// Where numerical work runs.
   public let context: Context
   private var record: ActivationRecord?
+  private var marks: ActivationMarkers?
+
+  /// Neurons marked on each token, as published for CMoE.
+  private static let marksPerToken = 10
 
   /// One layer with everything a strategy and a router may look at.
   public init(
@@ -37,13 +41,26 @@ public final class LayerUnderConstruction {
   /// The neurons' activations on the calibration tokens, recorded in one pass at first use.
   func activations() throws -> ActivationRecord {
     if let record { return record }
+    let made = try ActivationRecord(neededInputs(), weights, context)
+    record = made
+    return made
+  }
+
+  /// The neurons most active on each calibration token, found in one pass at first use.
+  func markers() throws -> ActivationMarkers {
+    if let marks { return marks }
+    let made = try ActivationMarkers(
+      neededInputs(), weights, perToken: Self.marksPerToken, context)
+    marks = made
+    return made
+  }
+
+  private func neededInputs() throws -> any LayerInputs {
     guard let inputs, inputs.tokens > 0 else {
       throw ConstructionError(
         .refused, "layer \(index): this construction needs calibration text; give --data FILE")
     }
-    let made = try ActivationRecord(inputs, weights, context)
-    record = made
-    return made
+    return inputs
   }
 }
 

@@ -17,6 +17,7 @@ public struct GraniteMoESharedOutput: OutputLayout {
     if let refusal = StockOutput.refusal(of: model) { return refusal }
     guard let block = model.uniformBlock else { return nil }
     if let refusal = StockOutput.biasRefusal(block) { return refusal }
+    if let refusal = StockOutput.sigmoidRefusal(block) { return refusal }
     if let refusal = StockOutput.headRefusal(model) { return refusal }
     if !StockOutput.hasFullAttention(model) {
       return "it has no sliding-window attention; use --format herd or mixtral"

@@ -25,6 +25,7 @@ public struct HerdOutput: OutputLayout {
     let prefix = "model.layers.\(layer).mlp."
     return switch tensor {
     case .router: prefix + "router.weight"
+    case .routerUp: prefix + "router.up_weight"
     case .routerBias: prefix + "router.bias"
     case .routerGain: prefix + "router.gain"
     case .expert(let expert, let projection):
@@ -54,11 +55,14 @@ public struct HerdOutput: OutputLayout {
   private static func describe(_ block: MixtureBlock?, denseWidth: Int) -> JSON {
     guard let block else { return ["type": "dense", "width": JSON(denseWidth)] }
     let geometry = block.geometry
-    return [
+    var object: JSONObject = [
       "type": "mixture", "experts": JSON(geometry.experts), "top_k": JSON(geometry.topK),
       "shared": JSON(geometry.shared), "expert_width": JSON(geometry.expertWidth),
       "combination": ["rule": .string(block.rule.rawValue), "scale": JSON(block.scale)],
       "router_bias": .bool(block.hasRouterBias),
     ]
+    if block.routerKind != .linear { object["router_kind"] = .string(block.routerKind.rawValue) }
+    if let threshold = block.scoreThreshold { object["score_threshold"] = JSON(threshold) }
+    return .object(object)
   }
 }

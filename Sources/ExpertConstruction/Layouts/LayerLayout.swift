@@ -62,7 +62,7 @@ extension MixtureTensor {
   /// Whether this is one of the router's tensors, which are always `f32`.
   var isRouter: Bool {
     switch self {
-    case .router, .routerBias, .routerGain: true
+    case .router, .routerUp, .routerBias, .routerGain: true
     case .expert, .shared: false
     }
   }

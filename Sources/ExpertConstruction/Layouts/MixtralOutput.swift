@@ -15,6 +15,7 @@ public struct MixtralOutput: OutputLayout {
       return "it has no shared units; use --format granitemoeshared, or --shared 0"
     }
     if let refusal = StockOutput.biasRefusal(block) { return refusal }
+    if let refusal = StockOutput.sigmoidRefusal(block) { return refusal }
     if !model.biasedProjections.isEmpty {
       return "it has no attention biases; use --format qwen2_moe or granitemoeshared"
     }
@@ -24,7 +25,7 @@ public struct MixtralOutput: OutputLayout {
         + "each; use --format granitemoeshared"
     case .softmax:
       return "it always renormalises the chosen weights; use --format herd or qwen2_moe"
-    case .gained, .renormalizedSoftmax: return nil
+    case .gained, .renormalizedSoftmax, .sigmoid, .renormalizedSigmoid: return nil
     }
   }
 

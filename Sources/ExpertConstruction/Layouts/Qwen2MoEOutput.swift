@@ -15,6 +15,7 @@ public struct Qwen2MoEOutput: OutputLayout {
     if let refusal = StockOutput.refusal(of: model) { return refusal }
     guard let block = model.uniformBlock else { return nil }
     if let refusal = StockOutput.biasRefusal(block) { return refusal }
+    if let refusal = StockOutput.sigmoidRefusal(block) { return refusal }
     if let refusal = StockOutput.headRefusal(model) { return refusal }
     if block.geometry.shared == 0 {
       return "it always has a shared expert; use --format mixtral, or --shared 1"

@@ -9,6 +9,16 @@ enum StockOutput {
         "its attention is made of experts too (\(mixture.kind.rawValue)), which the format does "
         + "not hold; use --format herd, jetmoe for moa, or --attention none"
     }
+    if let block = model.blocks.lazy.compactMap({ $0 }).first {
+      if block.routerKind != .linear {
+        return "its router scores experts by gated pairs of rows, and the format's are linear; use "
+          + "--format herd, or another --router"
+      }
+      if block.scoreThreshold != nil {
+        return "the number of experts varies from token to token, and the format has one for all; "
+          + "use --format herd, or leave --mean-top-k out"
+      }
+    }
     guard let block = model.uniformBlock else {
       return "its layers differ, and the format has one setting for all; use --format herd"
     }
@@ -16,6 +26,13 @@ enum StockOutput {
       return "weights 1 + p·u with trained u exist in no stock format; use --format herd"
     }
     return nil
+  }
+
+  /// Why a format whose weights are a softmax cannot hold `block`.
+  static func sigmoidRefusal(_ block: MixtureBlock) -> String? {
+    block.rule.isOfSigmoids
+      ? "its weights are a softmax of the scores, not their sigmoids; use --format herd"
+      : nil
   }
 
   /// Why a format without router biases cannot hold `block`.

@@ -1,4 +1,5 @@
 import Formats
+import Models
 
 extension ByteLedger {
   /// The ledger as it is stored.
@@ -34,7 +35,7 @@ extension ByteLedger {
       "width": JSON(geometry.width), "experts": JSON(geometry.experts),
       "top_k": JSON(geometry.topK), "shared": JSON(geometry.shared),
       "rule": .string(block.rule.rawValue), "scale": JSON(block.scale),
-      "router_bias": .bool(block.hasRouterBias),
+      "router_bias": .bool(block.hasRouterBias), "router_kind": .string(block.routerKind.rawValue),
     ]
   }
 
@@ -92,7 +93,8 @@ extension ByteLedger {
       shared: mlp.integer("shared"))
     return MixtureBlock(
       geometry: geometry, rule: try named("rule", mlp), scale: try mlp.double("scale"),
-      hasRouterBias: try mlp.bool("router_bias", default: false))
+      hasRouterBias: try mlp.bool("router_bias", default: false),
+      routerKind: RouterKind(rawValue: try mlp.string("router_kind", default: "linear")) ?? .linear)
   }
 
   private static func neuron(_ value: Int) throws -> Int32 {

@@ -6,4 +6,11 @@ public enum CombinationRule: String, CaseIterable, Sendable {
   case renormalizedSoftmax = "renormalized_softmax"
   /// Softmax over all routed experts, times a scale.
   case softmax
+  /// The sigmoid of the expert's score, times a scale; experts are chosen by it too.
+  case sigmoid
+  /// The sigmoid over the sum of the chosen experts' sigmoids, times a scale (DeepSeek-V3).
+  case renormalizedSigmoid = "renormalized_sigmoid"
+
+  /// Whether scores are sigmoids.
+  public var isOfSigmoids: Bool { self == .sigmoid || self == .renormalizedSigmoid }
 }

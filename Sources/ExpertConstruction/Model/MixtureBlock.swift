@@ -1,3 +1,5 @@
+import Models
+
 /// The MLP of one converted layer: its sizes, and how its experts are chosen and combined.
 public struct MixtureBlock: Equatable, Sendable {
   /// How the neurons are divided.
@@ -8,15 +10,23 @@ public struct MixtureBlock: Equatable, Sendable {
   public var scale: Double
   /// Whether the router has a bias.
   public var hasRouterBias: Bool
+  /// How the router scores experts.
+  public var routerKind: RouterKind
+  /// Choices after a token's first are dropped where their score is below this; `nil` keeps all. A
+  /// plan has 0 where the value is still to be calibrated.
+  public var scoreThreshold: Double?
 
   /// A block from its parts.
   public init(
-    geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool
+    geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool,
+    routerKind: RouterKind = .linear, scoreThreshold: Double? = nil
   ) {
     self.geometry = geometry
     self.rule = rule
     self.scale = scale
     self.hasRouterBias = hasRouterBias
+    self.routerKind = routerKind
+    self.scoreThreshold = scoreThreshold
   }
 }
 
@@ -29,6 +39,8 @@ public enum Projection: String, CaseIterable, Sendable {
 public enum MixtureTensor: Hashable, Sendable {
   /// `[E, D]`
   case router
+  /// The second rows of gated pairs, `[E, D]`.
+  case routerUp
   /// `[E]`
   case routerBias
   /// `u` of the weight `1 + p·u`, `[E]`.
@@ -41,6 +53,7 @@ public enum MixtureTensor: Hashable, Sendable {
   /// The tensors `block` has, experts in order.
   static func all(of block: MixtureBlock) -> [MixtureTensor] {
     var tensors: [MixtureTensor] = [.router]
+    if block.routerKind == .gatedPair { tensors.append(.routerUp) }
     if block.hasRouterBias { tensors.append(.routerBias) }
     if block.rule == .gained { tensors.append(.routerGain) }
     for expert in 0..<block.geometry.experts {
@@ -57,7 +70,7 @@ public enum MixtureTensor: Hashable, Sendable {
       projection == .down ? [hidden, width] : [width, hidden]
     }
     switch self {
-    case .router: return [geometry.experts, hidden]
+    case .router, .routerUp: return [geometry.experts, hidden]
     case .routerBias, .routerGain: return [geometry.experts]
     case .expert(_, let projection): return matrix(projection, geometry.expertWidth)
     case .shared(let projection): return matrix(projection, geometry.sharedWidth)
@@ -69,7 +82,7 @@ public enum MixtureTensor: Hashable, Sendable {
     switch self {
     case .expert(let expert, let projection): (split.experts[expert], projection)
     case .shared(let projection): (split.shared, projection)
-    case .router, .routerBias, .routerGain: nil
+    case .router, .routerUp, .routerBias, .routerGain: nil
     }
   }
 }

@@ -107,9 +107,22 @@ public struct ConversionPlan: Sendable {
     if wantsBias, let withoutBias {
       notes.append("\(withoutBias.rawValue) has no router bias; the router is made without")
     }
+    if let mean = settings.meanTopK {
+      guard mean >= 1, mean <= Double(geometry.topK) else {
+        throw ConstructionError(
+          .refused, "a mean of \(mean) experts; --mean-top-k must be between 1 and --top-k")
+      }
+      guard rule != .renormalizedSoftmax, rule != .renormalizedSigmoid else {
+        throw ConstructionError(
+          .refused,
+          "weights of \(rule.rawValue) sum to one however many experts there are; with --mean-top-k "
+            + "use --combination gained, softmax or sigmoid")
+      }
+    }
     return MixtureBlock(
       geometry: geometry, rule: rule, scale: scale,
-      hasRouterBias: wantsBias && withoutBias == nil)
+      hasRouterBias: wantsBias && withoutBias == nil, routerKind: settings.router.make().kind,
+      scoreThreshold: settings.meanTopK.map { _ in 0 })
   }
 
   private static func combination(
@@ -138,7 +151,14 @@ public struct ConversionPlan: Sendable {
     let standard =
       settings.router == .random
       ? Double(geometry.experts) / Double(geometry.topK) : Double(geometry.topK)
-    return (rule, settings.scale ?? (rule == .softmax ? Double(geometry.experts) : standard))
+    let factor =
+      switch rule {
+      case .softmax: Double(geometry.experts)
+      // The sigmoid of a score of zero is a half.
+      case .sigmoid: 2.0
+      case .gained, .renormalizedSoftmax, .renormalizedSigmoid: standard
+      }
+    return (rule, settings.scale ?? factor)
   }
 
   /// Refuses what could not be exported in the end, before any work is done.
@@ -185,6 +205,7 @@ extension ConversionSettings {
       "strategy": .string(keepsMLPs ? "none" : strategy.rawValue),
       "attention": .string(attention?.strategy.rawValue ?? "none"),
       "router": .string(router.rawValue),
+      "mean_top_k": meanTopK.map { JSON($0) } ?? .null,
       "seed": JSON(Int(clamping: seed)),
       "calibration_tokens": needsCalibration ? JSON(calibrationTokens) : .null,
       "calibration": needsCalibration

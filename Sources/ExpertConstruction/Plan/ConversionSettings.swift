@@ -8,6 +8,9 @@ public struct ConversionSettings: Equatable, Sendable {
   public var experts: Int
   /// Routed experts per token.
   public var topK: Int
+  /// Routed experts per token on average over calibration text, `topK` being the most; `nil` gives
+  /// every token `topK`.
+  public var meanTopK: Double?
   /// Shared units of the same width.
   public var shared: Int
   /// How neurons are divided.
@@ -70,7 +73,7 @@ public struct ConversionSettings: Equatable, Sendable {
   var attentionUsesText: Bool { attention != nil && router != .random }
 
   private var mlpsNeedCalibration: Bool {
-    strategy.make().inputPasses > 0 || router.make().inputPasses > 0
+    strategy.make().inputPasses > 0 || router.make().inputPasses > 0 || meanTopK != nil
       || (router == .centroid && hasCalibrationData)
   }
 }

@@ -9,6 +9,11 @@ import Numerics
 /// Without inputs `c_e` is the mean gate row of the expert's neurons, whose score is their mean gate
 /// pre-activation and needs no bias.
 public struct CentroidRouter: RouterConstruction {
+  public let summary = "the mean input of the tokens an expert is strongest on, nearest first"
+  public let source =
+    "Qu et al. 2024, LLaMA-MoE v2 (centres), with the bias that makes the nearest one win"
+  public let data = "calibration text; without it gate rows"
+  public let cost = "one pass of the text"
   /// Inputs are used when there are any.
   public let inputPasses = 0
 

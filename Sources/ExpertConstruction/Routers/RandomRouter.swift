@@ -2,6 +2,10 @@ import Numerics
 
 /// A seeded random router, uniform in ±1/√D: the usual start of a linear layer (LLaMA-MoE's choice).
 public struct RandomRouter: RouterConstruction {
+  public let summary = "seeded random rows, uniform in plus or minus 1/sqrt(D)"
+  public let source = "Zhu et al. 2024, LLaMA-MoE"
+  public let data = "none"
+  public let cost = "nothing"
   public let inputPasses = 0
 
   /// The construction; it has no settings.

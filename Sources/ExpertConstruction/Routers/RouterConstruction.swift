@@ -1,33 +1,74 @@
+import Models
 import Numerics
 
-/// A linear router: expert `e` scores `weight_e · x + bias_e`.
+/// A router: expert `e` scores `weight_e · x + bias_e`, or as a gated pair
+/// `|silu(weight_e · x) · (up_e · x)|`.
 public struct Router: Equatable, Sendable {
   /// One row per expert, `[E, D]` row-major.
   public var weight_ED: [Float]
   /// One number per expert; `nil` where the router has none.
   public var bias_E: [Float]?
+  /// The second row of each expert of a gated pair, `[E, D]` row-major.
+  public var up_ED: [Float]?
+  /// Choices after a token's first are dropped where their score is below this.
+  public var threshold: Double?
 
   /// A router from its rows and biases.
-  public init(weight_ED: [Float], bias_E: [Float]?) {
+  public init(weight_ED: [Float], bias_E: [Float]? = nil, up_ED: [Float]? = nil) {
     self.weight_ED = weight_ED
     self.bias_E = bias_E
+    self.up_ED = up_ED
+  }
+
+  /// Whether every number is finite.
+  var isFinite: Bool {
+    [weight_ED, bias_E ?? [], up_ED ?? []].allSatisfy { $0.allSatisfy(\.isFinite) }
+  }
+
+  /// The scores of the experts on inputs `x_TD`, `[T, E]`.
+  func scores(_ x_TD: Tensor, _ context: Context) -> Tensor {
+    let experts = weight_ED.count / max(1, x_TD.columns)
+    func map(_ rows: [Float], _ bias: [Float]? = nil) -> LinearMap {
+      LinearMap(
+        weight_OI: context.tensor(rows, [experts, x_TD.columns]),
+        bias_O: bias.map { context.tensor($0, [experts]) })
+    }
+    let first_TE = context.scores(x_TD, map(weight_ED, bias_E))
+    guard let up_ED else { return first_TE }
+    return context.absolute(
+      context.swiglu(gate: first_TE, up: context.scores(x_TD, map(up_ED))))
   }
 }
 
 /// A way of making a router for a split that is already decided.
 public protocol RouterConstruction: Sendable {
+  /// What it does, in one line.
+  var summary: String { get }
+  /// Where it comes from: authors, year, title.
+  var source: String { get }
+  /// What it needs besides weights.
+  var data: String { get }
+  /// What it costs, in words.
+  var cost: String { get }
   /// How often the layer's inputs are streamed to it; 0 when it works without calibration data.
   var inputPasses: Int { get }
   /// Whether its routers have a bias when the format allows one.
   func usesBias(withInputs: Bool) -> Bool
+  /// How its routers score experts.
+  var kind: RouterKind { get }
   /// Makes the router; without a bias unless `allowsBias`.
   func router(for layer: LayerUnderConstruction, _ split: NeuronSplit, allowsBias: Bool) throws
     -> Router
 }
 
+extension RouterConstruction {
+  public var kind: RouterKind { .linear }
+}
+
 /// The routers by the names users give them.
 public enum RouterName: String, CaseIterable, Sendable {
-  case random, centroid, regressed
+  case random, centroid, regressed, analytic
+  case kMeans = "kmeans"
 
   /// The construction of this name with its standard settings.
   public func make() -> any RouterConstruction {
@@ -35,6 +76,8 @@ public enum RouterName: String, CaseIterable, Sendable {
     case .random: RandomRouter()
     case .centroid: CentroidRouter()
     case .regressed: RegressedRouter()
+    case .analytic: AnalyticRouter()
+    case .kMeans: KMeansRouter()
     }
   }
 }

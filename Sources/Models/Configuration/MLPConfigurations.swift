@@ -14,6 +14,14 @@ public struct DenseConfiguration: Sendable, Equatable {
   }
 }
 
+/// How a router scores experts.
+public enum RouterKind: String, CaseIterable, Sendable {
+  /// `weight_e · x + bias_e`.
+  case linear
+  /// `|silu(weight_e · x) · (up_e · x)|`: the activation of a neuron that stands for the expert (CMoE).
+  case gatedPair = "gated_pair"
+}
+
 /// A mixture of routed SwiGLU experts with optional always-on shared neurons.
 public struct MixtureConfiguration: Sendable, Equatable {
   /// Routed experts.
@@ -26,8 +34,14 @@ public struct MixtureConfiguration: Sendable, Equatable {
   public var sharedWidth: Int
   /// How the chosen experts' outputs are weighted.
   public var combination: Combination
-  /// Whether the router's scores have a bias.
+  /// How the router scores experts.
+  public var routerKind: RouterKind
+  /// Whether the router's scores have a bias; a linear router only.
   public var routerBias: Bool
+  /// Choices after a token's first are dropped where their score is below this; `nil` keeps all.
+  public var scoreThreshold: Double?
+  /// Whether the size of the noise in training is learned (Shazeer et al. 2017).
+  public var noiseWeight: Bool
   /// Whether a bias used for selection only is kept (auxiliary-loss-free balancing, DeepSeek-V3).
   public var selectionBias: Bool
   /// Whether the shared part passes a sigmoid gate (Qwen2-MoE).
@@ -38,7 +52,8 @@ public struct MixtureConfiguration: Sendable, Equatable {
   /// A mixture from its parts.
   public init(
     experts: Int, topK: Int, expertWidth: Int, sharedWidth: Int = 0, combination: Combination,
-    routerBias: Bool = false, selectionBias: Bool = false, sharedGate: Bool = false,
+    routerKind: RouterKind = .linear, routerBias: Bool = false, scoreThreshold: Double? = nil,
+    noiseWeight: Bool = false, selectionBias: Bool = false, sharedGate: Bool = false,
     foldedScale: Double = 1
   ) {
     self.experts = experts
@@ -46,7 +61,10 @@ public struct MixtureConfiguration: Sendable, Equatable {
     self.expertWidth = expertWidth
     self.sharedWidth = sharedWidth
     self.combination = combination
+    self.routerKind = routerKind
     self.routerBias = routerBias
+    self.scoreThreshold = scoreThreshold
+    self.noiseWeight = noiseWeight
     self.selectionBias = selectionBias
     self.sharedGate = sharedGate
     self.foldedScale = foldedScale

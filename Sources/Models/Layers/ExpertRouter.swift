@@ -1,6 +1,6 @@
 import Numerics
 
-/// The linear router of a layer of experts, and how their outputs are weighted.
+/// The router of a layer of experts, and how their outputs are weighted.
 public final class ExpertRouter {
   /// Experts.
   public let experts: Int
@@ -8,34 +8,59 @@ public final class ExpertRouter {
   public let selectionBias: Parameter?
   private let weight: Parameter
   private let bias: Parameter?
+  /// The second row of each expert where scores are gated pairs, `[E, D]`.
+  private let up: Parameter?
+  /// What the size of the noise in training is made of, `[E, D]`.
+  private let noiseWeight: Parameter?
   private let gain: Parameter?
-  private let chosen: (topK: Int, combination: Combination)
+  private let chosen: (topK: Int, combination: Combination, threshold: Double?)
   private let foldedScale: Double
   /// While set, every token uses every expert with weight `1 / foldedScale`: the layer then equals
   /// the dense one it came from.
   var choosesAllExperts = false
+  /// Noise on the scores of an MLP's router; set while training only.
+  public var noise: RouterNoiseSource?
 
   /// - Parameters:
   ///   - prefix: The router's place, such as `model.layers.0.mlp.router`.
   ///   - foldedScale: Factor that the routed outputs already have.
   init(
     _ prefix: String, experts: Int, topK: Int, combination: Combination, hasBias: Bool,
-    hasSelectionBias: Bool, foldedScale: Double = 1, store: ParameterStore
+    hasSelectionBias: Bool, kind: RouterKind = .linear, threshold: Double? = nil,
+    hasNoiseWeight: Bool = false, foldedScale: Double = 1, store: ParameterStore
   ) throws(ModelError) {
     self.experts = experts
     self.foldedScale = foldedScale
-    chosen = (topK, combination)
+    chosen = (topK, combination, threshold)
     weight = try store.take("\(prefix).weight")
     bias = hasBias ? try store.take("\(prefix).bias") : nil
+    up = kind == .gatedPair ? try store.take("\(prefix).up_weight") : nil
+    noiseWeight = hasNoiseWeight ? try store.take("\(prefix).noise_weight") : nil
     selectionBias = hasSelectionBias ? try store.take("\(prefix).selection_bias") : nil
     gain = combination == .gained ? try store.take("\(prefix).gain") : nil
   }
 
   /// Every parameter, in a fixed order.
-  var parameters: [Parameter] { [weight, bias, selectionBias, gain].compactMap { $0 } }
+  var parameters: [Parameter] {
+    [weight, bias, selectionBias, gain, up, noiseWeight].compactMap { $0 }
+  }
 
   /// Scores of the experts, weight `[E, D]`.
   var map: LinearMap { LinearMap(weight_OI: weight.tensor, bias_O: bias?.tensor) }
+
+  /// The second map of gated pairs.
+  var upMap: LinearMap? { up.map { LinearMap(weight_OI: $0.tensor) } }
+
+  /// Below which score choices are dropped.
+  var threshold: Double? { choosesAllExperts ? nil : chosen.threshold }
+
+  /// Noise for the scores of `rows` tokens.
+  func noise(rows: Int, _ dtype: DType, in context: Context) -> RouterNoise? {
+    guard let noise, !choosesAllExperts else { return nil }
+    return RouterNoise(
+      values_TE: noise.values([rows, experts], dtype, in: context),
+      spread: noiseWeight.map { LinearMap(weight_OI: $0.tensor) }, least: noise.size)
+  }
 
   /// Experts per token.
   var topK: Int { choosesAllExperts ? experts : chosen.topK }

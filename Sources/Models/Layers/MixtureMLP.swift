@@ -20,7 +20,9 @@ public final class MixtureMLP: FeedForward {
     routing = try ExpertRouter(
       "\(prefix).router", experts: configuration.experts, topK: configuration.topK,
       combination: configuration.combination, hasBias: configuration.routerBias,
-      hasSelectionBias: configuration.selectionBias, foldedScale: configuration.foldedScale,
+      hasSelectionBias: configuration.selectionBias, kind: configuration.routerKind,
+      threshold: configuration.scoreThreshold, hasNoiseWeight: configuration.noiseWeight,
+      foldedScale: configuration.foldedScale,
       store: store)
     router = routing
     gate_EID = try store.take("\(prefix).experts.gate_proj")
@@ -44,7 +46,9 @@ public final class MixtureMLP: FeedForward {
     context.mixtureLayer(
       x_TD,
       MixtureLayer(
-        norm: norm, router: routing.map, selectionBias: routing.selectionBias?.tensor,
+        norm: norm, router: routing.map, routerUp: routing.upMap,
+        noise: routing.noise(rows: x_TD.rows, x_TD.dtype.statistic, in: context),
+        scoreThreshold: routing.threshold, selectionBias: routing.selectionBias?.tensor,
         topK: routing.topK, combination: routing.combination, gain: routing.usedGain,
         gate_EID: gate_EID.tensor, up_EID: up_EID.tensor, down_EDI: down_EDI.tensor,
         shared: shared?.maps, sharedGate: sharedGate?.tensor))

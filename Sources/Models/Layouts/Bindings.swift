@@ -76,9 +76,16 @@ extension ModelConfiguration {
 
   /// The router of a mixture MLP.
   func routerBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
-    routerBindings(
-      "\(ParameterName.mlp(layer)).router", experts: mixture.experts, mixture.combination,
-      bias: mixture.routerBias, selectionBias: mixture.selectionBias)
+    let prefix = "\(ParameterName.mlp(layer)).router"
+    let perInput = [
+      ("up_weight", mixture.routerKind == .gatedPair), ("noise_weight", mixture.noiseWeight),
+    ]
+    return routerBindings(
+      prefix, experts: mixture.experts, mixture.combination, bias: mixture.routerBias,
+      selectionBias: mixture.selectionBias)
+      + perInput.filter(\.1).map {
+        TensorBinding("\(prefix).\($0.0)", [mixture.experts, hiddenSize])
+      }
   }
 
   /// A router with the biases and gains it has, under the names of its parameters.

@@ -94,7 +94,10 @@ extension MLPConfiguration {
         topK: try section.positive("top_k"),
         expertWidth: width, sharedWidth: width * shared,
         combination: try Combination(section.section("combination")),
+        routerKind: try RouterKind(section),
         routerBias: try section.bool("router_bias", default: false),
+        scoreThreshold: try section.optionalDouble("score_threshold"),
+        noiseWeight: try section.bool("noise_weight", default: false),
         selectionBias: try section.bool("selection_bias", default: false))
       try mixture.validate(section)
       self = .mixture(mixture)
@@ -109,23 +112,47 @@ extension MLPConfiguration {
     case .dense(let dense):
       return ["type": "dense", "width": JSON(dense.width), "bias": JSON(dense.bias)]
     case .mixture(let mixture):
-      return [
+      var object: JSONObject = [
         "type": "mixture", "experts": JSON(mixture.experts), "top_k": JSON(mixture.topK),
         "shared": JSON(mixture.sharedWidth / mixture.expertWidth),
         "expert_width": JSON(mixture.expertWidth), "combination": mixture.combination.json,
         "router_bias": JSON(mixture.routerBias), "selection_bias": JSON(mixture.selectionBias),
       ]
+      if mixture.routerKind != .linear { object["router_kind"] = JSON(mixture.routerKind.rawValue) }
+      if let threshold = mixture.scoreThreshold { object["score_threshold"] = JSON(threshold) }
+      if mixture.noiseWeight { object["noise_weight"] = true }
+      return .object(object)
     }
   }
 }
 
+extension RouterKind {
+  fileprivate init(_ section: ConfigurationFile) throws {
+    let name = try section.string("router_kind", default: RouterKind.linear.rawValue)
+    guard let kind = RouterKind(rawValue: name) else {
+      throw ModelError("\(section.path): router \"\(name)\" is not known; update herd")
+    }
+    self = kind
+  }
+}
+
 extension Combination {
+  /// Whether weights depend on which other experts are chosen.
+  var sharesWeight: Bool {
+    switch self {
+    case .renormalizedSoftmax, .renormalizedSigmoid: true
+    case .softmax, .sigmoid, .gained, .uniform: false
+    }
+  }
+
   init(_ section: ConfigurationFile) throws {
     let scale = try section.double("scale", default: 1)
     switch try section.string("rule") {
     case "gained": self = .gained
     case "renormalized_softmax": self = .renormalizedSoftmax(scale: scale)
     case "softmax": self = .softmax(scale: scale)
+    case "sigmoid": self = .sigmoid(scale: scale)
+    case "renormalized_sigmoid": self = .renormalizedSigmoid(scale: scale)
     case let rule:
       throw ModelError("\(section.path): combination rule \"\(rule)\" is not known; update herd")
     }
@@ -138,6 +165,9 @@ extension Combination {
     case .renormalizedSoftmax(let scale):
       ["rule": "renormalized_softmax", "scale": JSON(scale)]
     case .softmax(let scale): ["rule": "softmax", "scale": JSON(scale)]
+    case .sigmoid(let scale): ["rule": "sigmoid", "scale": JSON(scale)]
+    case .renormalizedSigmoid(let scale):
+      ["rule": "renormalized_sigmoid", "scale": JSON(scale)]
     case .uniform(let weight): ["rule": "uniform", "scale": JSON(weight)]
     }
   }

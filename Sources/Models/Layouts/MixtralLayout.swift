@@ -41,6 +41,14 @@ extension MixtureConfiguration {
       throw ModelError(
         "\(config.path): top-k \(topK) with \(experts) experts; top-k must lie in 1...\(experts)")
     }
+    guard !routerBias || routerKind == .linear else {
+      throw ModelError("\(config.path): a \(routerKind.rawValue) router has no bias")
+    }
+    guard scoreThreshold == nil || !combination.sharesWeight else {
+      throw ModelError(
+        "\(config.path): score_threshold drops experts, whose weights the others' rule would share; "
+          + "use the rule gained, softmax or sigmoid")
+    }
   }
 }
 

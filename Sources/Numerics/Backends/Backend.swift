@@ -8,7 +8,8 @@ package protocol Backend:
   SwiGLUKernels,
   AttentionKernels,
   CrossEntropyKernels, AlignmentLossKernels,
-  RoutingKernels, ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
+  RoutingKernels, AbsoluteKernels, RouterNoiseKernels, RoutingThresholdKernels,
+  ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
   AdamWKernels, AdamW8BitKernels, LargestKernels,
   SumKernels, ActivationEnergyKernels, IndicatorKernels, CrossProductKernels
 {

@@ -1,6 +1,6 @@
 /// Kernels that group tokens by expert.
 package protocol ExpertDispatchKernels {
-  /// A stable counting sort of the slots of `experts_TK` by expert.
+  /// A stable counting sort of the slots of `experts_TK` by expert, without those of expert -1.
   func groupByExpert(_ experts_TK: Tensor, counts_E: Tensor, order: Tensor, offsets: Tensor)
 }
 
@@ -10,6 +10,8 @@ public struct ExpertDispatch {
   public let order: Tensor
   /// Where each expert's slots start in `order`, and the total; `[E + 1]` `i32`.
   public let offsets: Tensor
+  /// Whether slots may be missing from `order`, whose end is then undefined.
+  var isPartial = false
 }
 
 extension Context {
@@ -20,6 +22,6 @@ extension Context {
     let offsets = empty([experts + 1], .i32)
     backend.groupByExpert(
       routing.experts_TK, counts_E: routing.counts_E, order: order, offsets: offsets)
-    return ExpertDispatch(order: order, offsets: offsets)
+    return ExpertDispatch(order: order, offsets: offsets, isPartial: routing.isPartial)
   }
 }

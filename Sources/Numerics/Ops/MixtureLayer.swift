@@ -4,6 +4,12 @@ public struct MixtureLayer {
   public var norm: RMSNorm
   /// Scores of the experts, weight `[E, D]`.
   public var router: LinearMap
+  /// With it scores are `|silu(router · x) · (routerUp · x)|`, `[E, D]`.
+  public var routerUp: LinearMap?
+  /// Added to the scores while training.
+  public var noise: RouterNoise?
+  /// Choices after a token's first are dropped where their score is below this.
+  public var scoreThreshold: Double?
   /// Added to the scores for the choice only, `[E]`.
   public var selectionBias: Tensor?
   /// Experts per token.
@@ -25,13 +31,17 @@ public struct MixtureLayer {
 
   /// A layer from its parts.
   public init(
-    norm: RMSNorm, router: LinearMap, selectionBias: Tensor? = nil, topK: Int,
+    norm: RMSNorm, router: LinearMap, routerUp: LinearMap? = nil, noise: RouterNoise? = nil,
+    scoreThreshold: Double? = nil, selectionBias: Tensor? = nil, topK: Int,
     combination: Combination, gain: Tensor? = nil, gate_EID: Tensor, up_EID: Tensor,
     down_EDI: Tensor, shared: (gate: LinearMap, up: LinearMap, down: LinearMap)? = nil,
     sharedGate: Tensor? = nil
   ) {
     self.norm = norm
     self.router = router
+    self.routerUp = routerUp
+    self.noise = noise
+    self.scoreThreshold = scoreThreshold
     self.selectionBias = selectionBias
     self.topK = topK
     self.combination = combination
@@ -45,6 +55,26 @@ public struct MixtureLayer {
 
   /// Experts.
   var experts: Int { gate_EID.shape[0] }
+
+  /// Whether routing is what fused kernels do: a linear map and the largest scores.
+  var isPlain: Bool { routerUp == nil && noise == nil && scoreThreshold == nil }
+}
+
+/// Noise on the scores of one layer.
+public struct RouterNoise {
+  /// Standard normal values, `[T, E]`.
+  public var values_TE: Tensor
+  /// Its size's trained part: the softplus of `spread · x`, weight `[E, D]`.
+  public var spread: LinearMap?
+  /// Its size's constant part.
+  public var least: Double
+
+  /// Noise from its parts.
+  public init(values_TE: Tensor, spread: LinearMap? = nil, least: Double) {
+    self.values_TE = values_TE
+    self.spread = spread
+    self.least = least
+  }
 }
 
 /// A layer of experts for a few tokens.
@@ -62,7 +92,7 @@ extension Context {
   public func mixtureLayer(_ x_TD: Tensor, _ layer: MixtureLayer) -> (
     output: Tensor, routing: Routing
   ) {
-    if let fused = fusedKernels(for: x_TD) {
+    if layer.isPlain, let fused = fusedKernels(for: x_TD) {
       let (tokens, experts, model) = (x_TD.rows, layer.experts, x_TD.columns)
       precondition((1...experts).contains(layer.topK), "\(layer.topK) of \(experts) experts")
       precondition(layer.router.weight_OI.shape == [experts, model])
@@ -78,9 +108,7 @@ extension Context {
       return (y_TD, routing)
     }
     let normed = rmsNorm(x_TD, layer.norm)
-    let routing = route(
-      scores(normed, layer.router), selectionBias: layer.selectionBias, topK: layer.topK,
-      combination: layer.combination, gain: layer.gain)
+    let routing = route(normed, layer)
     var update_TD = mixtureOfExperts(
       normed, gate: layer.gate_EID, up: layer.up_EID, down: layer.down_EDI,
       dispatch: dispatch(routing, experts: layer.experts), weights: routing.weights_TK)
@@ -93,5 +121,22 @@ extension Context {
       update_TD = add(update_TD, shared_TD)
     }
     return (add(x_TD, update_TD), routing)
+  }
+
+  /// Where normalised rows go.
+  private func route(_ normed_TD: Tensor, _ layer: MixtureLayer) -> Routing {
+    var scores_TE = scores(normed_TD, layer.router)
+    if let up = layer.routerUp {
+      scores_TE = absolute(swiglu(gate: scores_TE, up: scores(normed_TD, up)))
+    }
+    if let noise = layer.noise {
+      scores_TE = noisy(
+        scores_TE, noise: noise.values_TE, spread: noise.spread.map { scores(normed_TD, $0) },
+        least: noise.least)
+    }
+    let routing = route(
+      scores_TE, selectionBias: layer.selectionBias, topK: layer.topK,
+      combination: layer.combination, gain: layer.gain)
+    return layer.scoreThreshold.map { keeping(routing, atLeast: $0) } ?? routing
   }
 }

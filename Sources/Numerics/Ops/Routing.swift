@@ -9,33 +9,43 @@ public enum Combination: Sendable, Equatable {
   case gained
   /// The same constant for every chosen expert.
   case uniform(weight: Double)
+  /// `scale · sigmoid(logit)`; experts are chosen by the sigmoid too (plus the selection bias).
+  case sigmoid(scale: Double)
+  /// `scale ·` the sigmoid over the sum of the chosen experts' sigmoids (DeepSeek-AI 2024,
+  /// "DeepSeek-V3 Technical Report", eq. 13 to 16): the weights sum to `scale`. As with
+  /// ``renormalizedSoftmax(scale:)`` no gradient flows through them where one expert is chosen.
+  case renormalizedSigmoid(scale: Double)
 }
 
 /// Kernels of expert selection.
 package protocol RoutingKernels {
-  /// Fills every output; selection is by `logits + selectionBias`, ties go to the lower id.
+  /// Fills every output; selection is by `logits + selectionBias`, or by sigmoids plus the bias where
+  /// the combination is of sigmoids; ties go to the lower id.
   func routeForward(
     _ logits_TE: Tensor, selectionBias: Tensor?, combination: Combination, gain: Tensor?,
     experts_TK: Tensor, weights_TK: Tensor, probabilities_TE: Tensor, counts_E: Tensor)
   /// Adds to or sets `dLogits`; always adds to `dGain`. Either may be absent.
   func routeBackward(
-    dWeights: Tensor?, dProbabilities: Tensor?, combination: Combination, gain: Tensor?,
-    experts_TK: Tensor, weights_TK: Tensor, probabilities_TE: Tensor,
+    _ logits_TE: Tensor, dWeights: Tensor?, dProbabilities: Tensor?, combination: Combination,
+    gain: Tensor?, experts_TK: Tensor, weights_TK: Tensor, probabilities_TE: Tensor,
     dLogits: (Tensor, accumulate: Bool)?, dGain: Tensor?)
 }
 
 /// Which experts each token goes to, and with which weights.
 public struct Routing {
-  /// The chosen experts, best first, `[T, K]` `i32`.
+  /// The chosen experts, best first, `[T, K]` `i32`; -1 for a choice dropped by a threshold.
   public let experts_TK: Tensor
   /// Their combination weights, `[T, K]`; differentiable.
   public let weights_TK: Tensor
-  /// Softmax of the logits over all experts, `[T, E]`; differentiable.
+  /// Softmax of the logits over all experts, or their sigmoids over the sum of them where the
+  /// combination is of sigmoids, `[T, E]`; differentiable.
   public let probabilities_TE: Tensor
   /// The router logits, `[T, E]`.
   public let logits_TE: Tensor
   /// How many tokens chose each expert, `[E]` `i32`.
   public let counts_E: Tensor
+  /// Whether some choices may be expert -1, which is none.
+  var isPartial = false
 }
 
 extension Context {
@@ -43,7 +53,7 @@ extension Context {
   ///
   /// - Parameters:
   ///   - logits_TE: Router logits, `[T, E]`.
-  ///   - selectionBias: Added to the logits for the choice only (Wang et al. 2024, "Auxiliary-Loss-
+  ///   - selectionBias: Added to the logits (or sigmoids) for the choice only (Wang et al. 2024, "Auxiliary-Loss-
   ///     Free Load Balancing Strategy for Mixture-of-Experts"), `[E]`; never differentiated.
   ///   - topK: Experts per token, `1...E`. Ties go to the lower expert id.
   ///   - combination: How weights follow from the unbiased logits.
@@ -94,8 +104,8 @@ private struct RoutingNode: TapeNode {
       dGain = buffer
     }
     context.backend.routeBackward(
-      dWeights: gradients[0], dProbabilities: gradients[1], combination: combination, gain: gain,
-      experts_TK: experts, weights_TK: weights, probabilities_TE: probabilities,
+      logits, dWeights: gradients[0], dProbabilities: gradients[1], combination: combination,
+      gain: gain, experts_TK: experts, weights_TK: weights, probabilities_TE: probabilities,
       dLogits: dLogits.map { ($0.0, accumulate: $0.1) }, dGain: dGain)
   }
 }

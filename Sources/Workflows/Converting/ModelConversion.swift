@@ -126,6 +126,7 @@ extension ConvertSettings {
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs
+    resolved.meanTopK = meanTopK
     resolved.attention = try attentionSettings()
     return resolved
   }

@@ -7,6 +7,8 @@ public struct ConvertSettings: Sendable, Equatable {
   public var experts = 28
   /// Routed experts each token uses.
   public var topK = 4
+  /// Routed experts per token on average, `topK` being the most; `nil` gives every token `topK`.
+  public var meanTopK: Double?
   /// Always-on experts of the same width.
   public var shared = 4
   /// How neurons are divided among experts; `none` leaves MLPs dense.
@@ -53,12 +55,13 @@ public struct ConvertSettings: Sendable, Equatable {
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
-      "experts", "top_k", "shared", "strategy", "router", "combination", "format", "data",
+      "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format", "data",
       "calibration_tokens", "attention", "attention_experts", "attention_top_k",
       "attention_shared",
     ])
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
+    meanTopK = try section.optionalDouble("mean_top_k")
     shared = try section.integer("shared", default: shared)
     strategy = try section.string("strategy", default: strategy)
     attention = try section.string("attention", default: attention)

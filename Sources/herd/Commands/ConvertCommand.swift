@@ -27,6 +27,10 @@ struct ConvertCommand: HerdCommand {
   @Option(help: "Routed experts each token uses.")
   var topK = ConvertSettings().topK
 
+  @Option(
+    help: "Routed experts per token on average over calibration text; --top-k is then the most.")
+  var meanTopK: Double?
+
   @Option(help: "Always-on experts of the same width.")
   var shared = ConvertSettings().shared
 
@@ -80,6 +84,7 @@ struct ConvertCommand: HerdCommand {
     var settings = ConvertSettings()
     settings.experts = experts
     settings.topK = topK
+    settings.meanTopK = meanTopK
     settings.shared = shared
     settings.strategy = strategy
     settings.attention = attention

@@ -6,6 +6,7 @@ import Testing
 @Suite struct RoutingTests {
   static let combinations: [Combination] = [
     .renormalizedSoftmax(scale: 4), .softmax(scale: 1.5), .gained, .uniform(weight: 0.5),
+    .sigmoid(scale: 2), .renormalizedSigmoid(scale: 2.5),
   ]
 
   @Test(arguments: combinations, [(1, 1, 1), (7, 5, 2), (33, 17, 17)])
@@ -42,6 +43,8 @@ import Testing
       let chosen = row.indices.sorted { row[$0] > row[$1] }.prefix(topK)
       let total = row.reduce(0) { $0 + exp($1) }
       let kept = chosen.reduce(0) { $0 + exp(row[$1]) }
+      let sigmoids = row.map { 1 / (1 + exp(-$0)) }
+      let keptSigmoids = chosen.reduce(0) { $0 + sigmoids[$1] }
       for e in chosen {
         ids.append(Int32(e))
         counts[e] += 1
@@ -50,6 +53,8 @@ import Testing
         case .softmax(let scale): weights.append(scale * exp(row[e]) / total)
         case .gained: weights.append(1 + exp(row[e]) / total * u[e])
         case .uniform(let weight): weights.append(weight)
+        case .sigmoid(let scale): weights.append(scale * sigmoids[e])
+        case .renormalizedSigmoid(let scale): weights.append(scale * sigmoids[e] / keptSigmoids)
         }
       }
     }
@@ -71,6 +76,21 @@ import Testing
       context.readDoubles(biased.probabilities_TE) == context.readDoubles(tied.probabilities_TE))
     #expect(
       context.readDoubles(biased.weights_TK)[0] == context.readDoubles(tied.probabilities_TE)[3])
+  }
+
+  @Test func sigmoidsAreChosenByScorePlusBiasAndTheirSharesSumToOne() throws {
+    let context = try Context()
+    // By logit plus bias expert 0 would win: 5 against 4.1. By sigmoid plus bias expert 1 does.
+    let logits = context.tensor([5.0, 4, -800], [1, 3])
+    let bias = context.tensor([0, 0.1, 0], [3], .f64)
+    let routing = context.route(
+      logits, selectionBias: bias, topK: 1, combination: .sigmoid(scale: 1))
+    #expect(context.readIntegers(routing.experts_TK) == [1])
+    #expect(abs(context.readDoubles(routing.weights_TK)[0] - 1 / (1 + exp(-4))) < 1e-15)
+    #expect(abs(context.readDoubles(routing.probabilities_TE).reduce(0, +) - 1) < 1e-15)
+    let vanishing = context.route(
+      context.tensor([-800.0, -900], [1, 2]), topK: 2, combination: .renormalizedSigmoid(scale: 1))
+    #expect(context.readDoubles(vanishing.weights_TK).allSatisfy { $0 == 0 })
   }
 
   @Test func logitsThatAreNotNumbersStillChooseDistinctExperts() throws {

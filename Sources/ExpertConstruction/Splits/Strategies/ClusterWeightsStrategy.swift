@@ -6,6 +6,11 @@ import Numerics
 /// column. The others are divided by balanced k-means on their concatenated gate and up rows, scaled
 /// to unit length (LLaMA-MoE's clustering used one of the two matrices).
 public struct ClusterWeightsStrategy: ExpertConstructionStrategy {
+  public let summary = "neurons with similar gate and up rows together"
+  public let source =
+    "Zhu et al. 2024, LLaMA-MoE (independent clustering); Zhang et al. 2022, MoEfication"
+  public let data = "none"
+  public let cost = "balanced k-means of the rows, once a layer"
   public let inputPasses = 0
   public let readsWeights = true
   private let kMeans: BalancedKMeans

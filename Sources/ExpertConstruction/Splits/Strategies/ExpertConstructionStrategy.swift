@@ -5,6 +5,14 @@ import Numerics
 /// A strategy sees one layer's tensors and a stream of that layer's inputs, says beforehand how
 /// often it reads that stream, and gives that layer's split. It knows nothing of other layers.
 public protocol ExpertConstructionStrategy: Sendable {
+  /// What it does, in one line.
+  var summary: String { get }
+  /// Where it comes from: authors, year, title.
+  var source: String { get }
+  /// What it needs besides weights.
+  var data: String { get }
+  /// What it costs, in words.
+  var cost: String { get }
   /// How often the layer's inputs are streamed to it; 0 when it works without calibration data.
   var inputPasses: Int { get }
   /// Whether it looks at the layer's weights.
@@ -19,6 +27,7 @@ public enum StrategyName: String, CaseIterable, Sendable {
   case random
   case clusterWeights = "cluster-weights"
   case activation
+  case cmoe
 
   /// The strategy of this name with its standard settings.
   public func make() -> any ExpertConstructionStrategy {
@@ -27,6 +36,7 @@ public enum StrategyName: String, CaseIterable, Sendable {
     case .random: RandomStrategy()
     case .clusterWeights: ClusterWeightsStrategy()
     case .activation: ActivationStrategy()
+    case .cmoe: CMoEStrategy()
     }
   }
 }

@@ -2,6 +2,10 @@ import Numerics
 
 /// A seeded random division, the shared neurons included.
 public struct RandomStrategy: ExpertConstructionStrategy {
+  public let summary = "a seeded random division"
+  public let source = "Zhu et al. 2024, LLaMA-MoE (independent random)"
+  public let data = "none"
+  public let cost = "copying the weights"
   public let inputPasses = 0
   public let readsWeights = false
 

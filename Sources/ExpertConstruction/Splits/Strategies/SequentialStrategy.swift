@@ -1,5 +1,9 @@
 /// Neurons in their original order: the shared ones first, then expert after expert.
 public struct SequentialStrategy: ExpertConstructionStrategy {
+  public let summary = "neurons in their original order"
+  public let source = "Qu et al. 2024, LLaMA-MoE v2 (its plain conversion)"
+  public let data = "none"
+  public let cost = "copying the weights"
   public let inputPasses = 0
   public let readsWeights = false
 

@@ -11,6 +11,9 @@ extension CPUBackend {
       gate: widened(experts.gate, to: type), up: widened(experts.up, to: type),
       down: widened(experts.down, to: type))
     let hidden = scratch([slots.count, experts.width], x_TD.dtype)
+    if dispatch.isPartial, let target = gradients.weights, !target.accumulate {
+      fillZero(target.buffer)
+    }
     pullToHidden(
       dy_TD.reshaped(x_TD.shape), experts, slots, weights_TK, saved, hidden, gradients.weights)
 

@@ -17,6 +17,8 @@ extension CPUBackend {
       guard let ids = buffer.baseAddress else { return }
       // Slot s is row s here, so the kernel's list of slots is the identity.
       let identity = ids + slots.count
+      // A slot that no expert has was dropped, which no token's first is.
+      for slot in 0..<slots.count { ids[slot] = -1 }
       for expert in 0..<slots.experts {
         for position in slots.range(of: expert) { ids[Int(slots.order[position])] = Int32(expert) }
       }
@@ -24,6 +26,7 @@ extension CPUBackend {
       let inner = pieces(width, model)
       pool.run(slots.count * inner.count) { task in
         let (slot, rows) = (task / inner.count, inner[task % inner.count])
+        guard ids[slot] >= 0 else { return }
         let (x, at) = (x_TD.pointer(at: slot / topK * model), slot * width + rows.lowerBound)
         let expert = Int(ids[slot])
         expertRows(x, experts.gate, expert, rows, into: gate.pointer(at: at), accumulate: false)
@@ -35,7 +38,7 @@ extension CPUBackend {
       let outer = pieces(model, width * topK)
       pool.run(x_TD.rows * outer.count) { task in
         let (token, rows) = (task / outer.count, outer[task % outer.count])
-        for slot in token * topK..<(token + 1) * topK {
+        for slot in token * topK..<(token + 1) * topK where ids[slot] >= 0 {
           expertRows(
             hidden.pointer(at: slot * width), experts.down, Int(ids[slot]), rows,
             into: y_TD.pointer(at: token * model + rows.lowerBound), accumulate: slot % topK > 0)

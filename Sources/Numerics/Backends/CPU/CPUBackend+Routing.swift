@@ -21,8 +21,8 @@ extension CPUBackend {
   }
 
   package func routeBackward(
-    dWeights: Tensor?, dProbabilities: Tensor?, combination: Combination, gain: Tensor?,
-    experts_TK: Tensor, weights_TK: Tensor, probabilities_TE: Tensor,
+    _ logits_TE: Tensor, dWeights: Tensor?, dProbabilities: Tensor?, combination: Combination,
+    gain: Tensor?, experts_TK: Tensor, weights_TK: Tensor, probabilities_TE: Tensor,
     dLogits: (Tensor, accumulate: Bool)?, dGain: Tensor?
   ) {
     let (tokens, experts) = (probabilities_TE.rows, probabilities_TE.columns)
@@ -38,7 +38,8 @@ extension CPUBackend {
       let rows = tokens * (part + 1) / parts - start
       table.route_backward(
         dWeights?.pointer(at: start * topK), dProbabilities?.pointer(at: start * experts),
-        gain?.pointer, rule, scale, experts_TK.integers + start * topK,
+        logits_TE.pointer(at: start * experts), gain?.pointer, rule, scale,
+        experts_TK.integers + start * topK,
         weights_TK.pointer(at: start * topK), probabilities_TE.pointer(at: start * experts),
         dLogits?.0.pointer(at: start * experts),
         dGain == nil ? nil : partial.pointer(at: part * experts), rows, experts, topK,
@@ -61,6 +62,7 @@ extension CPUBackend {
       for expert in 0..<counts_E.count { next[expert] = starts[expert] }
       for slot in 0..<experts_TK.count {
         let expert = Int(chosen[slot])
+        guard expert >= 0 else { continue }
         slots[Int(next[expert])] = Int32(slot)
         next[expert] += 1
       }
@@ -76,6 +78,8 @@ extension Combination {
     case .softmax(let scale): (HK_SOFTMAX, scale)
     case .gained: (HK_GAINED, 1)
     case .uniform(let weight): (HK_UNIFORM, weight)
+    case .sigmoid(let scale): (HK_SIGMOID, scale)
+    case .renormalizedSigmoid(let scale): (HK_RENORMALIZED_SIGMOID, scale)
     }
   }
 }

@@ -31,10 +31,12 @@ extension CUDABackend {
         .tensor(saved.up), .tensor(hidden), .tensor(sums), .int(experts.count),
         .int(weights_TK.columns), .int(model), .int(width), .int(products.vector))
       if let target = gradients.weights {
+        if dispatch.isPartial, !target.accumulate { fillZero(target.buffer) }
         launch(
           "sum_weight_gradients", in: .mixtureElementwise, x_TD.dtype,
           grid: ((slots + 255) / 256, 1, 1), block: 256, shared: 0, .tensor(sums),
-          .tensor(dispatch.order), .tensor(target.buffer), .int(slots), .int(products.sums),
+          .tensor(dispatch.order), .tensor(dispatch.offsets), .int(experts.count),
+          .tensor(target.buffer), .int(slots), .int(products.sums),
           .int(target.accumulate ? 1 : 0))
       }
     }
@@ -67,6 +69,7 @@ extension CUDABackend {
     let gate = converted(experts.gate, to: x_TD.dtype)
     let up = converted(experts.up, to: x_TD.dtype)
     let part = scratch([slots, model], x_TD.dtype)
+    if dispatch.isPartial { fillZero(part) }
     let products = ExpertProducts(
       x_TD, [gate, up, part, saved.gate, saved.up], experts, self)
     launch(

@@ -8,6 +8,7 @@ extension CUDABackend {
     let (slots, model) = (dispatch.order.count, x_TD.columns)
     let down = converted(experts.down, to: x_TD.dtype)
     let part = scratch([slots, model], x_TD.dtype)
+    if dispatch.isPartial { fillZero(part) }
     let products = ExpertProducts(x_TD, [hidden, down, part], experts, self)
     launch(
       "expert_down", in: products.file, x_TD.dtype, defines: products.defines,

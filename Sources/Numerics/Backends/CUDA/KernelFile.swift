@@ -2,6 +2,7 @@ import CDevice
 
 /// The CUDA source files, one operation each; the raw value is the file's name.
 package enum KernelFile: String, CaseIterable, Sendable {
+  case absolute
   case activationEnergy = "activation_energy"
   case adamw
   case adamW8Bit = "adamw_8bit"
@@ -26,7 +27,9 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case rmsNorm = "rms_norm"
   case rope
   case routerLosses = "router_losses"
+  case routerNoise = "router_noise"
   case routing
+  case routingThreshold = "routing_threshold"
   case rowsExperts = "rows_experts"
   case rowsLinear = "rows_linear"
   case rowsRoute = "rows_route"
@@ -55,7 +58,8 @@ package enum KernelFile: String, CaseIterable, Sendable {
           KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0)
         }
       }
-    case .cast, .expertDispatch, .indicator, .routing, .routerLosses:
+    case .absolute, .cast, .expertDispatch, .indicator, .routing, .routerLosses, .routerNoise,
+      .routingThreshold:
       return [KernelVariant(self, .f32)]
     case .attentionDecode:
       return [64, 128].flatMap { head in
