@@ -17,24 +17,31 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
 convert() { # SOURCE OUT OPTIONS...
-  "$herd" convert "$@" --device cpu --strategy random --router random --quiet >/dev/null
+  "$herd" convert "$@" --device cpu --quiet >/dev/null
 }
 export_gguf() { # SOURCE OUT DTYPE
   "$herd" export "$1" "$2" --format gguf --dtype "$3" --quiet >/dev/null
 }
 
 if [ "${ONLY:-}" != speed ]; then
-  convert "$checkpoint" "$work/plain" --experts 8 --top-k 2 --shared 0
-  convert "$checkpoint" "$work/shared" --experts 7 --top-k 2 --shared 1 \
+  # Routers with a meaning: random scores lie so close together that rounding chooses other experts.
+  split=(--strategy cluster-weights --router centroid)
+  convert "$checkpoint" "$work/plain" "${split[@]}" --experts 8 --top-k 2 --shared 0 \
     --combination renormalized_softmax
-  convert "$checkpoint" "$work/whole" --experts 7 --top-k 2 --shared 1 --combination gained
+  convert "$checkpoint" "$work/shared" "${split[@]}" --experts 7 --top-k 2 --shared 1 \
+    --combination renormalized_softmax
+  convert "$checkpoint" "$work/whole" "${split[@]}" --experts 7 --top-k 2 --shared 1 \
+    --combination gained
+  convert "$checkpoint" "$work/sigmoid" "${split[@]}" --experts 7 --top-k 2 --shared 1 \
+    --combination renormalized_sigmoid
   "$herd" export "$work/plain" "$work/plain-stock" --format mixtral --quiet >/dev/null
   "$herd" export "$work/shared" "$work/shared-stock" --format granitemoeshared --quiet >/dev/null
   "$herd" export "$work/whole" "$work/whole-stock" --format granitemoeshared --quiet >/dev/null
+  "$herd" export "$work/sigmoid" "$work/sigmoid-stock" --format glm4_moe --quiet >/dev/null
   for dtype in ${DTYPES:-f32 bf16 q8_0}; do
     export_gguf "$checkpoint" "$work/dense-$dtype.gguf" "$dtype"
     "$python" peers/gguf.py compare "$checkpoint" "$work/dense-$dtype.gguf"
-    for kind in plain shared whole; do
+    for kind in plain shared whole sigmoid; do
       export_gguf "$work/$kind" "$work/$kind-$dtype.gguf" "$dtype"
       "$python" peers/gguf.py compare "$work/$kind-stock" "$work/$kind-$dtype.gguf"
     done
@@ -48,7 +55,8 @@ if [ "${ONLY:-}" != compare ]; then
   dtype="${SPEED_DTYPE:-q8_0}"
   "$bench" generate "$work/big" --shape 1b
   export_gguf "$work/big" "$work/big-dense.gguf" "$dtype"
-  convert "$work/big" "$work/big-moe" --experts 8 --top-k 2 --shared 0
+  convert "$work/big" "$work/big-moe" --strategy random --router random --experts 8 --top-k 2 \
+    --shared 0
   rm -r "$work/big"
   export_gguf "$work/big-moe" "$work/big-moe.gguf" "$dtype"
   rm -r "$work/big-moe"

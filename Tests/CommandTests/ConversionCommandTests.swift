@@ -155,7 +155,8 @@ import Testing
     #expect(moe["architecture"] == "glm4moe")
     #expect(
       try convert(
-        "heads", "--strategy", "none", "--attention", "heads", "--router", "random", "--quiet"
+        "heads", "--strategy", "none", "--attention", "heads", "--attention-top-k", "1", "--router",
+        "random", "--quiet"
       ).status == 0)
     expectError(
       "attention is made of experts",

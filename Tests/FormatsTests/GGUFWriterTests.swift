@@ -85,7 +85,8 @@ import Testing
     folder.write("model.gguf", "mine")
     #expect(throws: FileError.self) { try GGUFWriter(path, metadata: [], tensors: []) }
     #expect(throws: GGUFError.self) {
-      try GGUFWriter(path, metadata: [("a", .u32(1)), ("a", .u32(1))], tensors: [])
+      try GGUFWriter(
+        "\(folder.path)/other.gguf", metadata: [("a", .u32(1)), ("a", .u32(1))], tensors: [])
     }
     try GGUFWriter(path, force: true, metadata: [], tensors: []).finish()
     #expect(try Files.read(path).count == 32)

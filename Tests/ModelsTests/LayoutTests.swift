@@ -6,7 +6,7 @@ import Testing
 
 /// One configuration per layout herd reads.
 enum Example: String, CaseIterable, Sendable {
-  case llama, tied, qwen2, mixtral, granite, qwen2moe, herd, attention
+  case llama, tied, qwen2, mixtral, granite, qwen2moe, glm4moe, herd, attention
 
   var config: JSONObject {
     var config = TinyCheckpoint.llamaConfig(tied: self == .tied)
@@ -30,6 +30,13 @@ enum Example: String, CaseIterable, Sendable {
       config["moe_intermediate_size"] = 6
       config["shared_expert_intermediate_size"] = 10
       config["mlp_only_layers"] = [0]
+    case .glm4moe:
+      config["model_type"] = "glm4_moe"
+      config["n_routed_experts"] = 3
+      config["num_experts_per_tok"] = 2
+      config["moe_intermediate_size"] = 6
+      config["partial_rotary_factor"] = 1.0
+      config["routed_scaling_factor"] = 1.5
     case .herd:
       config["model_type"] = "herd"
       config["herd"] = [

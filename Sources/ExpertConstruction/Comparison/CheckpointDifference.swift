@@ -14,8 +14,10 @@ public struct TensorDifference: Equatable, Sendable {
   /// zeros.
   public var relativeRMS = 0.0
 
-  /// Leading bits that agree on average, −log₂ of the relative difference.
-  public var bits: Double { relativeRMS.isFinite && relativeRMS > 0 ? -log2(relativeRMS) : 0 }
+  /// Leading bits that agree on average, −log₂ of the relative difference; 0 where it is one or more.
+  public var bits: Double {
+    relativeRMS.isFinite && relativeRMS > 0 ? max(0, -log2(relativeRMS)) : 0
+  }
 }
 
 /// The neurons two MLPs have in common, wherever they stand.

@@ -95,6 +95,7 @@ extension Densification {
     for (ending, name) in [
       (".router.weight", "routers"), (".router.bias", "router biases"),
       (".router.gain", "gains"), (".router.selection_bias", "balancing biases"),
+      (".router.up_weight", "second router rows"), (".router.noise_weight", "noise weights"),
       (".shared_expert_gate.weight", "shared gates"),
     ] {
       let count = shapes.filter { $0.name.hasSuffix(ending) }.count

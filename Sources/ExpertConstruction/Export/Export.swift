@@ -80,8 +80,8 @@ public struct Export {
     let attention = scales.first.map {
       "output projections times \($0) are rounded to \(model.elementType.rawValue)"
     }
-    let mlp = model.shape(ofLayer: 0).flatMap {
-      layout.layer(0, of: $0).rounding(of: model.elementType)
+    let mlp = model.firstMixture.flatMap {
+      layout.layer($0.layer, of: $0.shape).rounding(of: model.elementType)
     }
     let lines = [mlp, attention].compactMap { $0 }
     return lines.isEmpty ? nil : lines.joined(separator: "; ")
@@ -185,7 +185,7 @@ public struct Export {
   /// The ledger stays true when only names and scales change; it has no words for moved attention.
   private func carryLedger(to folder: OutputFolder) throws {
     let path = "\(checkpoint.folder)/\(ByteLedger.fileName)"
-    guard !layout.movesAttention, Files.exists(path), let shape = model.shape(ofLayer: 0) else {
+    guard !layout.movesAttention, Files.exists(path), let shape = model.firstMixture?.shape else {
       return
     }
     var ledger = try ByteLedger(contentsOf: path)

@@ -32,7 +32,7 @@ extension OutputLayout {
 
 /// The formats by the names users give them.
 public enum OutputFormat: String, CaseIterable, Sendable {
-  case herd, mixtral, granitemoeshared, qwen2_moe, jetmoe
+  case herd, mixtral, granitemoeshared, qwen2_moe, glm4_moe, jetmoe
 
   /// The formats a conversion can write at once; an export writes all.
   public static var convertible: [OutputFormat] { allCases.filter { !$0.make().movesAttention } }
@@ -44,6 +44,7 @@ public enum OutputFormat: String, CaseIterable, Sendable {
     case .mixtral: MixtralOutput()
     case .granitemoeshared: GraniteMoESharedOutput()
     case .qwen2_moe: Qwen2MoEOutput()
+    case .glm4_moe: Glm4MoEOutput()
     case .jetmoe: JetMoEOutput()
     }
   }

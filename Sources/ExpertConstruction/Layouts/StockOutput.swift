@@ -2,14 +2,37 @@ import Formats
 
 /// What the formats of stock transformers have in common.
 enum StockOutput {
-  /// Why no stock format can hold `model`.
+  /// Why a format with dense attention, linear routers, one kind of layer and no bias in the choice
+  /// cannot hold `model`.
   static func refusal(of model: MixtureModel) -> String? {
-    if let mixture = model.attention.lazy.compactMap({ $0 }).first {
-      return
-        "its attention is made of experts too (\(mixture.kind.rawValue)), which the format does "
-        + "not hold; use --format herd, jetmoe for moa, or --attention none"
+    if let refusal = attentionRefusal(model) ?? routerRefusal(model) { return refusal }
+    guard let block = model.uniformBlock else {
+      return "its layers differ, and the format has one setting for all; use --format herd, or "
+        + "glm4_moe for leading dense layers"
     }
-    if let block = model.blocks.lazy.compactMap({ $0 }).first {
+    if block.hasSelectionBias { return selectionRefusal }
+    if block.rule == .gained, !model.gainsAreZero {
+      return "weights 1 + p·u with trained u exist in no stock format; use --format herd"
+    }
+    return nil
+  }
+
+  /// Why a format without a bias in the choice of experts cannot hold one.
+  static let selectionRefusal =
+    "experts are chosen with a balancing bias, which it has not; use --format herd, or glm4_moe where "
+    + "weights are sigmoids"
+
+  /// Why a format with dense attention cannot hold `model`.
+  static func attentionRefusal(_ model: MixtureModel) -> String? {
+    model.attention.lazy.compactMap { $0 }.first.map {
+      "its attention is made of experts too (\($0.kind.rawValue)), which the format does not hold; "
+        + "use --format herd, jetmoe for moa, or --attention none"
+    }
+  }
+
+  /// Why a format with linear routers and a fixed number of experts per token cannot hold `model`.
+  static func routerRefusal(_ model: MixtureModel) -> String? {
+    for block in model.blocks.lazy.compactMap({ $0 }) {
       if block.routerKind != .linear {
         return "its router scores experts by gated pairs of rows, and the format's are linear; use "
           + "--format herd, or another --router"
@@ -19,19 +42,13 @@ enum StockOutput {
           + "use --format herd, or leave --mean-top-k out"
       }
     }
-    guard let block = model.uniformBlock else {
-      return "its layers differ, and the format has one setting for all; use --format herd"
-    }
-    if block.rule == .gained, !model.gainsAreZero {
-      return "weights 1 + p·u with trained u exist in no stock format; use --format herd"
-    }
     return nil
   }
 
   /// Why a format whose weights are a softmax cannot hold `block`.
   static func sigmoidRefusal(_ block: MixtureBlock) -> String? {
     block.rule.isOfSigmoids
-      ? "its weights are a softmax of the scores, not their sigmoids; use --format herd"
+      ? "its weights are a softmax of the scores, not their sigmoids; use --format glm4_moe"
       : nil
   }
 

@@ -130,7 +130,10 @@ public struct ConversionPlan: Sendable {
   ) -> (CombinationRule, Double) {
     let sumsToOne = settings.formats.first { $0 == .mixtral || $0 == .qwen2_moe }
     var rule = settings.rule ?? (settings.router == .random ? .renormalizedSoftmax : .gained)
-    if settings.rule == nil, rule == .gained {
+    if settings.rule == nil, settings.formats.contains(.glm4_moe) {
+      rule = .renormalizedSigmoid
+      notes.append("glm4_moe scores experts by sigmoids; the weights are sigmoids over their sum")
+    } else if settings.rule == nil, rule == .gained {
       if let sumsToOne, geometry.topK > 1 {
         rule = .renormalizedSoftmax
         notes.append(

@@ -66,7 +66,7 @@ public enum CheckpointLayouts {
   /// Every layout, in the order they are offered.
   public static let all: [any CheckpointLayout.Type] = [
     LlamaLayout.self, HerdLayout.self, MixtralLayout.self, GraniteMoESharedLayout.self,
-    Qwen2MoELayout.self, JetMoELayout.self,
+    Qwen2MoELayout.self, JetMoELayout.self, Glm4MoELayout.self,
   ]
 
   /// The layout for a `config.json`.

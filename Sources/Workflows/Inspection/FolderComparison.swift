@@ -69,7 +69,7 @@ public struct FolderComparison {
       var lines = ["\(difference.equal) tensors are equal"]
       lines += Self.shown(difference.tensors) {
         "\($0.name): largest difference \(Self.short($0.largest)), relative RMS "
-          + "\(Self.short($0.relativeRMS)) (\(Self.short($0.bits)) bits agree), \($0.differing) of "
+          + "\(Self.short($0.relativeRMS)) (\(($0.bits * 10).rounded() / 10) bits agree), \($0.differing) of "
           + "\($0.elements) elements"
       }
       lines += Self.shown(difference.reshaped) { "\($0.name): \($0.first) and \($0.second)" }

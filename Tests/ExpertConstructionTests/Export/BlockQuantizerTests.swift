@@ -27,7 +27,7 @@ import Testing
     #expect(bytes[5..<33].allSatisfy { $0 == 0 })
   }
 
-  @Test(arguments: [Float(1), 1e-3, 3e4])
+  @Test(arguments: [Float(1), 1e-2, 3e4])
   func valuesComeBackWithinTheBound(size: Float) {
     var random = RandomStream(seed: 5)
     let values = random.normal(32 * 64).map { $0 * size }
@@ -49,7 +49,7 @@ import Testing
   @Test func extremes() {
     #expect(quantize([Float](repeating: 0, count: 32)).bytes.allSatisfy { $0 == 0 })
     #expect(!quantize([Float](repeating: 1e10, count: 32)).isFinite)
-    let tiny = quantize([Float](repeating: 1e-42, count: 32))
+    let tiny = quantize([Float](repeating: Float(bitPattern: 700), count: 32))
     #expect(tiny.isFinite && tiny.bytes.allSatisfy { $0 == 0 })
   }
 }

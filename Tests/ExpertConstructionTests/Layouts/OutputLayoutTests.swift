@@ -42,6 +42,15 @@ import Testing
       format: .qwen2_moe, attentionBiases: ["q", "k", "v", "o"],
       refusal: ["attention output", "granitemoeshared"]),
     Case(format: .qwen2_moe, attentionBiases: ["q", "k", "v"], refusal: []),
+    Case(format: .glm4_moe, topK: 2, rule: .renormalizedSigmoid, refusal: []),
+    Case(format: .glm4_moe, shared: 0, rule: .sigmoid, refusal: []),
+    Case(format: .glm4_moe, rule: .renormalizedSoftmax, refusal: ["sigmoids", "granitemoeshared"]),
+    Case(format: .glm4_moe, rule: .sigmoid, bias: true, refusal: ["router bias"]),
+    Case(
+      format: .glm4_moe, rule: .sigmoid, attentionBiases: ["q", "k", "v", "o"],
+      refusal: ["q, k and v"]),
+    Case(format: .jetmoe, shared: 0, refusal: ["--attention moa"]),
+    Case(format: .granitemoeshared, rule: .renormalizedSigmoid, refusal: ["glm4_moe"]),
   ])
   func refusesWhatItCannotHold(_ test: Case) throws {
     let reason = test.format.make().refusal(of: try model(test))

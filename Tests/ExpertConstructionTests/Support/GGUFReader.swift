@@ -11,7 +11,7 @@ struct GGUFReader {
   init(_ path: String) throws {
     let bytes = try Files.read(path)
     var position = 0
-    func take<Value: FixedWidthInteger>(_ type: Value.Type) -> Value {
+    func take<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type) -> Value {
       defer { position += MemoryLayout<Value>.size }
       return bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: position, as: type) }
     }

@@ -6,7 +6,8 @@ import Numerics
 ///
 /// - `llama`: dense MLPs, or routed experts whose weights sum to one (as Mixtral's).
 /// - `granitemoe`: the same with shared neurons that pass no gate.
-/// - `glm4moe`: every other rule that is a function of the router's scores; leading dense layers.
+/// - `glm4moe`: every other rule that is a function of the router's scores, sigmoids among them; leading
+///   dense layers.
 struct GGUFArchitecture: Equatable {
   enum Name: String {
     case llama, granitemoe, glm4moe
@@ -92,6 +93,16 @@ struct GGUFArchitecture: Equatable {
         "its router has a bias, which GGUF has not; convert with --format mixtral's "
           + "settings (--router without a bias), or keep the herd format")
     }
+    if mixture.routerKind != .linear {
+      throw Self.refused(
+        "its router scores experts by gated pairs of rows, where llama.cpp's are linear; keep the "
+          + "herd format")
+    }
+    if mixture.scoreThreshold != nil {
+      throw Self.refused(
+        "the number of experts varies from token to token, where llama.cpp's is fixed; keep the herd "
+          + "format")
+    }
     if mixture.sharedGate {
       throw Self.refused(
         "its shared expert passes a sigmoid gate, which llama.cpp divides by; export the herd folder "
@@ -108,6 +119,10 @@ struct GGUFArchitecture: Equatable {
       normalize(mixture, scale: 1, isPlain: isPlain)
     case .renormalizedSoftmax(let scale):
       normalize(mixture, scale: scale, isPlain: isPlain)
+    case .sigmoid(let scale):
+      (name, gating, normalizes, weightScale) = (.glm4moe, .sigmoid, false, scale)
+    case .renormalizedSigmoid(let scale):
+      (name, gating, normalizes, weightScale) = (.glm4moe, .sigmoid, true, scale)
     case .softmax(let scale) where !mixture.selectionBias:
       (name, gating, normalizes, weightScale) = (.glm4moe, .softmax, false, scale)
     default:

@@ -13,14 +13,14 @@ struct GGUFSource {
   /// Rows of one head whose halves are interleaved; 0 keeps the order of rows.
   var interleavedHead = 0
 
-  /// Every tensor of the file; every parameter of the model is used once, or is a gain, which is
-  /// zero here.
+  /// Every tensor of the file; every parameter of the model is used once, but gains, which are zero
+  /// here, and what only training uses.
   static func all(
     of model: ModelConfiguration, for plan: GGUFArchitecture, weights: GGUFExport.Weights
   ) throws -> [GGUFSource] {
     var result: [GGUFSource] = []
     for shape in model.parameterShapes {
-      if shape.name.hasSuffix(".mlp.router.gain") { continue }
+      if unwritten.contains(where: { shape.name.hasSuffix($0) }) { continue }
       result.append(try source(shape, plan, weights))
     }
     if case .llama3 = plan.attention.rope.scaling {
@@ -40,6 +40,9 @@ struct GGUFSource {
     }
     return result
   }
+
+  /// Gains, which are zero here, and what only training uses.
+  private static let unwritten = [".mlp.router.gain", ".mlp.router.noise_weight"]
 
   /// What `glm4moe` wants of every layer and the model has not.
   private static func padding(
