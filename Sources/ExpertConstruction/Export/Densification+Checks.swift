@@ -14,6 +14,12 @@ extension Densification {
       DenseSource.place(of: $0.name) != nil || loader.checkpoint[$0.name] != nil
     }
     guard isWhole else { return nil }
+    if let note = ledger.neuronNote {
+      throw ConstructionError(
+        .refused,
+        "\(loader.checkpoint.folder) does not hold its dense source: \(note); a dense model of its "
+          + "experts would be another function")
+    }
     let verification = try LedgerVerification(loader.checkpoint, ledger)
     return verification.isExact ? (ledger, verification.rounded) : nil
   }
@@ -28,6 +34,13 @@ extension Densification {
         .refused,
         "layer 0 would have \(width) neurons and layer \(layer) \(widths[layer]); a dense model has "
           + "one width, so this mixture stays one")
+    }
+    let strategy = configuration["herd"]?["construction"]?["strategy"]?.string ?? ""
+    if strategy.hasPrefix("sharing-") {
+      throw ConstructionError(
+        .refused,
+        "its experts were made by \(strategy) and may overlap, and a neuron in two experts would "
+          + "count twice")
     }
     // Herd's own format remembers the dense width.
     if try configuration.string("model_type") == "herd" {

@@ -144,8 +144,7 @@ public struct Densification {
 
   /// The places of each unit's neurons in the dense matrix.
   private func order(of neurons: LayerNeurons, layer: Int) -> [[Int32]] {
-    if let ledger, layer < ledger.splits.count {
-      let split = ledger.splits[layer]
+    if let ledger, layer < ledger.splits.count, let split = ledger.splits[layer] {
       return (split.shared.isEmpty ? [] : [split.shared]) + split.experts
     }
     var next: Int32 = 0

@@ -185,12 +185,14 @@ public struct Export {
   /// The ledger stays true when only names and scales change; it has no words for moved attention.
   private func carryLedger(to folder: OutputFolder) throws {
     let path = "\(checkpoint.folder)/\(ByteLedger.fileName)"
-    guard !layout.movesAttention, Files.exists(path), let shape = model.firstMixture?.shape else {
-      return
-    }
+    guard !layout.movesAttention, Files.exists(path) else { return }
     var ledger = try ByteLedger(contentsOf: path)
     ledger.format = format
-    ledger.shape = shape
+    if var shape = model.firstMixture?.shape, let converted = ledger.shape {
+      // The configuration does not tell whether experts overlap.
+      shape.block.geometry = converted.block.geometry
+      ledger.shape = shape
+    }
     try Files.write(ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))
   }
 }

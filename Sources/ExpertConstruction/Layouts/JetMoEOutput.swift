@@ -15,7 +15,7 @@ public struct JetMoEOutput: OutputLayout {
   public init() {}
 
   public func refusal(of model: MixtureModel) -> String? {
-    guard let block = model.uniformBlock else {
+    guard model.denseLayers.isEmpty, let block = model.uniformBlock else {
       return "its layers all have MLP experts of one kind; use --format herd"
     }
     if let refusal = attentionRefusal(model, block) { return refusal }

@@ -28,11 +28,17 @@ extension OutputLayout {
   public var movesAttention: Bool { false }
   public func movedScale(of parameter: String, in model: MixtureModel) -> Double { 1 }
   public func additionalZeros(in model: MixtureModel) -> [TensorDeclaration] { [] }
+
+  /// The tensors of converted layer `index`, a mixture or a pruned MLP.
+  func places(_ index: Int, of model: MixtureShape) -> LayerLayout {
+    model.block.geometry.form == .pruned
+      ? .pruned(index, of: model) : layer(index, of: model)
+  }
 }
 
 /// The formats by the names users give them.
 public enum OutputFormat: String, CaseIterable, Sendable {
-  case herd, mixtral, granitemoeshared, qwen2_moe, glm4_moe, jetmoe
+  case herd, mixtral, granitemoeshared, qwen2_moe, glm4_moe, jetmoe, llama
 
   /// The formats a conversion can write at once; an export writes all.
   public static var convertible: [OutputFormat] { allCases.filter { !$0.make().movesAttention } }
@@ -46,6 +52,7 @@ public enum OutputFormat: String, CaseIterable, Sendable {
     case .qwen2_moe: Qwen2MoEOutput()
     case .glm4_moe: Glm4MoEOutput()
     case .jetmoe: JetMoEOutput()
+    case .llama: LlamaOutput()
     }
   }
 }

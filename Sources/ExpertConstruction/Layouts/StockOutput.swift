@@ -2,13 +2,25 @@ import Formats
 
 /// What the formats of stock transformers have in common.
 enum StockOutput {
-  /// Why a format with dense attention, linear routers, one kind of layer and no bias in the choice
-  /// cannot hold `model`.
-  static func refusal(of model: MixtureModel) -> String? {
+  /// Why a format with dense attention, linear routers and one kind of mixture, whose choice has no
+  /// bias, cannot hold `model`.
+  /// - Parameter holdsDenseLayers: Whether the format has layers without experts, all of one width.
+  static func refusal(of model: MixtureModel, holdsDenseLayers: Bool = false) -> String? {
     if let refusal = attentionRefusal(model) ?? routerRefusal(model) { return refusal }
     guard let block = model.uniformBlock else {
-      return "its layers differ, and the format has one setting for all; use --format herd, or "
-        + "glm4_moe for leading dense layers"
+      return model.denseLayers.count == model.blocks.count
+        ? "it is made of experts and the model has none; use --format herd or llama"
+        : "its layers differ, and the format has one setting for all; use --format herd"
+    }
+    if !model.denseLayers.isEmpty {
+      let layers = model.denseLayers.map { "\($0)" }.joined(separator: ", ")
+      if !holdsDenseLayers {
+        return "the MLPs of layers \(layers) are dense, and it has experts in every layer; use "
+          + "--format herd, qwen2_moe or glm4_moe, or leave --keep-dense out"
+      }
+      if model.denseWidth == nil {
+        return "the dense MLPs of layers \(layers) differ in width; use --format herd"
+      }
     }
     if block.hasSelectionBias { return selectionRefusal }
     if block.rule == .gained, !model.gainsAreZero {

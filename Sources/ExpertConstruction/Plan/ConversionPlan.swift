@@ -16,8 +16,10 @@ public struct ConversionPlan: Sendable {
   public let settings: ConversionSettings
   /// The model to be written.
   public let model: MixtureModel
-  /// The one kind of mixture block all layers get; `nil` when MLPs stay dense.
+  /// The one kind of block that all converted layers get; `nil` when MLPs stay dense.
   public let block: MixtureBlock?
+  /// The layers whose MLPs are copied though others are converted.
+  public let denseLayers: Set<Int>
   /// What becomes of attention; `nil` when it stays dense.
   public let attention: AttentionPlan?
   /// What becomes of each source tensor, in file order.
@@ -42,11 +44,18 @@ public struct ConversionPlan: Sendable {
     self.attention = attention
     let block = settings.keepsMLPs ? nil : try Self.block(source, settings, &notes)
     self.block = block
+    let kept = try Self.denseLayers(source, settings)
+    denseLayers = kept
+    let mixture = block.flatMap { $0.geometry.form == .pruned ? nil : $0 }
+    let width = block.flatMap { $0.geometry.form == .pruned ? $0.geometry.activeWidth : nil }
     model = MixtureModel(
       configuration: source.configuration, modelType: source.modelType, hidden: source.hidden,
       heads: source.heads, headDimension: source.headDimension,
       biasedProjections: source.biasedProjections,
-      blocks: Array(repeating: block, count: source.layers),
+      blocks: (0..<source.layers).map { kept.contains($0) ? nil : mixture },
+      denseWidths: (0..<source.layers).map {
+        kept.contains($0) ? source.width : width ?? source.width
+      },
       attention: attention.map { Array(repeating: $0.outline, count: source.layers) } ?? [],
       elementType: source.elementType,
       gainsAreZero: true, construction: settings.provenance)
@@ -62,23 +71,36 @@ public struct ConversionPlan: Sendable {
     }
     try Self.checkExports(settings, model)
     fates = source.tensors.map {
-      ($0, settings.keepsMLPs ? .copied : Self.fate(of: $0.name))
+      ($0, settings.keepsMLPs ? .copied : Self.fate(of: $0.name, denseLayers: kept))
     }
     let routers = attention.map { attention in
       (0..<source.layers).flatMap { attention.routerTensors($0, hidden: source.hidden) }
     }
-    outputs = Self.outputs(fates, model, format) + (routers ?? [])
+    let shape = block.map {
+      MixtureShape(block: $0, hidden: source.hidden, elementType: source.elementType)
+    }
+    outputs =
+      Self.outputs(fates, model, format) { kept.contains($0) ? nil : shape } + (routers ?? [])
     if settings.needsCalibration, !settings.hasCalibrationData {
       notes.append(
         "no --data: \(settings.calibrationTokens) calibration tokens are sampled from the dense "
           + "model, seed \(settings.seed)")
     }
-    if settings.router == .centroid, !settings.needsCalibration, block != nil {
+    if settings.router == .centroid, !settings.needsCalibration, mixture != nil {
       notes.append("no --data: centroids are means of gate rows")
     }
     self.settings = settings
     self.source = source
     self.notes = notes
+  }
+
+  /// What decides the tensors of layer `index`'s MLP; `nil` when it is copied.
+  func shape(ofLayer index: Int) -> MixtureShape? {
+    denseLayers.contains(index)
+      ? nil
+      : block.map {
+        MixtureShape(block: $0, hidden: source.hidden, elementType: source.elementType)
+      }
   }
 
   /// The stock formats that can still hold the model when its router and gains are trained.
@@ -99,8 +121,14 @@ public struct ConversionPlan: Sendable {
   private static func block(
     _ source: DenseSource, _ settings: ConversionSettings, _ notes: inout [String]
   ) throws -> MixtureBlock {
-    let geometry = try SplitGeometry(
-      width: source.width, experts: settings.experts, topK: settings.topK, shared: settings.shared)
+    let geometry = try geometry(source, settings)
+    if settings.shared == nil, geometry.shared > 0 {
+      notes.append(
+        "no --shared: \(geometry.shared) shared units of \(geometry.expertWidth) neurons")
+    }
+    if geometry.form == .pruned {
+      return MixtureBlock(geometry: geometry, rule: .gained, scale: 1, hasRouterBias: false)
+    }
     let (rule, scale) = combination(settings, geometry, &notes)
     let wantsBias = settings.router.make().usesBias(withInputs: settings.needsCalibration)
     let withoutBias = settings.formats.first { !$0.make().holdsRouterBias }
@@ -123,6 +151,52 @@ public struct ConversionPlan: Sendable {
       geometry: geometry, rule: rule, scale: scale,
       hasRouterBias: wantsBias && withoutBias == nil, routerKind: settings.router.make().kind,
       scoreThreshold: settings.meanTopK.map { _ in 0 })
+  }
+
+  private static func geometry(
+    _ source: DenseSource, _ settings: ConversionSettings
+  ) throws(ConstructionError) -> SplitGeometry {
+    let (name, strategy) = (settings.strategy.rawValue, settings.strategy.make())
+    let shared =
+      settings.shared
+      ?? SplitGeometry.standardShared(
+        experts: settings.experts, width: source.width, strategy.sharedUnits)
+    switch strategy.sharedUnits {
+    case .none where shared > 0:
+      throw ConstructionError(
+        .refused,
+        "--strategy \(name) makes no shared units; give --shared 0, or use gradient-residual or "
+          + "sharing-inter")
+    case .required where shared == 0:
+      throw ConstructionError(
+        .refused,
+        "--strategy \(name) needs at least one shared unit; give --shared 1 or leave it out")
+    default: break
+    }
+    return try SplitGeometry(
+      width: source.width, experts: settings.experts, topK: settings.topK, shared: shared,
+      form: strategy.form)
+  }
+
+  /// The layers that stay dense, checked.
+  private static func denseLayers(
+    _ source: DenseSource, _ settings: ConversionSettings
+  ) throws(ConstructionError) -> Set<Int> {
+    let kept = Set(settings.keepDense)
+    if let wrong = settings.keepDense.first(where: { !(0..<source.layers).contains($0) }) {
+      throw ConstructionError(
+        .refused,
+        "--keep-dense \(wrong): the model has layers 0 to \(source.layers - 1)")
+    }
+    guard !settings.keepsMLPs || kept.isEmpty else {
+      throw ConstructionError(
+        .refused, "--keep-dense says nothing where --strategy none leaves all MLPs dense")
+    }
+    guard settings.keepsMLPs || kept.count < source.layers else {
+      throw ConstructionError(
+        .refused, "--keep-dense names every layer; use --strategy none to leave all MLPs dense")
+    }
+    return kept
   }
 
   private static func combination(
@@ -177,14 +251,16 @@ public struct ConversionPlan: Sendable {
     }
   }
 
-  private static func fate(of name: String) -> Fate {
-    guard let place = DenseSource.place(of: name) else { return .copied }
+  private static func fate(of name: String, denseLayers: Set<Int>) -> Fate {
+    guard let place = DenseSource.place(of: name), !denseLayers.contains(place.layer) else {
+      return .copied
+    }
     return .divided(layer: place.layer, place.projection)
   }
 
   private static func outputs(
     _ fates: [(tensor: TensorDescription, fate: Fate)], _ model: MixtureModel,
-    _ format: any OutputLayout
+    _ format: any OutputLayout, shape: (Int) -> MixtureShape?
   ) -> [TensorDeclaration] {
     var outputs: [TensorDeclaration] = []
     for (tensor, fate) in fates where fate == .copied {
@@ -193,8 +269,8 @@ public struct ConversionPlan: Sendable {
           name: tensor.name, elementType: tensor.elementType, shape: tensor.shape))
     }
     for index in model.blocks.indices {
-      if let shape = model.shape(ofLayer: index) {
-        outputs += format.layer(index, of: shape).declarations
+      if let shape = shape(index) {
+        outputs += format.places(index, of: shape).declarations
       }
     }
     return outputs + format.additionalZeros(in: model)
@@ -204,15 +280,20 @@ public struct ConversionPlan: Sendable {
 extension ConversionSettings {
   /// The settings as the output's configuration records them.
   var provenance: JSONObject {
-    [
+    var object: JSONObject = [
       "strategy": .string(keepsMLPs ? "none" : strategy.rawValue),
       "attention": .string(attention?.strategy.rawValue ?? "none"),
-      "router": .string(router.rawValue),
+      "router": .string(strategy.make().form == .pruned ? "none" : router.rawValue),
       "mean_top_k": meanTopK.map { JSON($0) } ?? .null,
       "seed": JSON(Int(clamping: seed)),
       "calibration_tokens": needsCalibration ? JSON(calibrationTokens) : .null,
       "calibration": needsCalibration
         ? .string(hasCalibrationData ? "data" : "sampled from the dense model") : .null,
     ]
+    if !keepDense.isEmpty {
+      object["keep_dense"] = .array(keepDense.sorted().map { JSON($0) })
+    }
+    if needsGradients { object["assignment"] = .string(assignment.rawValue) }
+    return object
   }
 }

@@ -9,10 +9,14 @@ public struct ConvertSettings: Sendable, Equatable {
   public var topK = 4
   /// Routed experts per token on average, `topK` being the most; `nil` gives every token `topK`.
   public var meanTopK: Double?
-  /// Always-on experts of the same width.
-  public var shared = 4
+  /// Always-on experts of the same width; `nil` takes what suits the strategy and the model.
+  public var shared: Int?
   /// How neurons are divided among experts; `none` leaves MLPs dense.
   public var strategy = "activation"
+  /// Layers whose MLPs stay dense.
+  public var keepDense: [Int] = []
+  /// How strategies by gradients give neurons to experts; `nil` takes the exact way.
+  public var assignment: String?
   /// What of attention becomes experts; `none` leaves it dense.
   public var attention = "none"
   /// Routed attention experts; `nil`, here and below, takes what suits the model's heads.
@@ -42,6 +46,9 @@ public struct ConvertSettings: Sendable, Equatable {
   /// The names of what attention can become.
   public static let attentions =
     (["none"] + AttentionStrategyName.allCases.map(\.rawValue)).joined(separator: ", ")
+  /// The names of the ways in which neurons are given to experts.
+  public static let assignments = ImportanceAssignment.allCases.map(\.rawValue)
+    .joined(separator: ", ")
   /// The names of all routers.
   public static let routers = RouterName.allCases.map(\.rawValue).joined(separator: ", ")
   /// The names of all combination rules.
@@ -55,14 +62,17 @@ public struct ConvertSettings: Sendable, Equatable {
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
-      "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format", "data",
+      "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format",
+      "data",
       "calibration_tokens", "attention", "attention_experts", "attention_top_k",
-      "attention_shared",
+      "attention_shared", "keep_dense", "assignment",
     ])
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
     meanTopK = try section.optionalDouble("mean_top_k")
-    shared = try section.integer("shared", default: shared)
+    shared = try section.optionalInteger("shared")
+    keepDense = try section.integers("keep_dense", default: [])
+    assignment = try section.optionalString("assignment")
     strategy = try section.string("strategy", default: strategy)
     attention = try section.string("attention", default: attention)
     attentionExperts = try section.optionalInteger("attention_experts")
@@ -73,5 +83,27 @@ public struct ConvertSettings: Sendable, Equatable {
     format = try section.string("format", default: format)
     data = try section.strings("data", default: [])
     calibrationTokens = try section.integer("calibration_tokens", default: calibrationTokens)
+  }
+
+  /// Layers written as `0,31`.
+  public static func layers(_ text: String) throws(WorkflowError) -> [Int] {
+    var layers: [Int] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let layer = Int(part), layer >= 0 else {
+        throw WorkflowError("\"\(text)\" is not a list of layers; write numbers like 0,31")
+      }
+      layers.append(layer)
+    }
+    return layers
+  }
+
+  /// The share of an MLP of `width` neurons that a token uses after the conversion.
+  func activeShare(ofWidth width: Int) -> Double {
+    guard let strategy = StrategyName(rawValue: strategy) else { return 1 }
+    let shared =
+      shared
+      ?? SplitGeometry.standardShared(
+        experts: experts, width: width, strategy.make().sharedUnits)
+    return Double(topK + shared) / Double(max(1, experts + shared))
   }
 }

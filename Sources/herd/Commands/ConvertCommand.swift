@@ -7,11 +7,13 @@ struct ConvertCommand: HerdCommand {
     "convert", "Turn a dense LLaMA checkpoint into a Mixture of Experts.",
     details: """
       E + S must divide the MLP width; (k + S) / (E + S) of each MLP is active. Every source \
-      element is used exactly once; each layer is proved while it is written.
+      element is used exactly once, or the neurons that are not are named; each layer is proved \
+      while it is written.
       """,
     example: """
       herd convert llama moe --experts 7 --top-k 1 --shared 1 --data chat.jsonl
       herd convert llama heads --strategy none --attention heads --data chat.jsonl
+      herd convert llama narrow --strategy prune --experts 8 --top-k 2 --format llama
       herd convert llama mixtral --format mixtral --experts 8 --top-k 2 --shared 0 --plan
       """)
 
@@ -31,11 +33,17 @@ struct ConvertCommand: HerdCommand {
     help: "Routed experts per token on average over calibration text; --top-k is then the most.")
   var meanTopK: Double?
 
-  @Option(help: "Always-on experts of the same width.")
-  var shared = ConvertSettings().shared
+  @Option(help: "Always-on experts of the same width; by default what suits the strategy.")
+  var shared: Int?
+
+  @Option(help: "Layers whose MLPs stay dense, such as 0,31.")
+  var keepDense: String?
 
   @Option(help: "How neurons are divided: \(ConvertSettings.strategies).")
   var strategy = ConvertSettings().strategy
+
+  @Option(help: "How gradient strategies give neurons away: \(ConvertSettings.assignments).")
+  var assignment: String?
 
   @Option(help: "What of attention becomes experts: \(ConvertSettings.attentions).")
   var attention = ConvertSettings().attention
@@ -74,6 +82,7 @@ struct ConvertCommand: HerdCommand {
 
   func validate() throws {
     do {
+      if let keepDense { _ = try ConvertSettings.layers(keepDense) }
       try settings.checkNames()
     } catch {
       throw ValidationError("\(error)")
@@ -87,6 +96,7 @@ struct ConvertCommand: HerdCommand {
     settings.meanTopK = meanTopK
     settings.shared = shared
     settings.strategy = strategy
+    settings.assignment = assignment
     settings.attention = attention
     settings.attentionExperts = attentionExperts
     settings.attentionTopK = attentionTopK
@@ -96,6 +106,8 @@ struct ConvertCommand: HerdCommand {
     settings.format = format
     settings.data = data
     settings.calibrationTokens = calibrationTokens
+    // Checked by `validate`.
+    settings.keepDense = keepDense.flatMap { try? ConvertSettings.layers($0) } ?? []
     return settings
   }
 
