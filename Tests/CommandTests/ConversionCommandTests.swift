@@ -110,6 +110,60 @@ import Testing
         == 0)
   }
 
+  @Test func densifyGivesTheSourceBack() throws {
+    #expect(
+      try convert(
+        "moe", "--experts", "4", "--top-k", "2", "--shared", "0", "--strategy", "random",
+        "--router", "random", "--quiet"
+      ).status == 0)
+    let result = try json(HerdRun("densify", path("moe"), path("back"), "--json", "--quiet"))
+    #expect(result["exact"] == true && result["lost"]?.isNull == true)
+    let same = try HerdRun("diff", checkpoint.path, path("back"), "--quiet")
+    #expect(same.status == 0 && same.output.hasSuffix("\nequal\n"))
+    let found = try HerdRun("diff", checkpoint.path, path("moe"), "--json", "--quiet")
+    #expect(found.status == 1 && found.error.isEmpty)
+    let difference = try JSON.parse(Array(found.output.utf8))
+    #expect(difference["equal"] == false)
+    #expect(difference["neurons"]?.array?.allSatisfy { $0["permutation"] == true } == true)
+    expectError("no such folder", try HerdRun("diff", checkpoint.path, path("none")), status: 2)
+    expectError("dense already", try HerdRun("densify", checkpoint.path, path("out"), "--quiet"))
+    try Files.remove(path("moe/herd_ledger.json"))
+    expectError("--weights-as-one", try HerdRun("densify", path("moe"), path("out"), "--quiet"))
+    #expect(!Files.exists(path("out")))
+    let forced = try HerdRun("densify", path("moe"), path("out"), "--weights-as-one", "--quiet")
+    #expect(forced.output.contains("lost: 2 routers"))
+    let shuffled = try HerdRun("diff", checkpoint.path, path("out"), "--quiet")
+    #expect(shuffled.output.contains("layer 0: the same 24 neurons in another order"))
+  }
+
+  @Test func exportsOneFileForLlamaCpp() throws {
+    let dense = try json(
+      HerdRun("export", checkpoint.path, path("dense.gguf"), "--format", "gguf", "--json"))
+    #expect(dense["architecture"] == "llama" && dense["dtype"] == "bf16")
+    let bytes = try Files.read(path("dense.gguf"))
+    #expect(bytes.prefix(8) == [0x47, 0x47, 0x55, 0x46, 3, 0, 0, 0])
+    expectError(
+      "--force", try HerdRun("export", checkpoint.path, path("dense.gguf"), "--format", "gguf"))
+    #expect(
+      try convert(
+        "moe", "--experts", "3", "--top-k", "2", "--shared", "1", "--strategy", "random",
+        "--router", "random", "--combination", "gained", "--quiet"
+      ).status == 0)
+    let moe = try json(
+      HerdRun(
+        "export", path("moe"), path("moe.gguf"), "--format", "gguf", "--dtype", "f32", "--json"))
+    #expect(moe["architecture"] == "glm4moe")
+    #expect(
+      try convert(
+        "heads", "--strategy", "none", "--attention", "heads", "--attention-top-k", "1", "--router",
+        "random", "--quiet"
+      ).status == 0)
+    expectError(
+      "attention is made of experts",
+      try HerdRun("export", path("heads"), path("out.gguf"), "--format", "gguf"))
+    #expect(folder.names == ["dense.gguf", "heads", "moe", "moe.gguf"])
+  }
+
   /// Every strategy converts with nothing but sizes and data, and its folder is verified.
   @Test(arguments: [
     "sequential", "random", "cluster-weights", "activation", "coactivation", "gradient",
@@ -230,6 +284,10 @@ import Testing
     (["convert", "a", "b", "--combination", "sum"], "renormalized_softmax"),
     (["convert", "a", "b", "--experts", "x"], "experts"),
     (["export", "a", "b"], "--format"), (["export", "a", "b", "--format", "mixtrl"], "mixtral"),
+    (["export", "a", "b", "--format", "ggfu"], "gguf"), (["densify", "a"], "out"),
+    (["export", "a", "b", "--format", "gguf", "--dtype", "q4"], "q8_0"),
+    (["export", "a", "b", "--format", "mixtral", "--dtype", "f32"], "--format gguf"),
+    (["diff", "a"], "second"),
     (["verify", "a"], "--against"), (["run"], "pipeline"), (["train"], "pipeline"),
   ])
   func wrongUsage(arguments: [String], words: String) throws {

@@ -6,7 +6,7 @@ import Testing
 
 /// One configuration per layout herd reads.
 enum Example: String, CaseIterable, Sendable {
-  case llama, tied, qwen2, mixtral, granite, qwen2moe, herd, attention, llamamoe1, llamamoe2
+  case llama, tied, qwen2, mixtral, granite, qwen2moe, glm4moe, herd, attention, llamamoe1, llamamoe2
 
   var config: JSONObject {
     var config = TinyCheckpoint.llamaConfig(tied: self == .tied)
@@ -32,6 +32,13 @@ enum Example: String, CaseIterable, Sendable {
       config["mlp_only_layers"] = [0]
     case .llamamoe1: config = DividedModel(kind: .one, isLossless: false).config
     case .llamamoe2: config = DividedModel(kind: .twoAttention, isLossless: false).config
+    case .glm4moe:
+      config["model_type"] = "glm4_moe"
+      config["n_routed_experts"] = 3
+      config["num_experts_per_tok"] = 2
+      config["moe_intermediate_size"] = 6
+      config["partial_rotary_factor"] = 1.0
+      config["routed_scaling_factor"] = 1.5
     case .herd:
       config["model_type"] = "herd"
       config["herd"] = [

@@ -38,7 +38,7 @@ import Workflows
   private func formats(of strategy: StrategyName) -> [OutputFormat] {
     let strategy = strategy.make()
     if strategy.form == .pruned { return [.herd, .llama] }
-    return OutputFormat.allCases.filter {
+    return OutputFormat.convertible.filter {
       $0 != .llama && !($0 == .mixtral && strategy.sharedUnits == .required)
         && !($0 == .qwen2_moe && strategy.sharedUnits == .none)
     }

@@ -4,23 +4,41 @@ import Formats
 import Models
 import Numerics
 
-/// Writes a checkpoint of LLaMA-3-8B's shape with random weights: input of the conversion benchmark.
+/// Writes a checkpoint of a LLaMA-3's shape with random weights: input of the benchmarks of conversion
+/// and of GGUF files.
 struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write an 8B-shaped bf16 checkpoint (16 GB at 32 layers).")
+    abstract: "Write a bf16 checkpoint of 8B shape (16 GB at 32 layers), or of 1.2B shape (2.5 GB)."
+  )
+
+  /// The sizes of a published model.
+  enum Shape: String, CaseIterable, ExpressibleByArgument {
+    case large = "8b"
+    case small = "1b"
+
+    /// Hidden size, MLP width, layers, whether embeddings are tied.
+    var sizes: (hidden: Int, width: Int, layers: Int, tied: Bool) {
+      self == .large ? (4096, 14336, 32, false) : (2048, 8192, 16, true)
+    }
+  }
+
   @Argument var folder: String
-  @Option var layers = 32
+  @Option var shape = Shape.large
+  @Option(help: "Layers, if not as many as the shape has.")
+  var layers: Int?
   @Option(help: "A checkpoint folder whose tokenizer the new one gets.")
   var tokenizer: String?
 
   func run() throws {
     try Files.createFolder(folder)
+    let sizes = shape.sizes
     let config: JSONObject = [
-      "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096,
-      "intermediate_size": 14336, "num_hidden_layers": JSON(layers), "num_attention_heads": 32,
+      "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+      "hidden_size": JSON(sizes.hidden), "intermediate_size": JSON(sizes.width),
+      "num_hidden_layers": JSON(layers ?? sizes.layers), "num_attention_heads": 32,
       "num_key_value_heads": 8, "vocab_size": 128_256, "rms_norm_eps": JSON(1e-5),
       "rope_theta": JSON(500_000.0), "max_position_embeddings": 8192, "hidden_act": "silu",
-      "tie_word_embeddings": false, "torch_dtype": "bfloat16", "bos_token_id": 128_000,
+      "tie_word_embeddings": JSON(sizes.tied), "torch_dtype": "bfloat16", "bos_token_id": 128_000,
     ]
     let file = ConfigurationFile(path: "\(folder)/config.json", object: config)
     try file.write(to: file.path)

@@ -59,7 +59,8 @@ public enum ChatFormat: String, CaseIterable, Sendable {
     }
   }
 
-  private static func template(inFolder folder: String) throws(ChatError) -> String? {
+  /// The chat template of a checkpoint folder, as Jinja; `nil` when it has none.
+  public static func template(inFolder folder: String) throws(ChatError) -> String? {
     let (jinja, config) = ("\(folder)/chat_template.jinja", "\(folder)/tokenizer_config.json")
     let template: JSON
     do {

@@ -354,11 +354,3 @@ public struct Conversion {
     return finding
   }
 }
-
-extension CheckpointWriter {
-  /// Writes a whole tensor of zeros.
-  func writeZeros(_ tensor: TensorDeclaration) throws {
-    let count = tensor.shape.reduce(1, *) * tensor.elementType.bitWidth / 8
-    try [UInt8](repeating: 0, count: count).withUnsafeBytes { try write(tensor.name, $0) }
-  }
-}

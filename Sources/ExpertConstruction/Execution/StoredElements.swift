@@ -18,10 +18,7 @@ enum StoredElements {
     case .bf16:
       let values = bytes.bindMemory(to: UInt16.self)
       for index in values.indices {
-        let product = Float(bitPattern: UInt32(values[index]) << 16) * factor
-        let bits = product.bitPattern
-        // Round to nearest even on the upper half; infinities and zeros come out unchanged.
-        values[index] = UInt16((bits &+ 0x7fff &+ (bits >> 16 & 1)) >> 16)
+        values[index] = bfloat16(Float(bitPattern: UInt32(values[index]) << 16) * factor)
       }
     default: preconditionFailure("no arithmetic on \(type.rawValue)")
     }

@@ -1,4 +1,5 @@
 import Formats
+import Models
 
 /// A herd model written in the format of a stock architecture.
 public struct Export {
@@ -11,6 +12,11 @@ public struct Export {
   private let checkpoint: Checkpoint
   private let layout: any OutputLayout
   private let copies: [TensorDescription]
+  /// Attention tensors put together from pieces, where the format has them so.
+  private let moved: [TensorBinding]
+  /// Tensors that the format wants and the model has not.
+  private let zeros: [TensorDeclaration]
+  private let loader: ModelLoader
 
   /// Checks that `format` can hold the model; only headers and gains are read.
   ///
@@ -26,6 +32,7 @@ public struct Export {
     self.format = format
     let layout = format.make()
     self.layout = layout
+    loader = try ModelLoader(layout: HerdLayout(configuration), checkpoint: checkpoint)
     let model = try MixtureModel(herd: configuration, checkpoint)
     self.model = model
     if let refusal = layout.refusal(of: model) {
@@ -35,28 +42,49 @@ public struct Export {
     let layers = model.blocks.indices.compactMap { layer in
       model.shape(ofLayer: layer).map { (layer, $0) }
     }
-    let divided = Set(
+    let target =
+      layout.movesAttention
+      ? try CheckpointLayouts.layout(for: layout.configuration(of: model)) : nil
+    let moved = (target?.bindings ?? []).filter { binding in
+      binding.parts.contains { $0.parameter.contains(".self_attn.") }
+    }
+    self.moved = moved
+    zeros =
+      layout.additionalZeros(in: model)
+      + (target?.zeros ?? []).map {
+        TensorDeclaration(name: $0.tensor, elementType: model.elementType, shape: $0.shape)
+      }
+    let divided = Set(moved.flatMap { $0.parts.map(\.parameter) }).union(
       layers.flatMap { layer, shape in
         MixtureTensor.all(of: shape.block).map { HerdOutput.name(of: $0, layer: layer) }
       })
     let copies = checkpoint.tensors.filter { !divided.contains($0.name) }
     self.copies = copies
-    outputs =
-      copies.map {
-        TensorDeclaration(name: $0.name, elementType: $0.elementType, shape: $0.shape)
-      }
-      + layers.flatMap { layer, shape in layout.layer(layer, of: shape).declarations }
-      + layout.additionalZeros(in: model)
+    var outputs = copies.map {
+      TensorDeclaration(name: $0.name, elementType: $0.elementType, shape: $0.shape)
+    }
+    for binding in moved {
+      outputs.append(
+        TensorDeclaration(
+          name: binding.tensor, elementType: try loader.storedType(of: binding.parts[0].parameter),
+          shape: binding.shape))
+    }
+    for (layer, shape) in layers { outputs += layout.layer(layer, of: shape).declarations }
+    self.outputs = outputs + zeros
   }
 
   /// One line on what scales do to the weights; `nil` when nothing is rounded.
   public var rounding: String? {
-    shape.flatMap { layout.layer(0, of: $0).rounding(of: model.elementType) }
-  }
-
-  /// What decides the tensors of the layers that have experts.
-  private var shape: MixtureShape? {
-    model.blocks.indices.lazy.compactMap { model.shape(ofLayer: $0) }.first
+    let scales = Set(moved.flatMap(\.parts).map { layout.movedScale(of: $0.parameter, in: model) })
+      .filter { StoredElements.rounding(of: model.elementType, by: $0) > 0 }
+    let attention = scales.first.map {
+      "output projections times \($0) are rounded to \(model.elementType.rawValue)"
+    }
+    let mlp = model.firstMixture.flatMap {
+      layout.layer($0.layer, of: $0.shape).rounding(of: model.elementType)
+    }
+    let lines = [mlp, attention].compactMap { $0 }
+    return lines.isEmpty ? nil : lines.joined(separator: "; ")
   }
 
   /// Writes the folder `path`.
@@ -70,7 +98,8 @@ public struct Export {
       folder: folder.stagingPath, tensors: outputs, shardLimit: shardLimit)
     let source = SourceReader(checkpoint)
     for tensor in copies { try source.copy(tensor.name, to: writer) }
-    for zeros in layout.additionalZeros(in: model) { try writer.writeZeros(zeros) }
+    for binding in moved { try write(binding, writer) }
+    for zeros in zeros { try writer.writeZeros(zeros) }
     for layer in model.blocks.indices {
       guard let shape = model.shape(ofLayer: layer) else { continue }
       let places = layout.layer(layer, of: shape)
@@ -122,13 +151,44 @@ public struct Export {
     try writer.write(place.name, at: place.byteOffset, UnsafeRawBufferPointer(bytes))
   }
 
-  /// The ledger stays true when only names and scales change.
+  /// Puts a moved tensor together.
+  private func write(_ binding: TensorBinding, _ writer: CheckpointWriter) throws {
+    let type = try loader.storedType(of: binding.parts[0].parameter)
+    let size = type.bitWidth / 8
+    let buffer = ByteBuffer(binding.shape.reduce(size, *))
+    var offset = 0
+    for part in binding.parts {
+      let bytes = buffer.slice(offset..<offset + part.count * size)
+      guard try loader.storedType(of: part.parameter) == type else {
+        throw ConstructionError(
+          .refused,
+          "\(part.parameter) has another element type than its neighbours; save the "
+            + "model in one")
+      }
+      try loader.read(part.parameter, part.offset..<part.offset + part.count, into: bytes)
+      let scale = layout.movedScale(of: part.parameter, in: model)
+      let isFinite =
+        scale == 1
+        ? StoredElements.areFinite(UnsafeRawBufferPointer(bytes), type)
+        : StoredElements.multiply(bytes, type, by: Float(scale))
+      guard isFinite else {
+        throw ConstructionError(
+          .refused,
+          "\(part.parameter) times \(scale) is not finite in \(type.rawValue); keep the "
+            + "herd format")
+      }
+      offset += bytes.count
+    }
+    try writer.write(binding.tensor, UnsafeRawBufferPointer(buffer.slice(0..<offset)))
+  }
+
+  /// The ledger stays true when only names and scales change; it has no words for moved attention.
   private func carryLedger(to folder: OutputFolder) throws {
     let path = "\(checkpoint.folder)/\(ByteLedger.fileName)"
-    guard Files.exists(path) else { return }
+    guard !layout.movesAttention, Files.exists(path) else { return }
     var ledger = try ByteLedger(contentsOf: path)
     ledger.format = format
-    if var shape, let converted = ledger.shape {
+    if var shape = model.firstMixture?.shape, let converted = ledger.shape {
       // The configuration does not tell whether experts overlap.
       shape.block.geometry = converted.block.geometry
       ledger.shape = shape

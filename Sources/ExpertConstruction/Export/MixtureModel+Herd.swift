@@ -16,12 +16,6 @@ extension MixtureModel {
     construction = try herd.optionalSection("construction")?.object ?? [:]
     blocks = try layout.configuration.blocks.map { block in
       guard case .mixture(let mixture) = block.mlp else { return nil }
-      guard !mixture.selectionBias else {
-        throw ConstructionError(
-          .refused,
-          "experts are selected with a balancing bias, which no stock format here has; "
-            + "keep the herd format")
-      }
       return try MixtureBlock(mixture)
     }
     attention = layout.configuration.blocks.map { block in
@@ -81,7 +75,7 @@ extension MixtureBlock {
       shared: mixture.sharedWidth / max(1, mixture.expertWidth))
     self.init(
       geometry: geometry, rule: rule, scale: scale, hasRouterBias: mixture.routerBias,
-      routerKind: mixture.routerKind, scoreThreshold: mixture.scoreThreshold,
-      hasOutputBias: mixture.outputBias)
+      hasSelectionBias: mixture.selectionBias, routerKind: mixture.routerKind,
+      scoreThreshold: mixture.scoreThreshold, hasOutputBias: mixture.outputBias)
   }
 }

@@ -55,7 +55,7 @@ public struct GraniteMoESharedOutput: OutputLayout {
   }
 
   /// What the routed down projections are multiplied by: softmax weights sum to one.
-  private static func downScale(_ block: MixtureBlock) -> Double {
+  static func downScale(_ block: MixtureBlock) -> Double {
     block.rule == .gained ? Double(block.geometry.topK) : block.scale
   }
 

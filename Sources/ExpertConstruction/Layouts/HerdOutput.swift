@@ -27,6 +27,7 @@ public struct HerdOutput: OutputLayout {
     case .router: prefix + "router.weight"
     case .routerUp: prefix + "router.up_weight"
     case .routerBias: prefix + "router.bias"
+    case .selectionBias: prefix + "router.selection_bias"
     case .routerGain: prefix + "router.gain"
     case .expert(let expert, let projection):
       prefix + "experts.\(expert).\(projection.rawValue)_proj.weight"

@@ -60,9 +60,9 @@ public struct LayerLayout: Sendable {
   }
 
   /// Adds a tensor of zeros.
-  mutating func placeZeros(_ name: String, shape: [Int]) {
+  mutating func placeZeros(_ name: String, shape: [Int], elementType: ElementType? = nil) {
     declarations.append(
-      TensorDeclaration(name: name, elementType: model.elementType, shape: shape))
+      TensorDeclaration(name: name, elementType: elementType ?? model.elementType, shape: shape))
     zeros.append(name)
   }
 }
@@ -71,7 +71,7 @@ extension MixtureTensor {
   /// Whether this is one of the router's tensors, which are always `f32`.
   var isRouter: Bool {
     switch self {
-    case .router, .routerUp, .routerBias, .routerGain: true
+    case .router, .routerUp, .routerBias, .selectionBias, .routerGain: true
     case .expert, .shared, .dense, .outputBias: false
     }
   }
@@ -80,7 +80,7 @@ extension MixtureTensor {
   var isMatrix: Bool {
     switch self {
     case .expert, .shared, .dense: true
-    case .router, .routerUp, .routerBias, .routerGain, .outputBias: false
+    case .router, .routerUp, .routerBias, .selectionBias, .routerGain, .outputBias: false
     }
   }
 }

@@ -14,11 +14,19 @@ public protocol OutputLayout: Sendable {
   func layer(_ index: Int, of model: MixtureShape) -> LayerLayout
   /// Tensors outside the MLPs that the format wants and the model has not; all zeros.
   func additionalZeros(in model: MixtureModel) -> [TensorDeclaration]
+  /// Whether attention is stored under other names and in other pieces than LLaMA's. Such a format
+  /// is read by a `CheckpointLayout` of the same name, whose bindings say how, and only an export
+  /// writes it.
+  var movesAttention: Bool { get }
+  /// What the elements of an attention parameter are multiplied by, where attention is moved.
+  func movedScale(of parameter: String, in model: MixtureModel) -> Double
   /// `config.json`.
   func configuration(of model: MixtureModel) throws -> ConfigurationFile
 }
 
 extension OutputLayout {
+  public var movesAttention: Bool { false }
+  public func movedScale(of parameter: String, in model: MixtureModel) -> Double { 1 }
   public func additionalZeros(in model: MixtureModel) -> [TensorDeclaration] { [] }
 
   /// The tensors of converted layer `index`, a mixture or a pruned MLP.
@@ -30,7 +38,10 @@ extension OutputLayout {
 
 /// The formats by the names users give them.
 public enum OutputFormat: String, CaseIterable, Sendable {
-  case herd, mixtral, granitemoeshared, qwen2_moe, llama
+  case herd, mixtral, granitemoeshared, qwen2_moe, glm4_moe, jetmoe, llama
+
+  /// The formats a conversion can write at once; an export writes all.
+  public static var convertible: [OutputFormat] { allCases.filter { !$0.make().movesAttention } }
 
   /// The layout of this name.
   public func make() -> any OutputLayout {
@@ -39,6 +50,8 @@ public enum OutputFormat: String, CaseIterable, Sendable {
     case .mixtral: MixtralOutput()
     case .granitemoeshared: GraniteMoESharedOutput()
     case .qwen2_moe: Qwen2MoEOutput()
+    case .glm4_moe: Glm4MoEOutput()
+    case .jetmoe: JetMoEOutput()
     case .llama: LlamaOutput()
     }
   }

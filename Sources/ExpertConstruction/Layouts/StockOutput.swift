@@ -2,20 +2,11 @@ import Formats
 
 /// What the formats of stock transformers have in common.
 enum StockOutput {
-  /// Why no stock format with experts can hold `model`.
+  /// Why a format with dense attention, linear routers and one kind of mixture, whose choice has no
+  /// bias, cannot hold `model`.
   /// - Parameter holdsDenseLayers: Whether the format has layers without experts, all of one width.
   static func refusal(of model: MixtureModel, holdsDenseLayers: Bool = false) -> String? {
-    if let refusal = attentionRefusal(model) { return refusal }
-    if let block = model.blocks.lazy.compactMap({ $0 }).first {
-      if block.routerKind != .linear {
-        return "its router scores experts by gated pairs of rows, and the format's are linear; use "
-          + "--format herd, or another --router"
-      }
-      if block.scoreThreshold != nil {
-        return "the number of experts varies from token to token, and the format has one for all; "
-          + "use --format herd, or leave --mean-top-k out"
-      }
-    }
+    if let refusal = attentionRefusal(model) ?? routerRefusal(model) { return refusal }
     guard let block = model.uniformBlock else {
       return model.denseLayers.count == model.blocks.count
         ? "it is made of experts and the model has none; use --format herd or llama"
@@ -25,7 +16,7 @@ enum StockOutput {
       let layers = model.denseLayers.map { "\($0)" }.joined(separator: ", ")
       if !holdsDenseLayers {
         return "the MLPs of layers \(layers) are dense, and it has experts in every layer; use "
-          + "--format herd or qwen2_moe, or leave --keep-dense out"
+          + "--format herd, qwen2_moe or glm4_moe, or leave --keep-dense out"
       }
       if model.denseWidth == nil {
         return "the dense MLPs of layers \(layers) differ in width; use --format herd"
@@ -35,24 +26,45 @@ enum StockOutput {
       return "its MLPs end in a bias, which no stock format here has; use --format herd, or a "
         + "--recovery without a bias"
     }
+    if block.hasSelectionBias { return selectionRefusal }
     if block.rule == .gained, !model.gainsAreZero {
       return "weights 1 + p·u with trained u exist in no stock format; use --format herd"
     }
     return nil
   }
 
-  /// Why no stock format here can hold the model's attention.
+  /// Why a format without a bias in the choice of experts cannot hold one.
+  static let selectionRefusal =
+    "experts are chosen with a balancing bias, which it has not; use --format herd, or glm4_moe where "
+    + "weights are sigmoids"
+
+  /// Why a format with dense attention cannot hold `model`.
   static func attentionRefusal(_ model: MixtureModel) -> String? {
-    model.attention.lazy.compactMap { $0 }.first.map { mixture in
-      "its attention is made of experts too (\(mixture.kind.rawValue)), which no stock "
-        + "format here holds; use --format herd, or --attention none"
+    model.attention.lazy.compactMap { $0 }.first.map {
+      "its attention is made of experts too (\($0.kind.rawValue)), which the format does not hold; "
+        + "use --format herd, jetmoe for moa, or --attention none"
     }
+  }
+
+  /// Why a format with linear routers and a fixed number of experts per token cannot hold `model`.
+  static func routerRefusal(_ model: MixtureModel) -> String? {
+    for block in model.blocks.lazy.compactMap({ $0 }) {
+      if block.routerKind != .linear {
+        return "its router scores experts by gated pairs of rows, and the format's are linear; use "
+          + "--format herd, or another --router"
+      }
+      if block.scoreThreshold != nil {
+        return "the number of experts varies from token to token, and the format has one for all; "
+          + "use --format herd, or leave --mean-top-k out"
+      }
+    }
+    return nil
   }
 
   /// Why a format whose weights are a softmax cannot hold `block`.
   static func sigmoidRefusal(_ block: MixtureBlock) -> String? {
     block.rule.isOfSigmoids
-      ? "its weights are a softmax of the scores, not their sigmoids; use --format herd"
+      ? "its weights are a softmax of the scores, not their sigmoids; use --format glm4_moe"
       : nil
   }
 

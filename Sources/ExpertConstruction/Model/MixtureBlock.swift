@@ -12,6 +12,8 @@ public struct MixtureBlock: Equatable, Sendable {
   public var scale: Double
   /// Whether the router has a bias.
   public var hasRouterBias: Bool
+  /// Whether there is a bias that only chooses experts, as balancing trains it.
+  public var hasSelectionBias: Bool
   /// How the router scores experts.
   public var routerKind: RouterKind
   /// Choices after a token's first are dropped where their score is below this; `nil` keeps all. A
@@ -23,12 +25,14 @@ public struct MixtureBlock: Equatable, Sendable {
   /// A block from its parts.
   public init(
     geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool,
-    routerKind: RouterKind = .linear, scoreThreshold: Double? = nil, hasOutputBias: Bool = false
+    hasSelectionBias: Bool = false, routerKind: RouterKind = .linear, scoreThreshold: Double? = nil,
+    hasOutputBias: Bool = false
   ) {
     self.geometry = geometry
     self.rule = rule
     self.scale = scale
     self.hasRouterBias = hasRouterBias
+    self.hasSelectionBias = hasSelectionBias
     self.routerKind = routerKind
     self.scoreThreshold = scoreThreshold
     self.hasOutputBias = hasOutputBias
@@ -59,6 +63,8 @@ public enum MixtureTensor: Hashable, Sendable {
   case routerUp
   /// `[E]`
   case routerBias
+  /// The bias that only chooses experts, `[E]`.
+  case selectionBias
   /// `u` of the weight `1 + p·u`, `[E]`.
   case routerGain
   /// `[w, D]`, or `[D, w]` for the down projection.
@@ -76,6 +82,7 @@ public enum MixtureTensor: Hashable, Sendable {
     var tensors: [MixtureTensor] = [.router]
     if block.routerKind == .gatedPair { tensors.append(.routerUp) }
     if block.hasRouterBias { tensors.append(.routerBias) }
+    if block.hasSelectionBias { tensors.append(.selectionBias) }
     if block.rule == .gained { tensors.append(.routerGain) }
     for expert in 0..<block.geometry.experts {
       tensors += Projection.allCases.map { .expert(expert, $0) }
@@ -93,7 +100,7 @@ public enum MixtureTensor: Hashable, Sendable {
     }
     switch self {
     case .router, .routerUp: return [geometry.experts, hidden]
-    case .routerBias, .routerGain: return [geometry.experts]
+    case .routerBias, .selectionBias, .routerGain: return [geometry.experts]
     case .expert(_, let projection): return matrix(projection, geometry.expertWidth)
     case .shared(let projection): return matrix(projection, geometry.sharedWidth)
     case .outputBias: return [hidden]
@@ -106,7 +113,7 @@ public enum MixtureTensor: Hashable, Sendable {
     switch self {
     case .expert(let expert, let projection): (split.experts[expert], projection)
     case .shared(let projection), .dense(let projection): (split.shared, projection)
-    case .router, .routerUp, .routerBias, .routerGain, .outputBias: nil
+    case .router, .routerUp, .routerBias, .selectionBias, .routerGain, .outputBias: nil
     }
   }
 }

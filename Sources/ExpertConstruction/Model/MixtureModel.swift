@@ -50,6 +50,13 @@ public struct MixtureModel: Sendable {
     blocks[index].map { MixtureShape(block: $0, hidden: hidden, elementType: elementType) }
   }
 
+  /// The first layer that is a mixture, and what decides its tensors.
+  var firstMixture: (layer: Int, shape: MixtureShape)? {
+    blocks.firstIndex { $0 != nil }.flatMap { layer in
+      shape(ofLayer: layer).map { (layer: layer, shape: $0) }
+    }
+  }
+
   /// What attention experts layer `index` has.
   func attention(ofLayer index: Int) -> AttentionMixtureConfiguration? {
     index < attention.count ? attention[index] : nil

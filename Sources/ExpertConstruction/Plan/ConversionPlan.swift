@@ -69,6 +69,12 @@ public struct ConversionPlan: Sendable {
       throw ConstructionError(
         .refused, "--format \(settings.format.rawValue) cannot hold this model: \(refusal)")
     }
+    guard !format.movesAttention else {
+      throw ConstructionError(
+        .refused,
+        "--format \(settings.format.rawValue) is written by herd export, which puts attention "
+          + "together from the pieces of a herd folder; convert with --format herd first")
+    }
     try Self.checkExports(settings, model)
     fates = source.tensors.map {
       ($0, settings.keepsMLPs ? .copied : Self.fate(of: $0.name, denseLayers: kept))
@@ -220,7 +226,10 @@ public struct ConversionPlan: Sendable {
   ) -> (CombinationRule, Double) {
     let sumsToOne = settings.formats.first { $0 == .mixtral || $0 == .qwen2_moe }
     var rule = settings.rule ?? (settings.router == .random ? .renormalizedSoftmax : .gained)
-    if settings.rule == nil, rule == .gained {
+    if settings.rule == nil, settings.formats.contains(.glm4_moe) {
+      rule = .renormalizedSigmoid
+      notes.append("glm4_moe scores experts by sigmoids; the weights are sigmoids over their sum")
+    } else if settings.rule == nil, rule == .gained {
       if let sumsToOne, geometry.topK > 1 {
         rule = .renormalizedSoftmax
         notes.append(

@@ -168,6 +168,16 @@ public final class CheckpointWriter: Sendable {
   }
 }
 
+extension CheckpointWriter {
+  /// Writes a whole tensor of zeros.
+  public func writeZeros(_ tensor: TensorDeclaration) throws(CheckpointWriteError) {
+    let count = tensor.shape.reduce(1, *) * tensor.elementType.bitWidth / 8
+    try [UInt8](repeating: 0, count: count).withUnsafeBytes { raw in
+      Result { () throws(CheckpointWriteError) in try write(tensor.name, raw) }
+    }.get()
+  }
+}
+
 /// Where a tensor lies.
 private struct Place: Sendable {
   let tensor: TensorDescription

@@ -190,7 +190,7 @@ struct TokenizerLoader {
   }
 
   /// Both spellings of a merge.
-  private static func pair(_ entry: JSON) -> (String, String)? {
+  static func pair(_ entry: JSON) -> (String, String)? {
     if let text = entry.string {
       let parts = text.utf8.split(separator: 0x20, omittingEmptySubsequences: false)
       guard parts.count == 2, let left = String(parts[0]), let right = String(parts[1]) else {

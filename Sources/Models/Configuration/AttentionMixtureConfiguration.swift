@@ -29,11 +29,13 @@ public struct AttentionMixtureConfiguration: Sendable, Equatable {
   public var routerBias: Bool
   /// Whether a bias used for selection only is kept.
   public var selectionBias: Bool
+  /// Factor by which a stock format's conversion multiplied the output projections.
+  public var foldedScale: Double
 
   /// A mixture from its parts.
   public init(
     kind: Kind, experts: Int, topK: Int, sharedHeads: [Int] = [], combination: Combination,
-    routerBias: Bool = false, selectionBias: Bool = false
+    routerBias: Bool = false, selectionBias: Bool = false, foldedScale: Double = 1
   ) {
     self.kind = kind
     self.experts = experts
@@ -42,6 +44,7 @@ public struct AttentionMixtureConfiguration: Sendable, Equatable {
     self.combination = combination
     self.routerBias = routerBias
     self.selectionBias = selectionBias
+    self.foldedScale = foldedScale
   }
 
   /// Query heads a token uses over all query heads.

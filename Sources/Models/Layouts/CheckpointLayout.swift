@@ -14,6 +14,9 @@ public protocol CheckpointLayout: Sendable {
   var configuration: ModelConfiguration { get }
   /// Every tensor of the checkpoint and the parameters its elements belong to.
   var bindings: [TensorBinding] { get }
+  /// Tensors that must be there and must be zero: the format can say more than the model. They have
+  /// no parts.
+  var zeros: [TensorBinding] { get }
   /// Whether a tensor that `bindings` does not name is known to carry nothing.
   func mayIgnore(_ tensor: String) -> Bool
   /// Fields of `config.json` that only this format has, where its models are saved in herd's own
@@ -22,6 +25,8 @@ public protocol CheckpointLayout: Sendable {
 }
 
 extension CheckpointLayout {
+  public var zeros: [TensorBinding] { [] }
+
   public static var title: String? { nil }
 
   public static func reads(_ config: ConfigurationFile) throws -> Bool {
@@ -79,7 +84,8 @@ public enum CheckpointLayouts {
   /// Every layout, in the order they are offered.
   public static let all: [any CheckpointLayout.Type] = [
     LlamaLayout.self, HerdLayout.self, LlamaMoE2Layout.self, MixtralLayout.self,
-    GraniteMoESharedLayout.self, Qwen2MoELayout.self, LlamaMoELayout.self,
+    GraniteMoESharedLayout.self, Qwen2MoELayout.self, LlamaMoELayout.self, JetMoELayout.self,
+    Glm4MoELayout.self,
   ]
 
   /// The layout for a `config.json`.

@@ -53,8 +53,10 @@ extension MixtureConfiguration {
 }
 
 extension ConfigurationFile {
-  /// The factor an export multiplied the routed down projections by; 1 where it says nothing.
-  func foldedScale() throws -> Double {
-    try optionalSection("herd_export")?.double("folded_scale", default: 1) ?? 1
+  /// The factor an export multiplied the routed down projections by, or the output projections of
+  /// another `part`; 1 where it says nothing.
+  func foldedScale(of part: String? = nil) throws -> Double {
+    let key = part.map { "\($0)_folded_scale" } ?? "folded_scale"
+    return try optionalSection("herd_export")?.positiveDouble(key, default: 1) ?? 1
   }
 }

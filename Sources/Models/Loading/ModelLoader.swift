@@ -7,10 +7,11 @@ public struct ModelLoader {
   public let layout: any CheckpointLayout
   /// The files.
   public let checkpoint: Checkpoint
-  private let parts: [String: [Piece]]
+  /// Where the elements of each parameter are, in ascending order.
+  let parts: [String: [Piece]]
 
   /// A run of a parameter's elements and where the files hold it.
-  private struct Piece {
+  struct Piece {
     let tensor: String
     let fileOffset: Int
     let offset: Int
@@ -58,18 +59,37 @@ public struct ModelLoader {
         fileOffset += part.count
       }
     }
+    for zeros in layout.zeros {
+      named.insert(zeros.tensor)
+      try Self.checkZeros(zeros, checkpoint)
+    }
     for tensor in checkpoint.tensors
     where !named.contains(tensor.name) && !layout.mayIgnore(tensor.name) {
       throw ModelError(
         "\(checkpoint.folder): tensor \(tensor.name) is not used by model_type of this config.json; it would be lost silently"
       )
     }
-    self.parts = parts
+    self.parts = parts.mapValues { $0.sorted { $0.offset < $1.offset } }
+  }
+
+  /// Refuses a tensor of the format that the model has no parameter for, unless it says nothing.
+  private static func checkZeros(_ zeros: TensorBinding, _ checkpoint: Checkpoint) throws {
+    guard let tensor = checkpoint[zeros.tensor], tensor.shape == zeros.shape else {
+      throw ModelError(
+        "\(checkpoint.folder): tensor \(zeros.tensor) \(zeros.shape) is missing; the format asks for it"
+      )
+    }
+    let isZero = try checkpoint.withBytes(of: zeros.tensor) { $0.allSatisfy { $0 == 0 } }
+    guard isZero else {
+      throw ModelError(
+        "\(checkpoint.folder): tensor \(zeros.tensor) is not zero, and herd has nothing like it; it would be lost silently"
+      )
+    }
   }
 
   /// The names of the tensors that the layout knows to carry nothing.
   public var ignoredTensors: [String] {
-    let named = Set(layout.bindings.map(\.tensor))
+    let named = Set((layout.bindings + layout.zeros).map(\.tensor))
     return checkpoint.tensors.map(\.name).filter { !named.contains($0) }
   }
 

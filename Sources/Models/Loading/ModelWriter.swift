@@ -18,12 +18,16 @@ public struct ModelWriter {
   ) throws {
     let parameters = Dictionary(uniqueKeysWithValues: model.parameters.map { ($0.name, $0) })
     let bindings = layout.bindings
+    let zeros = layout.zeros.map {
+      TensorDeclaration(name: $0.tensor, elementType: elementType, shape: $0.shape)
+    }
     let writer = try CheckpointWriter(
       folder: folder,
       tensors: bindings.map {
         TensorDeclaration(
           name: $0.tensor, elementType: storedType($0.tensor, elementType), shape: $0.shape)
-      }, shardLimit: shardLimit)
+      } + zeros, shardLimit: shardLimit)
+    for tensor in zeros { try writer.writeZeros(tensor) }
     for binding in bindings {
       let type = storedType(binding.tensor, elementType)
       guard let dtype = DType(type), dtype.isFloatingPoint else {

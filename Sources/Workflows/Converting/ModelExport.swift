@@ -1,32 +1,78 @@
 import ExpertConstruction
 import Formats
 
-/// `herd export`: a model in herd's own format into a stock one.
+/// `herd export`: a model in herd's own format into a stock one, or a model of any format into a
+/// GGUF file.
 public struct ModelExport {
-  /// The herd folder.
+  /// The herd folder, or for GGUF any model folder.
   public let source: String
-  /// The folder to write.
+  /// The folder, or for GGUF the file, to write.
   public let output: String
   /// The stock format's name.
   public let format: String
+  /// How a GGUF file stores weights; `nil` takes what suits the source.
+  public let weights: String?
   private let force: Bool
   private let events: WorkflowEvents
 
   /// An export that has not looked at anything yet.
   public init(
-    source: String, output: String, format: String, force: Bool = false,
+    source: String, output: String, format: String, weights: String? = nil, force: Bool = false,
     events: WorkflowEvents = .init()
   ) {
     self.source = source
     self.output = output
     self.format = format
+    self.weights = weights
     self.force = force
     self.events = events
+  }
+
+  /// The format that is a file and no folder.
+  static let fileFormat = "gguf"
+  /// The names of all formats.
+  public static let formats = "\(ConvertSettings.formats), \(fileFormat)"
+  /// The names of how a GGUF file stores weights.
+  public static let weightTypes = GGUFExport.Weights.allCases.map(\.rawValue)
+    .joined(separator: ", ")
+
+  /// Refuses names that do not exist, without looking at files.
+  public func checkNames() throws {
+    if format != Self.fileFormat {
+      _ = try ConvertSettings.choice(OutputFormat.self, format, "format", or: Self.fileFormat)
+      guard weights == nil else {
+        throw WorkflowError(
+          "--dtype is for --format gguf; \(format) keeps the element types of the source")
+      }
+    }
+    _ = try weights.map { try ConvertSettings.choice(GGUFExport.Weights.self, $0, "dtype") }
   }
 
   /// Checks that the format can hold the model, then writes it.
   /// - Throws: `ConstructionError` with the reason and the format that fits.
   public func execute() throws -> JSON {
+    try checkNames()
+    return format == Self.fileFormat ? try writeFile() : try writeFolder()
+  }
+
+  private func writeFile() throws -> JSON {
+    let folder = try ModelFolder(source, access: .pread)
+    let named = try folder.config.tokenIDs("eos_token_id")
+    let ends = try folder.endTokens().map(Int.init).sorted()
+    let export = try GGUFExport(
+      folder.loader, configuration: folder.config,
+      weights: try weights.map { try ConvertSettings.choice(GGUFExport.Weights.self, $0, "dtype") },
+      ends: named.isEmpty ? ends : named)
+    for note in export.notes { events.note(note) }
+    try export.run(to: output, force: force)
+    return [
+      "path": JSON(output), "format": JSON(format), "architecture": JSON(export.architecture),
+      "dtype": JSON(export.weights.rawValue), "notes": .array(export.notes.map { JSON($0) }),
+      "tensors": JSON(export.tensorCount),
+    ]
+  }
+
+  private func writeFolder() throws -> JSON {
     let folder = try ModelFolder(source, access: .pread)
     guard try folder.config.string("model_type") == "herd" else {
       throw WorkflowError(

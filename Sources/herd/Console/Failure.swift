@@ -7,10 +7,18 @@ enum Failure {
   case information(String)
   /// The arguments are wrong: status 64.
   case usage(String)
-  /// The command failed: one line, status 1.
-  case command(String)
+  /// The command failed: one line, and a status that is 1 unless the command has its own.
+  case command(String, status: Int32 = EXIT_FAILURE)
+  /// The command has said all there is to say.
+  case silent(status: Int32)
 
   init(_ error: any Error, of root: any ParsableCommand.Type) {
+    if let error = error as? StatusError {
+      self =
+        error.message.map { .command(Self.oneLine($0), status: error.status) }
+        ?? .silent(status: error.status)
+      return
+    }
     switch root.exitCode(for: error) {
     case .success: self = .information(root.fullMessage(for: error))
     case .validationFailure:
@@ -30,13 +38,22 @@ enum Failure {
     case .usage(let message):
       StandardError.write("herd: error: \(message)\n")
       return ExitCode.validationFailure.rawValue
-    case .command(let message):
+    case .command(let message, let status):
       StandardError.write("herd: error: \(message)\n")
-      return EXIT_FAILURE
+      return status
+    case .silent(let status): return status
     }
   }
 
   private static func oneLine(_ text: String) -> String {
     text.split(whereSeparator: \.isNewline).joined(separator: " ")
   }
+}
+
+/// Ends a command with an exit status of its own.
+struct StatusError: Error {
+  /// The exit status.
+  let status: Int32
+  /// What went wrong; `nil` when the output says it.
+  var message: String?
 }

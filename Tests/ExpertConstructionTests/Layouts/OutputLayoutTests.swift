@@ -42,6 +42,15 @@ import Testing
       format: .qwen2_moe, attentionBiases: ["q", "k", "v", "o"],
       refusal: ["attention output", "granitemoeshared"]),
     Case(format: .qwen2_moe, attentionBiases: ["q", "k", "v"], refusal: []),
+    Case(format: .glm4_moe, topK: 2, rule: .renormalizedSigmoid, refusal: []),
+    Case(format: .glm4_moe, shared: 0, rule: .sigmoid, refusal: []),
+    Case(format: .glm4_moe, rule: .renormalizedSoftmax, refusal: ["sigmoids", "granitemoeshared"]),
+    Case(format: .glm4_moe, rule: .sigmoid, bias: true, refusal: ["router bias"]),
+    Case(
+      format: .glm4_moe, rule: .sigmoid, attentionBiases: ["q", "k", "v", "o"],
+      refusal: ["q, k and v"]),
+    Case(format: .jetmoe, shared: 0, refusal: ["--attention moa"]),
+    Case(format: .granitemoeshared, rule: .renormalizedSigmoid, refusal: ["glm4_moe"]),
     Case(format: .llama, refusal: ["no experts", "prune", "herd"]),
   ])
   func refusesWhatItCannotHold(_ test: Case) throws {
@@ -54,7 +63,7 @@ import Testing
   }
 
   /// Numbers keep their spelling, unknown fields stay, stock formats get version 4 names.
-  @Test(arguments: OutputFormat.allCases.filter { $0 != .llama })
+  @Test(arguments: OutputFormat.convertible.filter { $0 != .llama })
   func configurationKeepsLexemes(format: OutputFormat) throws {
     let model = try model(Case(format: format, shared: format == .mixtral ? 0 : 1, refusal: []))
     let written = try format.make().configuration(of: model)
@@ -99,7 +108,7 @@ import Testing
   }
 
   /// Each byte of each declared tensor is either placed once or zero.
-  @Test(arguments: OutputFormat.allCases.filter { $0 != .llama })
+  @Test(arguments: OutputFormat.convertible.filter { $0 != .llama })
   func placesCoverEveryDeclaredTensor(format: OutputFormat) throws {
     let model = try model(
       Case(format: format, topK: 2, shared: format == .mixtral ? 0 : 2, refusal: []))

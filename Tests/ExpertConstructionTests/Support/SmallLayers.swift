@@ -57,7 +57,8 @@ extension StrategyName {
     case .llama: return strategy.form == .pruned
     case .mixtral: return strategy.form != .pruned && strategy.sharedUnits != .required
     case .qwen2_moe: return strategy.form != .pruned && strategy.sharedUnits != .none
-    case .granitemoeshared: return strategy.form != .pruned
+    case .granitemoeshared, .glm4_moe: return strategy.form != .pruned
+    case .jetmoe: return false
     }
   }
 }

@@ -13,7 +13,7 @@ extension AttentionConfiguration {
     let router = try ExpertRouter(
       "\(prefix).router", experts: mixture.experts, topK: mixture.topK,
       combination: mixture.combination, hasBias: mixture.routerBias,
-      hasSelectionBias: mixture.selectionBias, store: store)
+      hasSelectionBias: mixture.selectionBias, foldedScale: mixture.foldedScale, store: store)
     let expertOfHead = mixture.expertOfHead(self)
     return switch mixture.kind {
     case .heads, .moa:

@@ -1,0 +1,119 @@
+import Formats
+import Models
+import Numerics
+import TestSupport
+import Testing
+
+@testable import ExpertConstruction
+
+/// A herd model with a dense first layer, sigmoid weights and balancing biases, written as `glm4_moe`.
+@Suite struct Glm4MoEExportTests {
+  private let folder = TemporaryFolder()
+
+  private func herd(rule: String, shared: Int, mixtureFirst: Bool = false) throws -> String {
+    let path = "\(folder.path)/herd"
+    try Files.createFolder(path)
+    var config = TinyCheckpoint.llamaConfig()
+    let mixture: JSON = [
+      "type": "mixture", "experts": 3, "top_k": 2, "shared": JSON(shared), "expert_width": 6,
+      "combination": ["rule": .string(rule), "scale": 1.75], "selection_bias": true,
+    ]
+    let dense: JSON = ["type": "dense", "width": 24]
+    config["model_type"] = "herd"
+    config["herd"] = [
+      "format_version": 1,
+      "blocks": .array(
+        (mixtureFirst ? [mixture, dense] : [dense, mixture]).map {
+          ["mixer": ["type": "attention"], "mlp": $0]
+        }),
+    ]
+    let layout = try CheckpointLayouts.layout(
+      for: ConfigurationFile(path: "config.json", object: config))
+    try TinyCheckpoint.write(
+      config, tensors: layout.bindings.map { ($0.tensor, $0.shape) }, to: path)
+    return path
+  }
+
+  private func loader(_ path: String) throws -> ModelLoader {
+    try ModelLoader(
+      layout: CheckpointLayouts.layout(for: ConfigurationFile(contentsOf: "\(path)/config.json")),
+      checkpoint: Checkpoint(folder: path, access: .pread))
+  }
+
+  private func export(_ herd: String) throws -> Export {
+    try Export(
+      Checkpoint(folder: herd), configuration: ConfigurationFile(contentsOf: "\(herd)/config.json"),
+      to: .glm4_moe)
+  }
+
+  @Test(arguments: [("renormalized_sigmoid", 1), ("sigmoid", 2), ("renormalized_sigmoid", 0)])
+  func predictsWhatTheHerdFolderDoes(rule: String, shared: Int) throws {
+    let herd = try herd(rule: rule, shared: shared)
+    let stock = "\(folder.path)/glm"
+    try export(herd).run(to: stock)
+    let config = try ConfigurationFile(contentsOf: "\(stock)/config.json")
+    // What readers would otherwise take from GLM-4.5.
+    #expect(config["partial_rotary_factor"] == 1.0)
+    #expect(config["first_k_dense_replace"] == 1 && config["num_nextn_predict_layers"] == 0)
+    #expect(config["n_shared_experts"] == JSON(max(1, shared)))
+    #expect(config["norm_topk_prob"] == JSON(rule != "sigmoid"))
+    #expect(config["routed_scaling_factor"] == 1.75)
+    let context = try Context()
+    let tokens: [Int32] = [0, 5, 9, 2, 15, 7, 1, 1, 3]
+    func logits(_ path: String) throws -> [Float] {
+      context.read(try loader(path).model(in: context).logits(tokens, in: context))
+    }
+    let (given, expected) = try (logits(stock), logits(herd))
+    let largest = expected.map(abs).max() ?? 0
+    #expect(zip(given, expected).allSatisfy { abs($0 - $1) <= 1e-5 * max(1, largest) })
+    let difference = try CheckpointComparison(loader(herd), loader(stock)).run()
+    #expect(difference.tensors.isEmpty)
+    #expect(difference.isEmpty == (shared > 0))
+  }
+
+  @Test func theSameAsAFileForLlamaCpp() throws {
+    let herd = try herd(rule: "renormalized_sigmoid", shared: 1)
+    let source = try loader(herd)
+    let export = try GGUFExport(
+      source, configuration: ConfigurationFile(contentsOf: "\(herd)/config.json"), ends: [])
+    try export.run(to: "\(folder.path)/model.gguf")
+    let file = try GGUFReader("\(folder.path)/model.gguf")
+    #expect(file.metadata["glm4moe.leading_dense_block_count"] == "1")
+    #expect(file.metadata["glm4moe.expert_gating_func"] == "2")
+    #expect(file.metadata["glm4moe.expert_weights_norm"] == "true")
+    #expect(file.metadata["glm4moe.expert_weights_scale"] == "1.75")
+    #expect(file.metadata["glm4moe.feed_forward_length"] == "24")
+    #expect(file.metadata["glm4moe.expert_feed_forward_length"] == "6")
+    #expect(
+      try file.tensors["blk.1.exp_probs_b.bias"]?.values
+        == source.floats("model.layers.1.mlp.router.selection_bias", 0..<3))
+    #expect(file.tensors["blk.0.ffn_gate.weight"]?.shape == [24, 16])
+    #expect(file.tensors["blk.0.exp_probs_b.bias"] == nil)
+  }
+
+  @Test func whatItCannotHoldIsRefused() throws {
+    func refusal(_ rule: String, mixtureFirst: Bool = false) throws -> String {
+      do {
+        _ = try export(herd(rule: rule, shared: 1, mixtureFirst: mixtureFirst))
+        return "held"
+      } catch let error as ConstructionError { return error.description }
+    }
+    #expect(try refusal("softmax").contains("granitemoeshared"))
+    try Files.remove("\(folder.path)/herd")
+    #expect(try refusal("sigmoid", mixtureFirst: true).contains("leading dense ones"))
+  }
+
+  @Test(arguments: [
+    ("n_group", JSON(2), "n_group 2"), ("use_qk_norm", JSON(true), "use_qk_norm"),
+    ("partial_rotary_factor", JSON(0.5), "partial_rotary_factor 0.5"),
+    ("n_shared_experts", JSON(-1), "n_shared_experts"),
+  ])
+  func readersRefuseOtherFunctions(key: String, value: JSON, words: String) throws {
+    let stock = "\(folder.path)/glm"
+    try export(herd(rule: "sigmoid", shared: 1)).run(to: stock)
+    var config = try ConfigurationFile(contentsOf: "\(stock)/config.json")
+    config[key] = value
+    let error = #expect(throws: (any Error).self) { try CheckpointLayouts.layout(for: config) }
+    #expect(error.map { "\($0)" }?.contains(words) == true)
+  }
+}
