@@ -19,7 +19,8 @@ public struct Conversion {
   private let context: Context
   private let pool: ThreadPool
   private let format: any OutputLayout
-  /// What decides the MLPs' tensors; `nil` when they are copied.
+  /// What decides the MLPs' tensors but for units that only some layers share; `nil` when they are
+  /// copied.
   private let shape: MixtureShape?
 
   /// - Parameters:
@@ -101,7 +102,7 @@ public struct Conversion {
     let slots = shape.map { _ in
       (0..<2).map { _ in DenseLayerBytes(bytesPerMatrix: bytesPerMatrix) }
     }
-    let mixture = shape.map(MixtureLayerBytes.init)
+    var mixture: (shape: MixtureShape, bytes: MixtureLayerBytes)?
     let proof = LayerProof(hidden: plan.source.hidden, seed: plan.settings.seed, context: context)
     let copies = copiedTensors()
     func read(_ layer: Int) {
@@ -129,13 +130,16 @@ public struct Conversion {
         reading.submit { for name in others { try source.copy(name, to: writer) } }
       }
       try attention?.convert(layer, calibration, to: writer)
-      if let shape, let dense = slots?[layer % 2], let mixture {
+      if let shape = plan.model.shape(ofLayer: layer), let dense = slots?[layer % 2] {
         let (split, router) = try construct(layer, shape, dense, calibration)
         // The buffer is written from in the background: wait until it may be overwritten.
         try writing.drain()
-        try gather(split, dense, into: mixture, layer, shape)
+        let bytes =
+          mixture.flatMap { $0.shape == shape ? $0.bytes : nil } ?? MixtureLayerBytes(shape)
+        mixture = (shape, bytes)
+        try gather(split, dense, into: bytes, layer, shape)
         let layout = format.layer(layer, of: shape)
-        writing.submit { try Self.write(mixture, layout, to: writer) }
+        writing.submit { try Self.write(bytes, layout, to: writer) }
         try write(router, layout, shape, to: writer)
         thresholds[layer] = router.threshold
         for name in layout.zeros {
@@ -143,7 +147,7 @@ public struct Conversion {
             try writer.writeZeros(zeros)
           }
         }
-        findings.append(try prove(proof, dense, mixture, layout, layer, shape))
+        findings.append(try prove(proof, dense, bytes, layout, layer, shape))
         splits.append(split)
       }
       progress(Progress(layersDone: layer + 1, layers: plan.source.layers))
@@ -239,7 +243,8 @@ public struct Conversion {
   ) throws {
     let gains = [Float](repeating: 0, count: shape.block.geometry.experts)
     let values: [(MixtureTensor, [Float]?)] = [
-      (.router, router.weight_ED), (.routerUp, router.up_ED), (.routerBias, router.bias_E), (.routerGain, gains),
+      (.router, router.weight_ED), (.routerUp, router.up_ED), (.routerBias, router.bias_E),
+      (.routerGain, gains),
     ]
     for (tensor, values) in values {
       guard let place = layout.places[tensor] else { continue }

@@ -62,6 +62,10 @@ public struct ConversionReport: Sendable {
     ]
   }
 
+  private var sharedList: String? {
+    settings.sharedPerLayer.map { $0.map { "\($0)" }.joined(separator: ", ") }
+  }
+
   private var rows: [String] {
     var rows: [String] = []
     if let block = ledger.shape?.block {
@@ -70,6 +74,7 @@ public struct ConversionReport: Sendable {
         "| routed experts | \(geometry.experts) of \(geometry.expertWidth) neurons, "
           + "top-\(geometry.topK) |",
         "| shared units | \(geometry.shared) |",
+        "| shared in each layer | \(sharedList ?? "the same") |",
         "| strategy, router | \(settings.strategy.rawValue), \(settings.router.rawValue) |",
         "| combination | \(block.rule.rawValue), scale \(block.scale) |",
       ]

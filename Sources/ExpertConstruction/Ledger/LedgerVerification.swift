@@ -26,7 +26,9 @@ public struct LedgerVerification: Equatable, Sendable {
     for entry in ledger.source {
       let bytes = entry.shape.reduce(1, *) * entry.elementType.bitWidth / 8
       let digest: String?
-      if let shape = ledger.shape, let (layer, projection) = DenseSource.place(of: entry.name) {
+      if let (layer, projection) = DenseSource.place(of: entry.name),
+        let shape = try ledger.shape(ofLayer: layer)
+      {
         guard layer < ledger.splits.count else {
           throw ConstructionError(
             .damagedSource, "the ledger has no neurons for layer \(layer) of \(entry.name)")

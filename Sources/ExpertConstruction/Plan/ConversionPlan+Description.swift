@@ -38,9 +38,12 @@ extension ConversionPlan: CustomStringConvertible {
         + "\(active / 10).\(active % 10) % active",
       "strategy \(settings.strategy.rawValue), router \(settings.router.rawValue)"
         + (block.hasRouterBias ? " with bias" : " without bias") + ", seed \(settings.seed)",
+      settings.sharedPerLayer.map {
+        "shared in each layer: " + $0.map { "\($0)" }.joined(separator: ", ")
+      },
       "combination \(block.rule.rawValue)"
         + (block.rule == .gained ? "" : ", scale \(block.scale)"),
-    ]
+    ].compactMap { $0 }
   }
 
   /// The plan as a machine-readable object.

@@ -42,11 +42,12 @@ public struct ConversionPlan: Sendable {
     self.attention = attention
     let block = settings.keepsMLPs ? nil : try Self.block(source, settings, &notes)
     self.block = block
+    let blocks = try Self.blocks(source, settings, block)
     model = MixtureModel(
       configuration: source.configuration, modelType: source.modelType, hidden: source.hidden,
       heads: source.heads, headDimension: source.headDimension,
       biasedProjections: source.biasedProjections,
-      blocks: Array(repeating: block, count: source.layers),
+      blocks: blocks,
       attention: attention.map { Array(repeating: $0.outline, count: source.layers) } ?? [],
       elementType: source.elementType,
       gainsAreZero: true, construction: settings.provenance)
@@ -66,6 +67,10 @@ public struct ConversionPlan: Sendable {
       notes.append(
         "no --data: \(settings.calibrationTokens) calibration tokens are sampled from the dense "
           + "model, seed \(settings.seed)")
+    }
+    if settings.searchesShared, settings.sharedPerLayer == nil, let block {
+      notes.append(
+        "shared units are searched for each layer; this plan has \(block.geometry.shared) in all")
     }
     if settings.router == .centroid, !settings.needsCalibration, block != nil {
       notes.append("no --data: centroids are means of gate rows")
@@ -89,7 +94,27 @@ public struct ConversionPlan: Sendable {
     outputs.reduce(0) { $0 + $1.shape.reduce(1, *) * $1.elementType.bitWidth / 8 }
   }
 
-  /// The mixture that each MLP becomes.
+  /// The mixture of each layer, `nil` where the MLP stays dense.
+  private static func blocks(
+    _ source: DenseSource, _ settings: ConversionSettings, _ block: MixtureBlock?
+  ) throws -> [MixtureBlock?] {
+    guard let block, let shared = settings.sharedPerLayer else {
+      return Array(repeating: block, count: source.layers)
+    }
+    guard shared.count == source.layers else {
+      throw ConstructionError(
+        .refused, "\(shared.count) numbers of shared units for \(source.layers) layers")
+    }
+    return try shared.map { units in
+      var own = settings
+      let geometry = try block.geometry.sharing(units)
+      (own.experts, own.topK, own.shared) = (geometry.experts, geometry.topK, units)
+      var notes: [String] = []
+      return try Self.block(source, own, &notes)
+    }
+  }
+
+  /// The mixture that each MLP becomes; with shared units per layer, one of that many in all.
   private static func block(
     _ source: DenseSource, _ settings: ConversionSettings, _ notes: inout [String]
   ) throws -> MixtureBlock {
@@ -199,6 +224,7 @@ extension ConversionSettings {
       "strategy": .string(keepsMLPs ? "none" : strategy.rawValue),
       "attention": .string(attention?.strategy.rawValue ?? "none"),
       "router": .string(router.rawValue),
+      "shared_per_layer": sharedPerLayer.map { .array($0.map { JSON($0) }) } ?? .null,
       "mean_top_k": meanTopK.map { JSON($0) } ?? .null,
       "seed": JSON(Int(clamping: seed)),
       "calibration_tokens": needsCalibration ? JSON(calibrationTokens) : .null,

@@ -13,6 +13,11 @@ public struct ConversionSettings: Equatable, Sendable {
   public var meanTopK: Double?
   /// Shared units of the same width.
   public var shared: Int
+  /// Shared units of each layer, where they differ; the units in all and those a token uses stay as
+  /// `experts`, `topK` and `shared` have them.
+  public var sharedPerLayer: [Int]?
+  /// Whether ``sharedPerLayer`` is to be searched before the conversion.
+  public var searchesShared = false
   /// How neurons are divided.
   public var strategy: StrategyName
   /// How routers are made.
@@ -74,6 +79,7 @@ public struct ConversionSettings: Equatable, Sendable {
 
   private var mlpsNeedCalibration: Bool {
     strategy.make().inputPasses > 0 || router.make().inputPasses > 0 || meanTopK != nil
+      || searchesShared
       || (router == .centroid && hasCalibrationData)
   }
 }

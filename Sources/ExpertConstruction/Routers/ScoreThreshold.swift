@@ -26,7 +26,9 @@ enum ScoreThreshold {
     guard wanted > 0, let largest = others.first else {
       return (others.first.map { Double($0) } ?? 0) + 1
     }
-    guard wanted < others.count else { return Double(others[others.count - 1]) - abs(Double(largest)) - 1 }
+    guard wanted < others.count else {
+      return Double(others[others.count - 1]) - abs(Double(largest)) - 1
+    }
     return (Double(others[wanted - 1]) + Double(others[wanted])) / 2
   }
 }

@@ -54,6 +54,13 @@ public struct SplitGeometry: Equatable, Sendable {
     self.shared = shared
   }
 
+  /// The same units and as many active ones, of which `shared` are always active.
+  func sharing(_ shared: Int) throws(ConstructionError) -> SplitGeometry {
+    try SplitGeometry(
+      width: width, experts: experts + self.shared - shared, topK: topK + self.shared - shared,
+      shared: shared)
+  }
+
   /// The divisors of `width` next below and above `units`.
   static func nearestUnits(to units: Int, dividing width: Int) -> [Int] {
     guard width > 0 else { return [] }

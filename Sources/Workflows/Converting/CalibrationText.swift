@@ -29,19 +29,27 @@ struct CalibrationText {
   }
 
   /// Token sequences, at least one.
-  func documents(in context: Context) throws -> [[Int32]] {
-    files.isEmpty ? try sampled(in: context) : try read()
+  func documents(in context: Context) throws -> [[Int32]] { try texts(in: context).documents }
+
+  /// Token sequences, at least one, and which file each comes from.
+  func texts(in context: Context) throws -> (documents: [[Int32]], domains: [Int]) {
+    if files.isEmpty {
+      let documents = try sampled(in: context)
+      return (documents, documents.map { _ in 0 })
+    }
+    return try read()
   }
 
   /// Windows at seeded offsets of each file's stream.
-  private func read() throws -> [[Int32]] {
+  private func read() throws -> (documents: [[Int32]], domains: [Int]) {
     let tokenizer = try folder.tokenizer()
     let format = try? folder.chatFormat(tokenizer: tokenizer)
     let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
     let each = (count + files.count - 1) / files.count
     var random = RandomStream(seed: seed, purpose: 0xca11)
     var sequences: [[Int32]] = []
-    for file in files {
+    var domains: [Int] = []
+    for (domain, file) in files.enumerated() {
       // A bounded part of the file is enough to draw from.
       let stream = try builder.stream(files: [file], tokenLimit: max(32 * each, 1 << 16))
       var left = each
@@ -50,10 +58,11 @@ struct CalibrationText {
         guard length > 0 else { throw WorkflowError("\(file): holds no tokens to calibrate with") }
         let start = Int(random.uniform() * Double(stream.ids.count - length + 1))
         sequences.append(Array(stream.ids[start..<start + length]))
+        domains.append(domain)
         left -= length
       }
     }
-    return sequences
+    return (sequences, domains)
   }
 
   /// Text the dense model writes itself, from the beginning-of-text token.

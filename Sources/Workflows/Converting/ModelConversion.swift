@@ -73,6 +73,22 @@ public struct ModelConversion {
     }
   }
 
+  /// The plan with the shared units that suit each layer.
+  private func search(
+    _ plan: ConversionPlan, _ folder: ModelFolder, _ calibration: DenseCalibration,
+    in context: Context
+  ) throws -> ConversionPlan {
+    var settings = plan.settings
+    settings.sharedPerLayer = try SharedSearch(
+      plan, checkpoint: folder.checkpoint, context: context
+    ).run(calibration) { done in
+      events.progress(WorkflowProgress("search", done: done, total: plan.source.layers))
+    }
+    let list = settings.sharedPerLayer.map { $0.map { "\($0)" }.joined(separator: ", ") } ?? ""
+    events.note("shared units of each layer: \(list)")
+    return try ConversionPlan(plan.source, settings)
+  }
+
   /// Plans, converts, proves, verifies on `device`, in full precision.
   public func execute(on device: Device = .cpu()) throws -> Result {
     try execute(in: Context(device: device.inFullPrecision))
@@ -81,15 +97,22 @@ public struct ModelConversion {
   /// Plans, converts, proves, verifies.
   public func execute(in context: Context) throws -> Result {
     let folder = try ModelFolder(source, access: .pread)
-    let plan = try plan(folder)
+    var plan = try plan(folder)
     for note in plan.notes { events.note(note) }
-    let calibration =
-      try plan.settings.needsCalibration
-      ? DenseCalibration(
-        folder.loader,
-        documents: CalibrationText(
-          folder, files: settings.data, count: settings.calibrationTokens, seed: seed
-        ).documents(in: context), context: context) : nil
+    var calibration: DenseCalibration?
+    if plan.settings.needsCalibration {
+      let texts = try CalibrationText(
+        folder, files: settings.data, count: settings.calibrationTokens, seed: seed
+      ).texts(in: context)
+      func begin() throws -> DenseCalibration {
+        try DenseCalibration(
+          folder.loader, documents: texts.documents, domains: texts.domains, context: context)
+      }
+      if plan.settings.searchesShared {
+        plan = try search(plan, folder, begin(), in: context)
+      }
+      calibration = try begin()
+    }
     let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
     var verification: ModelVerification.Result?
     let report = try Conversion(plan, checkpoint: folder.checkpoint, context: context).run(
@@ -108,6 +131,22 @@ public struct ModelConversion {
   }
 }
 
+extension ConversionSettings {
+  /// Takes `experts` as all units and `topK` as all that a token uses; half of those are shared until
+  /// the search says how many.
+  fileprivate mutating func searchShared() throws(WorkflowError) {
+    guard topK >= 2, topK < experts else {
+      throw WorkflowError(
+        "with shared units searched for, experts counts all units and top-k those a token uses; top-k must be between 2 and \(max(2, experts - 1))"
+      )
+    }
+    searchesShared = true
+    shared = topK / 2
+    experts -= shared
+    topK -= shared
+  }
+}
+
 extension ConvertSettings {
   /// Refuses names of strategies, routers, rules and formats that do not exist.
   public func checkNames() throws { _ = try resolved(seed: 0) }
@@ -116,7 +155,7 @@ extension ConvertSettings {
   func resolved(seed: UInt64) throws -> ConversionSettings {
     let keepsMLPs = strategy == "none"
     var resolved = ConversionSettings(
-      experts: experts, topK: topK, shared: shared,
+      experts: experts, topK: topK, shared: sharedUnits,
       strategy: keepsMLPs
         ? .sequential : try Self.choice(StrategyName.self, strategy, "strategy", or: "none"),
       router: try Self.choice(RouterName.self, router, "router"),
@@ -127,6 +166,7 @@ extension ConvertSettings {
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs
     resolved.meanTopK = meanTopK
+    if searchesShared, !keepsMLPs { try resolved.searchShared() }
     resolved.attention = try attentionSettings()
     return resolved
   }

@@ -20,6 +20,8 @@ public struct CheckpointEvaluation: Sendable {
   public var wikiTextWindow: Int?
   /// How many chat prompts per domain must be answered exactly; 0 for none.
   public var exactMatchPrompts = 0
+  /// Whether to tell how the layers would route if experts chose tokens.
+  public var analysesExpertChoice = false
   /// Chat format by name, where the folder does not tell it.
   public var chatFormat: String?
   /// Where to compute.
@@ -40,6 +42,8 @@ public struct CheckpointEvaluation: Sendable {
     public var wikiText: WikiTextScore?
     /// Exact match per domain, if asked for.
     public var exactMatch: [(domain: String, result: ExactMatch)] = []
+    /// How layers would route if experts chose tokens, per domain, if asked for.
+    public var expertChoice: [(domain: String, layers: [ExpertChoice])] = []
 
     /// `{"domains": …, "mean": …}`, and what else was asked for.
     public var json: JSON {
@@ -49,6 +53,11 @@ public struct CheckpointEvaluation: Sendable {
         var domains = JSONObject()
         for (domain, result) in exactMatch { domains[domain] = result.json }
         object["exact_match"] = .object(domains)
+      }
+      if !expertChoice.isEmpty {
+        var domains = JSONObject()
+        for (domain, layers) in expertChoice { domains[domain] = layers.json }
+        object["expert_choice"] = .object(domains)
       }
       return .object(object)
     }
@@ -79,6 +88,9 @@ public struct CheckpointEvaluation: Sendable {
       settings: settings, in: context)
     var result = Result()
     result.scores = try evaluator.evaluate(streams, progress: progress)
+    if analysesExpertChoice {
+      result.expertChoice = streams.map { ($0.domain, evaluator.expertChoice($0)) }
+    }
     result.wikiText = try prose.map {
       try evaluator.evaluateWikiText(
         $0, tokenizer: tokenizer, window: wikiTextWindow, progress: progress)

@@ -9,8 +9,12 @@ public struct ConvertSettings: Sendable, Equatable {
   public var topK = 4
   /// Routed experts per token on average, `topK` being the most; `nil` gives every token `topK`.
   public var meanTopK: Double?
-  /// Always-on experts of the same width.
-  public var shared = 4
+  /// Always-on experts of the same width; `nil` takes 4 beside the 28 experts of the defaults, none
+  /// beside another number, which then divides the MLP width alone.
+  public var shared: Int?
+  /// Whether the number of shared units is searched for each layer; `experts` then counts all units
+  /// and `topK` all that a token uses.
+  public var searchesShared = false
   /// How neurons are divided among experts; `none` leaves MLPs dense.
   public var strategy = "activation"
   /// What of attention becomes experts; `none` leaves it dense.
@@ -53,16 +57,23 @@ public struct ConvertSettings: Sendable, Equatable {
   /// The defaults, which measured best.
   public init() {}
 
+  /// Always-on experts, given or by default.
+  public var sharedUnits: Int {
+    searchesShared ? 0 : shared ?? (experts == ConvertSettings().experts ? 4 : 0)
+  }
+
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
-      "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format", "data",
+      "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format",
+      "data",
       "calibration_tokens", "attention", "attention_experts", "attention_top_k",
       "attention_shared",
     ])
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
     meanTopK = try section.optionalDouble("mean_top_k")
-    shared = try section.integer("shared", default: shared)
+    searchesShared = section.object["shared"]?.string == "auto"
+    shared = searchesShared ? nil : try section.optionalInteger("shared")
     strategy = try section.string("strategy", default: strategy)
     attention = try section.string("attention", default: attention)
     attentionExperts = try section.optionalInteger("attention_experts")

@@ -29,7 +29,7 @@ public struct RunEstimate: Sendable {
       let mlps =
         convert.strategy == "none"
         ? "dense MLPs"
-        : "\(convert.experts) experts, top-\(convert.topK), \(convert.shared) shared, \(convert.strategy)"
+        : "\(convert.experts) experts, top-\(convert.topK), \(convert.sharedUnits) shared, \(convert.strategy)"
       lines.append(
         "convert      \(mlps), \(convert.router) router"
           + (convert.attention == "none" ? "" : ", attention \(convert.attention)"))
@@ -114,7 +114,8 @@ public struct RunEstimate: Sendable {
     var share = 1.0
     if let convert = pipeline.convert, convert.strategy != "none" {
       share =
-        Double(convert.topK + convert.shared) / Double(max(1, convert.experts + convert.shared))
+        Double(convert.topK + convert.sharedUnits)
+        / Double(max(1, convert.experts + convert.sharedUnits))
     }
     var neurons = 0.0
     for block in configuration.blocks {

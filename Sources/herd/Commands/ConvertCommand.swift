@@ -31,8 +31,12 @@ struct ConvertCommand: HerdCommand {
     help: "Routed experts per token on average over calibration text; --top-k is then the most.")
   var meanTopK: Double?
 
-  @Option(help: "Always-on experts of the same width.")
-  var shared = ConvertSettings().shared
+  @Option(
+    help: """
+      Always-on experts of the same width; by default 4 beside 28 experts, else none. auto searches \
+      for each layer; --experts then counts all units, --top-k all that a token uses.
+      """)
+  var shared: String?
 
   @Option(help: "How neurons are divided: \(ConvertSettings.strategies).")
   var strategy = ConvertSettings().strategy
@@ -73,6 +77,9 @@ struct ConvertCommand: HerdCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    if let shared, shared != "auto", Int(shared) == nil {
+      throw ValidationError("--shared \(shared): give a number or auto")
+    }
     do {
       try settings.checkNames()
     } catch {
@@ -85,7 +92,8 @@ struct ConvertCommand: HerdCommand {
     settings.experts = experts
     settings.topK = topK
     settings.meanTopK = meanTopK
-    settings.shared = shared
+    settings.searchesShared = shared == "auto"
+    settings.shared = shared.flatMap { Int($0) }
     settings.strategy = strategy
     settings.attention = attention
     settings.attentionExperts = attentionExperts

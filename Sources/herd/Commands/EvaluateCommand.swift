@@ -38,6 +38,9 @@ struct EvaluateCommand: HerdCommand {
   @Option(help: "Ask this many chat prompts per domain and count exact answers.")
   var exactMatch = 0
 
+  @Flag(help: "Tell, in --json, how layers would route if experts chose tokens.")
+  var expertChoice = false
+
   @OptionGroup var chat: ChatOptions
   @OptionGroup var common: CommonOptions
 
@@ -58,6 +61,7 @@ struct EvaluateCommand: HerdCommand {
     evaluation.reference = against
     evaluation.wikiText = wikitext
     evaluation.exactMatchPrompts = exactMatch
+    evaluation.analysesExpertChoice = expertChoice
     evaluation.chatFormat = chat.chatFormat
     evaluation.device = common.chosenDevice(console)
     let result = try evaluation.run {

@@ -19,6 +19,13 @@ public protocol ExpertConstructionStrategy: Sendable {
   var readsWeights: Bool { get }
   /// Divides the layer.
   func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit
+  /// How many of the `active` units that a token uses should be shared, where the strategy has a rule
+  /// for it; `nil` leaves it to a search.
+  func sharedCount(for layer: LayerUnderConstruction, active: Int) throws -> Int?
+}
+
+extension ExpertConstructionStrategy {
+  public func sharedCount(for layer: LayerUnderConstruction, active: Int) throws -> Int? { nil }
 }
 
 /// The strategies by the names users give them.
@@ -28,6 +35,8 @@ public enum StrategyName: String, CaseIterable, Sendable {
   case clusterWeights = "cluster-weights"
   case activation
   case cmoe
+  case profile
+  case nested
 
   /// The strategy of this name with its standard settings.
   public func make() -> any ExpertConstructionStrategy {
@@ -37,6 +46,8 @@ public enum StrategyName: String, CaseIterable, Sendable {
     case .clusterWeights: ClusterWeightsStrategy()
     case .activation: ActivationStrategy()
     case .cmoe: CMoEStrategy()
+    case .profile: ProfileStrategy()
+    case .nested: NestedStrategy()
     }
   }
 }

@@ -34,7 +34,8 @@ extension CUDABackend {
     launch(
       "route_backward", in: .routing, .f32, grid: (parts, 1, 1), block: 256,
       shared: partial == nil ? 0 : experts * 8 * 4, .tensor(dWeights), .tensor(dProbabilities),
-      .tensor(logits_TE), .tensor(gain.map(floats)), .int(Int(rule.rawValue)), .float(scale), .tensor(experts_TK),
+      .tensor(logits_TE), .tensor(gain.map(floats)), .int(Int(rule.rawValue)), .float(scale),
+      .tensor(experts_TK),
       .tensor(weights_TK), .tensor(probabilities_TE), .tensor(dLogits?.0), .tensor(partial),
       .long(tokens), .int(experts), .int(experts_TK.columns),
       .int(dLogits?.accumulate == true ? 1 : 0))
