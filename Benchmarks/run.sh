@@ -21,6 +21,7 @@ if [ "${ONLY:-}" != convert ]; then
     "$bench" train $([ "$kind" = mixture ] && echo --mixture)
     [ -z "$python" ] || "$python" peers/train_step.py "$kind"
   done
+  "$bench" solve
   "$bench" decode
   "$bench" load
   if [ $# -ge 2 ]; then

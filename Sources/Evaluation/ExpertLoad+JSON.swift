@@ -6,7 +6,7 @@ extension ExpertLoad {
   var json: JSON {
     [
       "layer": JSON(layer), "part": JSON(part.rawValue),
-      "shares": .array(shares.map { JSON($0) }),
+      "shares": .array(shares.map { JSON($0) }), "choices": JSON(counts.reduce(0, +)),
       "normalized_entropy": JSON(normalizedEntropy), "max_share": JSON(maximumShare),
       "dead_experts": JSON(deadExperts),
     ]

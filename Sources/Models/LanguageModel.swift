@@ -58,6 +58,8 @@ public final class LanguageModel {
     public var hidden_TD: Tensor
     /// The residual stream after each block, if asked for.
     public var boundaries: [Tensor]
+    /// The residual stream on its way through each block, if asked for.
+    public var traces: [BlockTrace]
     /// How each mixture layer routed, in the order in which tokens met them.
     public var routings: [LayerRouting]
   }
@@ -69,26 +71,32 @@ public final class LanguageModel {
   ///   - layout: Documents and positions.
   ///   - checkpointing: Recompute each block in backward instead of keeping its activations.
   ///   - keepBoundaries: Also return the residual stream after every block.
+  ///   - keepTraces: Also return the residual stream around both halves of every block; not together
+  ///     with `checkpointing`.
   public func callAsFunction(
     _ tokens_T: Tensor, layout: SequenceLayout, checkpointing: Bool = false,
-    keepBoundaries: Bool = false, in context: Context
+    keepBoundaries: Bool = false, keepTraces: Bool = false, in context: Context
   ) -> Output {
+    precondition(!(checkpointing && keepTraces), "what is computed anew cannot be kept")
     var x_TD = context.embedding(tokens_T, weight: embedding.tensor)
     var boundaries: [Tensor] = []
+    var traces: [BlockTrace] = []
     var routings: [LayerRouting] = []
     for (layer, block) in blocks.enumerated() {
-      let result =
-        checkpointing
-        ? block.checkpointed(x_TD, layout: layout, in: context)
-        : block(x_TD, layout: layout, in: context)
-      x_TD = result.output
-      if keepBoundaries { boundaries.append(x_TD) }
-      routings += result.routings.map {
-        LayerRouting(layer: layer, part: $0.part, routing: $0.routing)
+      let routed: [PartRouting]
+      if checkpointing {
+        (x_TD, routed) = block.checkpointed(x_TD, layout: layout, in: context)
+      } else {
+        let (trace, chosen) = block.traced(x_TD, layout: layout, in: context)
+        (x_TD, routed) = (trace.output_TD, chosen)
+        if keepTraces { traces.append(trace) }
       }
+      if keepBoundaries { boundaries.append(x_TD) }
+      routings += routed.map { LayerRouting(layer: layer, part: $0.part, routing: $0.routing) }
     }
     let hidden = context.rmsNorm(x_TD, outputNorm)
-    return Output(hidden_TD: hidden, boundaries: boundaries, routings: routings)
+    return Output(
+      hidden_TD: hidden, boundaries: boundaries, traces: traces, routings: routings)
   }
 
   /// All logits of a short text, `[T, V]`: for parity checks, not for training.
@@ -118,25 +126,11 @@ public struct LayerRouting {
   public let part: BlockPart
   /// Where the tokens went.
   public let routing: Routing
-}
 
-extension Block {
-  /// The block with its activations recomputed in backward.
-  func checkpointed(_ x_TD: Tensor, layout: SequenceLayout, in context: Context) -> (
-    output: Tensor, routings: [(part: BlockPart, routing: Routing)]
-  ) {
-    let outputs = context.checkpoint([x_TD]) { [self] context, inputs in
-      let (output, routings) = self(inputs[0], layout: layout, in: context)
-      return [output] + routings.flatMap(\.routing.tensors)
-    }
-    var rest = outputs.dropFirst()
-    var routings: [(part: BlockPart, routing: Routing)] = []
-    for (part, _) in routers {
-      let count = rest.count / (routers.count - routings.count)
-      guard let routing = Routing(tensors: Array(rest.prefix(count))) else { continue }
-      routings.append((part, routing))
-      rest = rest.dropFirst(count)
-    }
-    return (outputs[0], routings)
+  /// A routing with its place.
+  public init(layer: Int, part: BlockPart, routing: Routing) {
+    self.layer = layer
+    self.part = part
+    self.routing = routing
   }
 }

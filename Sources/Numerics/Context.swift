@@ -115,17 +115,30 @@ public final class Context {
 
   // MARK: - Recording
 
-  /// Runs `body` with a fresh tape, then backward from the scalar it returns, so that the
-  /// parameters' gradients grow by that scalar's gradient. Returns the scalar.
+  /// Runs `body` with a fresh tape, then backward from the tensor it returns, so that the parameters'
+  /// gradients grow. Returns that tensor.
+  ///
+  /// - Parameter gradient: The gradient with respect to the tensor, of its shape; one, for a scalar,
+  ///   unless given.
   @discardableResult
-  public func recording(_ body: () throws -> Tensor) rethrows -> Tensor {
+  public func recording(gradient: Tensor? = nil, _ body: () throws -> Tensor) rethrows -> Tensor {
     let outer = tape
     tape = Tape()
     defer { tape = outer }
-    let loss = try body()
-    precondition(loss.count == 1, "backward starts from a scalar, not \(loss.shape)")
-    backward(from: [(loss, ones(like: loss))])
-    return loss.detached()
+    let output = try body()
+    precondition(
+      gradient.map { $0.shape == output.shape } ?? (output.count == 1),
+      "backward starts from a scalar or with a gradient, not from \(output.shape) alone")
+    backward(from: [(output, gradient ?? ones(like: output))])
+    return output.detached()
+  }
+
+  /// Runs `body` as outside ``recording(_:)``: nothing it computes has a gradient.
+  public func withoutRecording<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let outer = tape
+    tape = nil
+    defer { tape = outer }
+    return try body()
   }
 
   /// Propagates the given output gradients through the current tape and empties it.

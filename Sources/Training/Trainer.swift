@@ -68,6 +68,8 @@ public final class Trainer {
     public var resumedAt: Int?
     /// The metrics of the last step; `nil` when all steps were already done.
     public var last: StepMetrics?
+    /// Steps done when a hook asked to stop before the end; `nil` for a stage that is complete.
+    public var stoppedAt: Int?
   }
 
   /// Goes on from the newest checkpoint, or starts, and trains to the end of the stage.
@@ -88,8 +90,15 @@ public final class Trainer {
       if settings.evaluateEvery > 0, done % settings.evaluateEvery == 0 {
         try hooks.onEvaluation(done, model)
       }
-      if settings.checkpointEvery > 0, done % settings.checkpointEvery == 0 || done == steps {
+      let stops = done < steps && hooks.stopsEarly()
+      if stops
+        || (settings.checkpointEvery > 0
+          && (done % settings.checkpointEvery == 0 || done == steps))
+      {
         try save(done)
+      }
+      if stops {
+        return Summary(steps: steps, resumedAt: resumedAt, last: last, stoppedAt: done)
       }
     }
     return Summary(steps: steps, resumedAt: resumedAt, last: last)
@@ -123,6 +132,11 @@ public final class Trainer {
     }
 
     let gradients = selection.entries.compactMap(\.parameter.gradient)
+    guard !gradients.isEmpty else {
+      throw TrainingError(
+        "stage \(settings.name): the losses do not depend on any parameter that trains; let others train, or give another loss a weight"
+      )
+    }
     try group.allReduce(gradients, in: context)
     let norm = context.globalNorm(gradients)
     let scale = settings.clip > 0 ? context.clipFactor(norm: norm, maximum: settings.clip) : nil
@@ -218,7 +232,7 @@ public final class Trainer {
     guard settings.losses.needsTeacher else { return }
     guard let teacher else {
       throw TrainingError(
-        "stage \(settings.name): losses.distillation and losses.hidden_alignment need the dense model as teacher"
+        "stage \(settings.name): losses.distillation, losses.hidden_alignment and losses.local_alignment need the dense model as teacher"
       )
     }
     let (own, other) = (model.configuration, teacher.configuration)
@@ -227,12 +241,18 @@ public final class Trainer {
         "stage \(settings.name): the teacher has a vocabulary of \(other.vocabularySize), the model one of \(own.vocabularySize); use the dense model it was made from"
       )
     }
+    let (hidden, local) = (settings.losses.hiddenAlignment > 0, settings.losses.localAlignment > 0)
     guard
-      settings.losses.hiddenAlignment == 0
+      !hidden && !local
         || (own.hiddenSize == other.hiddenSize && own.blocks.count == other.blocks.count)
     else {
       throw TrainingError(
-        "stage \(settings.name): losses.hidden_alignment needs a teacher with \(own.blocks.count) blocks of width \(own.hiddenSize), this one has \(other.blocks.count) of \(other.hiddenSize)"
+        "stage \(settings.name): losses.\(hidden ? "hidden" : "local")_alignment needs a teacher with \(own.blocks.count) blocks of width \(own.hiddenSize), this one has \(other.blocks.count) of \(other.hiddenSize)"
+      )
+    }
+    guard !local || !own.halves(differingFrom: other).isEmpty else {
+      throw TrainingError(
+        "stage \(settings.name): losses.local_alignment trains what differs from the teacher, and this model is built like it; convert it first, or leave the term out"
       )
     }
   }

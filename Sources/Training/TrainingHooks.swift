@@ -11,6 +11,9 @@ public struct TrainingHooks {
   /// Once, when the stage goes on from a checkpoint: the number of steps already done.
   public var onResume: (Int) throws -> Void = { _ in }
 
+  /// Asked after every step but the last: whether to write a checkpoint and stop here.
+  public var stopsEarly: () -> Bool = { false }
+
   /// Hooks that do nothing.
   public init() {}
 }

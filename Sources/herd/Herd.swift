@@ -19,7 +19,8 @@ struct Herd: ParsableCommand {
     subcommands: [
       DoctorCommand.self, InspectCommand.self, TokenizeCommand.self, EvaluateCommand.self,
       ConvertCommand.self, VerifyCommand.self, ExportCommand.self, TrainCommand.self,
-      RunCommand.self, GenerateCommand.self, StrategiesCommand.self, RoutersCommand.self,
+      RunCommand.self, SweepCommand.self, ReportCommand.self, GenerateCommand.self,
+      StrategiesCommand.self, RoutersCommand.self,
     ]
   )
 

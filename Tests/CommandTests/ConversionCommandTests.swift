@@ -110,6 +110,63 @@ import Testing
         == 0)
   }
 
+  /// Every strategy converts with nothing but sizes and data, and its folder is verified.
+  @Test(arguments: [
+    "sequential", "random", "cluster-weights", "activation", "coactivation", "gradient",
+    "gradient-residual", "sharing-inner", "sharing-inter", "prune",
+  ])
+  func strategiesNeedNoMoreThanSizesAndData(strategy: String) throws {
+    let data = checkpoint.data("toy.jsonl")
+    let converted = try json(
+      convert(
+        "moe", "--strategy", strategy, "--experts", "8", "--top-k", "2", "--data", data,
+        // Fewer than usual, for time alone.
+        "--calibration-tokens", "256", "--json"))
+    #expect(converted["verification"]?["passed"] == true)
+    let verified = try HerdRun("verify", path("moe"), "--against", checkpoint.path)
+    #expect(verified.status == 0, "\(verified.error)")
+    let isWhole = converted["dropped_neurons"]?.int == 0
+    #expect(isWhole != ["sharing-inner", "sharing-inter", "prune"].contains(strategy))
+    #expect(verified.output.contains("MLP neurons: ") != isWhole)
+    #expect(verified.output.contains("restricted to the neurons kept") != isWhole)
+    #expect(
+      verified.output.contains("restored byte for byte: \(ChatCheckpoint.tensors.count)"))
+  }
+
+  @Test func prunedAndKeptLayersByCommand() throws {
+    let data = checkpoint.data("toy.jsonl")
+    let narrow = try json(
+      convert(
+        "narrow", "--strategy", "prune", "--experts", "4", "--top-k", "1", "--shared", "0",
+        "--format", "llama", "--data", data, "--calibration-tokens", "64", "--json"))
+    #expect(narrow["dropped_neurons"]?.int == 2 * 18)
+    let inspected = try json(HerdRun("inspect", path("narrow"), "--json"))
+    #expect(inspected["architecture"]?["blocks"]?.array?.first?["mlp"]?["width"]?.int == 6)
+    let reply = try HerdRun(
+      "generate", path("narrow"), "--prompt", "two?", "--max-tokens", "4", "--threads", "1")
+    #expect(reply.status == 0, "\(reply.error)")
+
+    let sizes = [
+      "--experts", "3", "--top-k", "1", "--shared", "1", "--data", data, "--calibration-tokens",
+      "64",
+    ]
+    let kept = try json(
+      HerdRun(
+        list: ["convert", checkpoint.path, path("kept"), "--keep-dense", "0", "--json"] + sizes))
+    #expect(kept["layer_errors"]?.array?.count == 1)
+    #expect(try HerdRun("verify", path("kept"), "--against", checkpoint.path).status == 0)
+    let arguments = ["convert", checkpoint.path, path("x")] + sizes
+    expectError(
+      "layers 0 to 1", try HerdRun(list: arguments + ["--keep-dense", "0,2", "--quiet"]))
+    expectError(
+      "list of layers", try HerdRun(list: arguments + ["--keep-dense", "0,x"]), status: 64)
+    expectError(
+      "gradient and gradient-residual", try HerdRun(list: arguments + ["--assignment", "greedy"]),
+      status: 64)
+    expectError(
+      "--strategy prune", try HerdRun(list: arguments + ["--format", "llama", "--quiet"]))
+  }
+
   @Test func aPlanTouchesNothing() throws {
     let before = checkpoint.folder.names
     let plan = try json(

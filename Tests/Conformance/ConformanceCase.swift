@@ -114,7 +114,8 @@ final class Trial {
     parameter(shape, .f32, small) { ($0 * 1024).rounded() / 1024 }
   }
 
-  private func parameter(
+  /// Uniform in [-1, 1] rounded to `rounding`, changed, and held as `type`.
+  func parameter(
     _ shape: [Int], _ rounding: DType, _ type: DType, _ change: (Double) -> Double = { $0 }
   ) -> Parameter {
     made += 1

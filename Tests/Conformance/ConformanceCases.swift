@@ -45,6 +45,10 @@ extension ConformanceCase {
           let (x, y) = (trial.activation([t, d]), trial.activation([t, d]))
           trial.differentiate { [("y", trial.context.add(x.tensor, y.tensor))] }
         },
+        ConformanceCase("subtract \(t)x\(d)") { trial in
+          let (x, y) = (trial.activation([t, d]), trial.activation([t, d]))
+          trial.differentiate { [("y", trial.context.subtract(x.tensor, y.tensor))] }
+        },
         ConformanceCase("swiglu \(t)x\(d)") { trial in
           let (x, y) = (trial.activation([t, d]), trial.activation([t, d]))
           trial.differentiate { [("y", trial.context.swiglu(gate: x.tensor, up: y.tensor))] }

@@ -136,9 +136,11 @@ extension ConformanceCase {
 }
 
 extension Trial {
-  /// A linear map of random weights that activations cannot hold.
+  /// A linear map of random weights that activations cannot hold, with scores of about one: larger
+  /// ones turn the rounding of what they are made from into several per cent of a probability.
   func scoreMap(_ shape: [Int], isBiased: Bool = false) -> LinearMap {
-    let weight = self.weight(shape).value
+    let size = Double(shape[1]).squareRoot()
+    let weight = parameter(shape, .f32, small) { Double(Float($0 / size)) }.value
     return LinearMap(weight_OI: weight, bias_O: isBiased ? self.weight([shape[0]]).value : nil)
   }
 

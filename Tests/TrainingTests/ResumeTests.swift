@@ -42,6 +42,24 @@ import Testing
     }
   }
 
+  /// Stopped by its hook after every second step, also between checkpoints, and gone on with.
+  @Test func aStageThatIsStoppedOnPurposeEndsWithTheSameBits() throws {
+    let folder = TemporaryFolder()
+    var ends: [Int?] = []
+    var last: (weights: [String: [Float]], summary: Trainer.Summary)?
+    repeat {
+      var steps = 0
+      var hooks = TrainingHooks()
+      hooks.onStep = { _ in steps += 1 }
+      hooks.stopsEarly = { steps == 2 }
+      last = try process(folder.path, settings(), hooks: hooks)
+      ends.append(last?.summary.stoppedAt)
+    } while last?.summary.stoppedAt != nil && ends.count < 9
+    #expect(ends == [2, 4, 6, nil])
+    #expect(last?.summary.resumedAt == 6)
+    #expect(try last?.weights == uninterrupted())
+  }
+
   private func uninterrupted() throws -> [String: [Float]] {
     let context = try makeContext()
     let model = try model(in: context)

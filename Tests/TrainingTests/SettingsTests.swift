@@ -29,13 +29,14 @@ import Training
       "groups":[{"pattern":"*.gain","learning_rate":0}],"betas":[0,0.5],"epsilon":1,
       "weight_decay":0.1,"clip":0,"schedule":{"kind":"linear","warmup_steps":0,
       "final_fraction":0.1},"losses":{"cross_entropy":0.1,"distillation":0.9,
-      "distillation_over":"all","hidden_alignment":1,"load_balance":0,"balance_over":"mean",
+      "distillation_over":"all","hidden_alignment":1,"local_alignment":2,"load_balance":0,"balance_over":"mean",
       "router_z":1e-3,"selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
       "save_dtype":"bf16","router_noise":0.25}
       """)
     let text = JSON.object(settings.json).serialized()
     #expect(try decode(text) == settings)
-    #expect(settings.losses.needsTeacher && settings.routerNoise == 0.25)
+    #expect(settings.losses.needsTeacher && settings.losses.localAlignment == 2)
+    #expect(settings.routerNoise == 0.25)
     #expect(settings.groups == [.init(pattern: "*.gain", learningRate: 0)])
   }
 
@@ -83,7 +84,7 @@ import Training
     (#""train":[]"#, "p.yaml: stages[1].train: give a list of one or more non-empty strings"),
     (
       #""losses":{"cross_entropy":0}"#,
-      "p.yaml: stages[1].losses: nothing to learn from; give cross_entropy, distillation or hidden_alignment a weight"
+      "p.yaml: stages[1].losses: nothing to learn from; give cross_entropy, distillation, hidden_alignment or local_alignment a weight"
     ),
     (
       #""losses":3"#,

@@ -19,7 +19,7 @@ import Workflows
     let result = try small.run(small.pipeline())
     #expect(!result.wasFinished)
     for file in [
-      "run.json", "run.jsonl", "report.html", "report.md", "converted/config.json",
+      "run.json", "run.jsonl", "report.html", "report.md", "analysis.json", "converted/config.json",
       "converted/model.safetensors", "one/model.safetensors", "one/tokenizer.json",
       "one/checkpoint/step-6/state.json", "two/config.json", "export/mixtral/model.safetensors",
     ] {
@@ -28,7 +28,7 @@ import Workflows
     #expect(
       result.steps.object?.keys == [
         "evaluate:dense", "convert", "evaluate:converted", "stage:one", "evaluate:one",
-        "stage:two", "evaluate:two", "export:mixtral", "report",
+        "stage:two", "evaluate:two", "analyze:two", "export:mixtral", "report",
       ])
     #expect(result.steps["convert"]?["verification"]?["passed"] == true)
     for name in ["dense", "converted", "one", "two"] {
@@ -56,6 +56,25 @@ import Workflows
     let exported = try evaluation.run().scores.mean
     let trained = try #require(result.steps["evaluate:two"]?["mean"]?.double)
     #expect(abs(exported - trained) < 1e-4)
+  }
+
+  /// The baseline goes through the same steps with the same losses, its teacher the whole dense model.
+  @Test func prunedModelsAreTrainedLikeMixtures() throws {
+    let convert =
+      "{experts: 4, top_k: 1, shared: 0, strategy: prune, data: [dense/data/math.train.jsonl], "
+      + "calibration_tokens: 300}"
+    let result = try small.run(
+      small.pipeline(
+        [SmallRun.stage("one")],
+        sections: SmallRun.sections.merging(["convert": convert, "export": "[llama]"]) { $1 }))
+    #expect(result.steps["convert"]?["dropped_neurons"]?.int == 2 * 48)
+    #expect(result.steps["convert"]?["verification"]?["passed"] == true)
+    #expect(result.steps["evaluate:one"]?["mean_kl"]?.double != nil)
+    let config = try ConfigurationFile(contentsOf: small.path("moe/export/llama/config.json"))
+    #expect(config["model_type"] == "llama" && config["intermediate_size"]?.int == 16)
+    let lines = try small.log().filter { $0["event"] == "step" }
+    #expect(lines.count == 6 && lines.allSatisfy { $0["terms"]?["hidden_alignment"] != nil })
+    #expect(Files.exists(small.path("moe/report.html")))
   }
 
   @Test func aFinishedRunIsLeftAloneAndChangedSettingsAreNamed() throws {

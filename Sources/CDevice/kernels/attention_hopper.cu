@@ -614,7 +614,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
   const int key_head = blockIdx.x, heads_each = heads / key_heads, row = blockIdx.y * OWNED;
   const int stride = heads * dim, key_stride = key_heads * dim;
   if (threadIdx.x == 0) {
-    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 4), barrier_init(empty + s, OWNED / 16);
+    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 128), barrier_init(empty + s, OWNED * 2);
   }
   // The query tiles that see a key of this tile.
   const int all = (tokens + QUERIES - 1) / QUERIES, first = max(0, row - offset) / QUERIES;
@@ -644,7 +644,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
                                 : make_float2(0.0f, 0.0f);
       const int own_start = inside && starts ? starts[token + thread] : 0;
       barrier_wait(empty + stage, (step / STAGES & 1) ^ 1);
-      // Told of by the same arrival as the copies.
+      // Told of by the same arrival as the copies, each thread's own.
       if (thread < QUERIES) {
         known[stage * QUERIES + thread] = own;
         known_starts[stage * QUERIES + thread] = own_start;
@@ -655,12 +655,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
       commit_copies();
       if (step > 0) {
         finish_copies<1>();
-        warp_arrive(full + (step - 1) % STAGES);
+        barrier_arrive(full + (step - 1) % STAGES);
       }
       if (++tile == first + tiles) head++, tile = first;
     }
     finish_copies<0>();
-    if (rounds > 0) warp_arrive(full + (rounds - 1) % STAGES);
+    if (rounds > 0) barrier_arrive(full + (rounds - 1) % STAGES);
   } else {
     take_registers<BACKWARD_GROUPS == 2 ? 232 : 160>();
     const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
@@ -743,7 +743,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
       multiply_commit();
       multiply_wait<0>();
       hold(key_sum), hold(value_sum);
-      warp_arrive(empty + stage);
+      barrier_arrive(empty + stage);
     }
     group_barrier(group);
     const i64 place = (i64)row * key_stride + key_head * dim;

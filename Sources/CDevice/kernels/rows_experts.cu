@@ -49,22 +49,23 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) rows_expert_output(
   const int a = min(own, model - 1), b = min(own + 1, model - 1);
   // Another multiprocessor chose them: not by way of the first cache.
   const int *chosen = experts + token * top_k;
-  WeightStream<AHEAD> stream;
-  i64 start = (i64)min(max(__ldcg(chosen), 0), count - 1) * model;
-  stream.begin(w_down + (start + a) * width, w_down + (start + b) * width, width, vector);
+  auto piece = [&](int first) {
+    return min(max(__ldcg(chosen + min(first + lane, top_k - 1)), 0), count - 1);
+  };
+  PieceStream<AHEAD> pieces;
+  pieces.begin(w_down, piece(0), min(top_k, 32), model, a, b, width, vector);
   wait_for_previous();
   let_next_begin();
   if (own >= model) return;
   Sums<1> sums;
-  for (int k = 0; k < top_k; k++) {
-    if (k > 0) {
-      start = (i64)chosen[k] * model;
-      stream.begin(w_down + (start + a) * width, w_down + (start + b) * width, width, vector);
-    }
-    multiply_rows<PLAIN>(stream, hidden + ((i64)token * top_k + k) * width, 0, 1, nullptr, width,
-                         vector, sums);
+  for (int first = 0; first < top_k; first += 32) {
+    const int several = min(top_k - first, 32);
+    if (first > 0) pieces.begin(w_down, piece(first), several, model, a, b, width, vector);
+    multiply_rows<PLAIN>(pieces, hidden + ((i64)token * top_k + first) * width, 0, 1, nullptr,
+                         several * width, vector, sums);
   }
   if (shared_width > 0) {
+    WeightStream<AHEAD> stream;
     stream.begin(shared_down + (i64)a * shared_width, shared_down + (i64)b * shared_width,
                  shared_width, vector);
     multiply_rows<PLAIN>(stream, shared_hidden + (i64)token * shared_width, 0, 1, nullptr,

@@ -116,6 +116,43 @@ struct WeightStream {
     held[u][0] = load_streamed(first + at);
     held[u][1] = load_streamed(second + at);
   }
+  __device__ __forceinline__ W value(int row, int column) const {
+    return (row ? second : first)[column];
+  }
+};
+
+// Two rows of each of up to 32 matrices, end to end as if they were two rows, so that the next matrix
+// is on its way while one is multiplied. Lane i holds which matrix is the i-th.
+template <int STEPS>
+struct PieceStream {
+  uint4 held[STEPS][2];
+  const W *weights;
+  i64 second, matrix;
+  int width, piece, last;
+
+  // Starts rows `a` and `b` of matrices of `rows` rows of `width` weights; `pieces` of them.
+  __device__ __forceinline__ void begin(const W *all, int own_piece, int pieces, int rows, int a,
+                                        int b, int row_width, bool vector) {
+    weights = all + (i64)a * row_width, second = (i64)(b - a) * row_width;
+    matrix = (i64)rows * row_width, width = row_width, piece = own_piece;
+    last = pieces * row_width - N;
+    if (!vector || row_width == 0) return;
+#pragma unroll
+    for (int u = 0; u < STEPS; u++) ask(u, u * STEP + (threadIdx.x & 31) * N);
+  }
+  // Whole warps.
+  __device__ __forceinline__ const W *place(int column) const {
+    const int index = column / width;
+    return weights + __shfl_sync(0xffffffffu, piece, index) * matrix + (column - index * width);
+  }
+  __device__ __forceinline__ void ask(int u, int column) {
+    const W *at = place(min(column, last));
+    held[u][0] = load_streamed(at);
+    held[u][1] = load_streamed(at + second);
+  }
+  __device__ __forceinline__ W value(int row, int column) const {
+    return place(column)[row ? second : 0];
+  }
 };
 
 // Steps of two rows on their way, by rows of activations.
@@ -166,18 +203,20 @@ enum Operand { PLAIN, SCALED, NORMALIZED };
 // `gain`, and squares[m] += Σ_i x[m][i]²: the reciprocal root mean square is a factor of the sums, so
 // it need not be known before. NORMALIZED, it is known for each row, in `inverse`. `count` rows of x
 // exist, `stride` apart; the last stands in for more. `weights` has begun.
-template <Operand OPERAND, int STEPS, int M, class X>
-__device__ __forceinline__ void multiply_rows(WeightStream<STEPS> &weights, const X *x, i64 stride,
+template <Operand OPERAND, template <int> class Stream, int STEPS, int M, class X>
+__device__ __forceinline__ void multiply_rows(Stream<STEPS> &weights, const X *x, i64 stride,
                                               int count, const float *gain, int columns, bool vector,
                                               Sums<M> &sums, const float *inverse = nullptr) {
   const int lane = threadIdx.x & 31;
   if (!vector) {
-    for (int i = lane; i < columns; i += 32) {
+    for (int base = 0; base < columns; base += 32) {
+      const int i = min(base + lane, columns - 1);
+      const bool inside = base + lane < columns;
       const float g = OPERAND == PLAIN ? 1.0f : gain[i];
-      const float a = to_float(weights.first[i]), b = to_float(weights.second[i]);
+      const float a = to_float(weights.value(0, i)), b = to_float(weights.value(1, i));
 #pragma unroll
       for (int m = 0; m < M; m++) {
-        float v = to_float(x[min(m, count - 1) * stride + i]);
+        float v = inside ? to_float(x[min(m, count - 1) * stride + i]) : 0.0f;
         if (OPERAND == SCALED) sums.squares[m] += v * v;
         v = OPERAND == NORMALIZED ? normalized(v, inverse[m], g) : v * g;
         sums.product[0][m] += a * v;

@@ -41,16 +41,8 @@ public final class DenseCalibration: CalibrationSource {
       CalibrationSegment(
         tokens: text.count, domain: index < domains.count ? domains[index] : 0)
     }
-    guard tokens > 0 else {
-      throw ConstructionError(.refused, "the calibration data holds no text; give --data FILE")
-    }
-    let vocabulary = loader.layout.configuration.vocabularySize
-    for token in texts.joined() where token < 0 || token >= vocabulary {
-      throw ConstructionError(
-        .refused,
-        "calibration token \(token) is beyond the model's vocabulary of \(vocabulary); the "
-          + "tokenizer belongs to another model")
-    }
+    try CalibrationDocument.check(
+      texts.joined(), vocabulary: loader.layout.configuration.vocabularySize)
     let embedding = try loader.parameter(named: ParameterName.embedding, in: context)
     var pending: [[Int32]] = []
     var count = 0
@@ -87,8 +79,15 @@ public final class DenseCalibration: CalibrationSource {
   /// The block of layer `index`, with the text before it.
   private func block(_ index: Int) throws -> Block {
     if let current, current.index == index { return current.block }
+    // Layers that nobody asked for are passed through.
     let next = (current?.index ?? -1) + 1
-    precondition(index == next, "layer \(index) was asked for where \(next) comes next")
+    precondition(index >= next, "layer \(index) was asked for where \(next) comes next")
+    for index in next..<index { _ = try advance(to: index) }
+    return try advance(to: index)
+  }
+
+  /// Takes the text through the current block and loads the next one, which has number `index`.
+  private func advance(to index: Int) throws -> Block {
     if let previous = current?.block {
       mix()
       for position in batches.indices {

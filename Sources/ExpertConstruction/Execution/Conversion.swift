@@ -19,8 +19,8 @@ public struct Conversion {
   private let context: Context
   private let pool: ThreadPool
   private let format: any OutputLayout
-  /// What decides the MLPs' tensors but for units that only some layers share; `nil` when they are
-  /// copied.
+  /// What decides the tensors of the MLPs that are converted, but for units that only some layers
+  /// share; `nil` when all are copied.
   private let shape: MixtureShape?
 
   /// - Parameters:
@@ -48,12 +48,13 @@ public struct Conversion {
   ///   - force: Whether a folder of that name is replaced.
   ///   - keeping: Files besides the source that a replaced folder must not hold.
   ///   - calibration: Needed when the settings' `needsCalibration` says so.
+  ///   - gradients: By layer; needed when the settings' `needsGradients` says so.
   ///   - progress: Called after each layer.
   ///   - verify: Gets the finished folder while it still has its hidden name; what it throws leaves
   ///     nothing behind, and a folder that was to be replaced as it was.
   public func run(
     to path: String, force: Bool = false, keeping: [String] = [],
-    calibration: (any CalibrationSource)? = nil,
+    calibration: (any CalibrationSource)? = nil, gradients: [Int: ClusterImportance] = [:],
     progress: (Progress) -> Void = { _ in }, verify: (String) throws -> Void = { _ in }
   ) throws -> ConversionReport {
     let folder = try OutputFolder(path, force: force, keeping: [checkpoint.folder] + keeping)
@@ -64,22 +65,23 @@ public struct Conversion {
       try AttentionConversion(
         $0, plan.source, checkpoint, seed: plan.settings.seed, context: context)
     }
-    let (splits, findings, thresholds) = try layers(
-      source, writer, calibration, attention, progress)
+    let done = try layers(
+      source, writer, Calibration(source: calibration, gradients: gradients), attention, progress)
     for declaration in format.additionalZeros(in: plan.model) {
       try writer.writeZeros(declaration)
     }
     try writer.finish()
     let ledger = ByteLedger(
-      format: plan.settings.format, shape: shape, source: try source.entries(plan.source.tensors),
-      splits: splits)
+      format: plan.settings.format, shape: shape,
+      source: try source.entries(plan.source.tensors, kept: done.keptDigests),
+      splits: shape == nil ? [] : done.splits)
     let report = ConversionReport(
-      path: folder.path, ledger: ledger, findings: findings,
-      attentionFindings: attention?.findings ?? [], plan: plan)
+      path: folder.path, ledger: ledger, findings: done.findings,
+      attentionFindings: attention?.findings ?? [], importance: done.importance, plan: plan)
     try CompanionFiles.copy(from: checkpoint.folder, to: folder.stagingPath)
     var model = plan.model
     model.attention = attention?.mixtures ?? []
-    for (layer, threshold) in thresholds { model.blocks[layer]?.scoreThreshold = threshold }
+    for (layer, threshold) in done.thresholds { model.blocks[layer]?.scoreThreshold = threshold }
     try format.configuration(of: model).write(to: folder.path(of: "config.json"))
     try Files.write(
       ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))
@@ -89,10 +91,28 @@ public struct Conversion {
     return report
   }
 
+  /// What constructions may look at besides weights.
+  private struct Calibration {
+    let source: (any CalibrationSource)?
+    let gradients: [Int: ClusterImportance]
+  }
+
+  /// What came of the layers.
+  private struct Layers {
+    var splits: [NeuronSplit?] = []
+    var findings: [LayerProof.Finding] = []
+    /// How concentrated the neurons' importance is, where activations were recorded.
+    var importance: [ImportanceConcentration] = []
+    /// Digests of source tensors with the neurons left out as zeros.
+    var keptDigests: [String: String] = [:]
+    /// Where routers choose by a threshold, theirs.
+    var thresholds: [Int: Double] = [:]
+  }
+
   private func layers(
-    _ source: SourceReader, _ writer: CheckpointWriter, _ calibration: (any CalibrationSource)?,
+    _ source: SourceReader, _ writer: CheckpointWriter, _ calibration: Calibration,
     _ attention: AttentionConversion?, _ progress: (Progress) -> Void
-  ) throws -> ([NeuronSplit], [LayerProof.Finding], thresholds: [Int: Double]) {
+  ) throws -> Layers {
     let reading = try BackgroundWorker()
     defer { reading.stop() }
     let writing = try BackgroundWorker()
@@ -106,7 +126,7 @@ public struct Conversion {
     let proof = LayerProof(hidden: plan.source.hidden, seed: plan.settings.seed, context: context)
     let copies = copiedTensors()
     func read(_ layer: Int) {
-      let slot = slots?[layer % 2]
+      let slot = plan.denseLayers.contains(layer) ? nil : slots?[layer % 2]
       let names = copies[layer] ?? []
       reading.submit {
         if let slot {
@@ -118,9 +138,7 @@ public struct Conversion {
       }
     }
     let others = copies[-1] ?? []
-    var splits: [NeuronSplit] = []
-    var findings: [LayerProof.Finding] = []
-    var thresholds: [Int: Double] = [:]
+    var done = Layers()
     read(0)
     for layer in 0..<plan.source.layers {
       try reading.drain()
@@ -129,32 +147,45 @@ public struct Conversion {
       } else {
         reading.submit { for name in others { try source.copy(name, to: writer) } }
       }
-      try attention?.convert(layer, calibration, to: writer)
-      if let shape = plan.model.shape(ofLayer: layer), let dense = slots?[layer % 2] {
-        let (split, router) = try construct(layer, shape, dense, calibration)
+      try attention?.convert(layer, calibration.source, to: writer)
+      if plan.denseLayers.contains(layer) {
+        done.splits.append(nil)
+      } else if let shape = plan.shape(ofLayer: layer), let dense = slots?[layer % 2] {
+        let (split, router, concentration) = try construct(layer, shape, dense, calibration)
+        if let concentration { done.importance.append(concentration) }
         // The buffer is written from in the background: wait until it may be overwritten.
         try writing.drain()
         let bytes =
           mixture.flatMap { $0.shape == shape ? $0.bytes : nil } ?? MixtureLayerBytes(shape)
         mixture = (shape, bytes)
         try gather(split, dense, into: bytes, layer, shape)
-        let layout = format.layer(layer, of: shape)
+        let layout = format.places(layer, of: shape)
         writing.submit { try Self.write(bytes, layout, to: writer) }
-        try write(router, layout, shape, to: writer)
-        thresholds[layer] = router.threshold
+        if let router {
+          try write(router, layout, shape, to: writer)
+          done.thresholds[layer] = router.threshold
+        }
         for name in layout.zeros {
           if let zeros = layout.declarations.first(where: { $0.name == name }) {
             try writer.writeZeros(zeros)
           }
         }
-        findings.append(try prove(proof, dense, bytes, layout, layer, shape))
-        splits.append(split)
+        let uses = split.uses(width: plan.source.width)
+        done.findings.append(try prove(proof, dense, uses, bytes, layout, layer, shape))
+        done.splits.append(split)
+        if uses.contains(0) {
+          for projection in Projection.allCases {
+            done.keptDigests[DenseSource.name(layer, projection)] = KeptDigest.of(
+              UnsafeRawBufferPointer(dense[projection]), projection, uses: uses,
+              hidden: shape.hidden, elementSize: shape.elementType.bitWidth / 8)
+          }
+        }
       }
       progress(Progress(layersDone: layer + 1, layers: plan.source.layers))
     }
     try reading.drain()
     try writing.drain()
-    return (splits, findings, thresholds)
+    return done
   }
 
   /// The names of tensors that are copied, by layer; under -1 those of no layer.
@@ -170,18 +201,19 @@ public struct Conversion {
 
   private func construct(
     _ index: Int, _ shape: MixtureShape, _ dense: DenseLayerBytes,
-    _ calibration: (any CalibrationSource)?
-  ) throws -> (NeuronSplit, Router) {
+    _ calibration: Calibration
+  ) throws -> (NeuronSplit, Router?, ImportanceConcentration?) {
     let settings = plan.settings
     let inputs =
-      settings.needsCalibration ? try calibration?.inputs(ofLayer: index) : nil
+      settings.needsCalibration ? try calibration.source?.inputs(ofLayer: index) : nil
     return try context.withMLP(
       width: plan.source.width, hidden: shape.hidden, shape.elementType, bytes: { dense[$0] }
     ) { weights in
       let layer = LayerUnderConstruction(
         index: index, geometry: shape.block.geometry, weights: weights, inputs: inputs,
-        seed: settings.seed, context: context)
-      let split = try settings.strategy.make().split(layer)
+        clusterImportance: calibration.gradients[index], seed: settings.seed, context: context)
+      let split = try settings.strategy.make(assignment: settings.assignment).split(layer)
+      guard shape.block.geometry.form != .pruned else { return (split, nil, layer.importance) }
       var router = try settings.router.make().router(
         for: layer, split, allowsBias: shape.block.hasRouterBias)
       guard router.isFinite else {
@@ -191,7 +223,7 @@ public struct Conversion {
       if let mean = settings.meanTopK {
         router.threshold = try ScoreThreshold.keeping(mean, router, layer)
       }
-      return (split, router)
+      return (split, router, layer.importance)
     }
   }
 
@@ -199,7 +231,7 @@ public struct Conversion {
     _ split: NeuronSplit, _ dense: DenseLayerBytes, into mixture: MixtureLayerBytes, _ layer: Int,
     _ shape: MixtureShape
   ) throws {
-    let layout = format.layer(layer, of: shape)
+    let layout = format.places(layer, of: shape)
     let elementSize = shape.elementType.bitWidth / 8
     let (width, hidden, type) = (plan.source.width, shape.hidden, shape.elementType)
     let overflowed = UnsafeMutableBufferPointer<Bool>.allocate(capacity: mixture.tensors.count)
@@ -257,21 +289,26 @@ public struct Conversion {
   }
 
   private func prove(
-    _ proof: LayerProof, _ dense: DenseLayerBytes, _ mixture: MixtureLayerBytes,
-    _ layout: LayerLayout, _ layer: Int, _ shape: MixtureShape
+    _ proof: LayerProof, _ dense: DenseLayerBytes, _ uses: [Int32],
+    _ mixture: MixtureLayerBytes, _ layout: LayerLayout, _ layer: Int, _ shape: MixtureShape
   ) throws -> LayerProof.Finding {
     let (type, hidden, block) = (shape.elementType, shape.hidden, shape.block)
-    var units = (0..<block.geometry.experts).map { expert in
+    let isPruned = block.geometry.form == .pruned
+    var units = (0..<(isPruned ? 0 : block.geometry.experts)).map { expert in
       (width: block.geometry.expertWidth, tensor: { MixtureTensor.expert(expert, $0) })
     }
-    if block.geometry.shared > 0 {
+    if isPruned {
+      units.append((block.geometry.activeWidth, { MixtureTensor.dense($0) }))
+    } else if block.geometry.shared > 0 {
       units.append((block.geometry.sharedWidth, { MixtureTensor.shared($0) }))
     }
     var rounding = 0.0
     let finding = context.withMLP(
       width: plan.source.width, hidden: hidden, type, bytes: { dense[$0] }
     ) { weights in
-      proof.compare(weights, count: units.count) { index, body in
+      proof.compare(
+        weights, uses: uses.allSatisfy { $0 == 1 } ? nil : uses, count: units.count
+      ) { index, body in
         let unit = units[index]
         let scale = layout.places[unit.tensor(.down)]?.scale ?? 1
         rounding = max(rounding, StoredElements.rounding(of: type, by: scale))
@@ -284,7 +321,7 @@ public struct Conversion {
     else {
       throw ConstructionError(
         .proofFailed,
-        "layer \(layer): the written experts together differ from the dense MLP by "
+        "layer \(layer): what was written differs from the dense MLP's kept neurons by "
           + "\(finding.error) on outputs up to \(finding.magnitude); nothing was kept")
     }
     return finding

@@ -14,6 +14,9 @@ public struct ConversionReport: Sendable {
   public let attentionErrors: [Double]
   /// Per layer, what the largest dense attention adds on the same inputs.
   public let attentionMagnitudes: [Double]
+  /// Per layer, how concentrated the importance of neurons is; empty where no activations were
+  /// recorded.
+  public let importance: [ImportanceConcentration]
   /// The stock formats that can still hold the model after training.
   public let formatsAfterTraining: [OutputFormat]
   private let settings: ConversionSettings
@@ -22,7 +25,8 @@ public struct ConversionReport: Sendable {
 
   init(
     path: String, ledger: ByteLedger, findings: [LayerProof.Finding],
-    attentionFindings: [LayerProof.Finding], plan: ConversionPlan
+    attentionFindings: [LayerProof.Finding], importance: [ImportanceConcentration],
+    plan: ConversionPlan
   ) {
     self.path = path
     self.ledger = ledger
@@ -30,6 +34,7 @@ public struct ConversionReport: Sendable {
     layerMagnitudes = findings.map(\.magnitude)
     attentionErrors = attentionFindings.map(\.error)
     attentionMagnitudes = attentionFindings.map(\.magnitude)
+    self.importance = importance
     attention = plan.attention
     formatsAfterTraining = plan.formatsAfterTraining
     settings = plan.settings
@@ -54,10 +59,12 @@ public struct ConversionReport: Sendable {
       "source_tensors": JSON(ledger.source.count),
       "largest_layer_error": JSON(layerErrors.max() ?? 0),
       "layer_errors": .array(layerErrors.map { JSON($0) }),
-      "attention": attention?.json ?? .null,
+      "importance": .array(importance.map(\.json)), "attention": attention?.json ?? .null,
       "attention_errors": .array(attentionErrors.map { JSON($0) }),
       "rounding": ledger.rounding.map { .string($0) } ?? .null,
       "formats_after_training": .array(formatsAfterTraining.map { .string($0.rawValue) }),
+      "dropped_neurons": JSON(ledger.droppedNeurons),
+      "repeated_neurons": JSON(ledger.repeatedNeurons),
       "notes": .array(notes.map { .string($0) }),
     ]
   }
@@ -70,15 +77,25 @@ public struct ConversionReport: Sendable {
     var rows: [String] = []
     if let block = ledger.shape?.block {
       let geometry = block.geometry
-      rows += [
-        "| routed experts | \(geometry.experts) of \(geometry.expertWidth) neurons, "
-          + "top-\(geometry.topK) |",
-        "| shared units | \(geometry.shared) |",
-        "| shared in each layer | \(sharedList ?? "the same") |",
-        "| strategy, router | \(settings.strategy.rawValue), \(settings.router.rawValue) |",
-        "| combination | \(block.rule.rawValue), scale \(block.scale) |",
-      ]
+      if geometry.form == .pruned {
+        rows += [
+          "| MLP width | \(geometry.activeWidth) of \(geometry.width) neurons |",
+          "| strategy | \(settings.strategy.rawValue) |",
+        ]
+      } else {
+        rows += [
+          "| routed experts | \(geometry.experts) of \(geometry.expertWidth) neurons, "
+            + "top-\(geometry.topK) |",
+          "| shared units | \(sharedList ?? "\(geometry.shared)") |",
+          "| strategy, router | \(settings.strategy.rawValue), \(settings.router.rawValue) |",
+          "| combination | \(block.rule.rawValue), scale \(block.scale) |",
+        ]
+      }
     }
+    if !settings.keepDense.isEmpty {
+      rows.append("| dense MLPs | layers \(ByteLedger.ranges(settings.keepDense.sorted())) |")
+    }
+    if let note = ledger.neuronNote { rows.append("| neurons | \(note) |") }
     if let attention {
       rows.append("| attention | \(attention.strategy.rawValue): \(attention.summary) |")
     }
@@ -88,15 +105,20 @@ public struct ConversionReport: Sendable {
   /// The `README.md` of the written folder.
   var modelCard: String {
     let elements = ledger.source.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    let isPruned = ledger.shape?.block.geometry.form == .pruned
+    let account =
+      ledger.neuronNote == nil
+      ? "Every element of the dense checkpoint is used exactly once."
+      : "Every element of the dense checkpoint outside the MLPs is used exactly once; of the MLPs' "
+        + "neurons some are left out or used more than once, as the table says."
     return """
       ---
       library_name: \(ledger.format == .herd ? "herd" : "transformers")
-      tags: [mixture-of-experts, llama]
+      tags: [\(isPruned ? "pruned" : "mixture-of-experts"), llama]
       ---
-      # Mixture of experts from a dense checkpoint
+      # \(isPruned ? "A narrower model" : "Mixture of experts") from a dense checkpoint
 
-      Converted by herd without training. Every element of the dense checkpoint is used exactly \
-      once.
+      Converted by herd without training. \(account)
 
       | | |
       |---|---|

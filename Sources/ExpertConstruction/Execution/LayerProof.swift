@@ -1,6 +1,7 @@
 import Numerics
 
-/// The check that a written layer with every expert chosen computes what the dense layer does.
+/// The check that a written layer with every expert chosen computes what the dense layer does, or
+/// what its neurons do that the layer keeps, each as often as it is used.
 struct LayerProof {
   /// What the check found for one layer.
   struct Finding: Equatable, Sendable {
@@ -27,11 +28,14 @@ struct LayerProof {
 
   /// Compares the dense MLP with the sum of `count` parts, each divided by its stored scale.
   ///
-  /// - Parameter withPart: Calls its second argument with the weights and the scale of one part.
+  /// - Parameters:
+  ///   - uses: How often each dense neuron is used; once each unless given.
+  ///   - withPart: Calls its second argument with the weights and the scale of one part.
   func compare(
-    _ dense: MLPWeights, count: Int, withPart: (Int, (MLPWeights, Double) -> Void) -> Void
+    _ dense: MLPWeights, uses: [Int32]? = nil, count: Int,
+    withPart: (Int, (MLPWeights, Double) -> Void) -> Void
   ) -> Finding {
-    let expected = output(of: dense)
+    let expected = output(of: dense, uses: uses)
     var sum = [Float](repeating: 0, count: expected.count)
     for index in 0..<count {
       withPart(index) { weights, scale in
@@ -54,10 +58,15 @@ struct LayerProof {
     max(1e-4, 4 * rounding) * max(magnitude, 1e-30)
   }
 
-  private func output(of weights: MLPWeights) -> [Float] {
-    let hidden = context.swiglu(
+  private func output(of weights: MLPWeights, uses: [Int32]? = nil) -> [Float] {
+    var hidden = context.swiglu(
       gate: context.linear(x_TD, weight: weights.gate_ID),
       up: context.linear(x_TD, weight: weights.up_ID))
+    if let uses {
+      var values = context.read(hidden)
+      for index in values.indices { values[index] *= Float(uses[index % uses.count]) }
+      hidden = context.tensor(values, hidden.shape, hidden.dtype)
+    }
     return context.read(context.linear(hidden, weight: weights.down_DI))
   }
 }

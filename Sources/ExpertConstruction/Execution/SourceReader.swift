@@ -29,15 +29,19 @@ final class SourceReader: Sendable {
   }
 
   /// The ledger's entries for `tensors`, all of which have been read.
+  /// - Parameter kept: Digests of tensors with the neurons left out as zeros, by name.
   /// - Throws: ``ConstructionError`` naming a tensor that was not.
-  func entries(_ tensors: [TensorDescription]) throws -> [ByteLedger.Entry] {
+  func entries(
+    _ tensors: [TensorDescription], kept: [String: String] = [:]
+  ) throws -> [ByteLedger.Entry] {
     let digests = digests.withLock { $0 }
     return try tensors.map { tensor in
       guard let digest = digests[tensor.name] else {
         throw ConstructionError(.proofFailed, "\(tensor.name) was left out of the conversion")
       }
       return ByteLedger.Entry(
-        name: tensor.name, elementType: tensor.elementType, shape: tensor.shape, sha256: digest)
+        name: tensor.name, elementType: tensor.elementType, shape: tensor.shape, sha256: digest,
+        keptSHA256: kept[tensor.name])
     }
   }
 

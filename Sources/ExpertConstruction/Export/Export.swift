@@ -51,7 +51,12 @@ public struct Export {
 
   /// One line on what scales do to the weights; `nil` when nothing is rounded.
   public var rounding: String? {
-    model.shape(ofLayer: 0).flatMap { layout.layer(0, of: $0).rounding(of: model.elementType) }
+    shape.flatMap { layout.layer(0, of: $0).rounding(of: model.elementType) }
+  }
+
+  /// What decides the tensors of the layers that have experts.
+  private var shape: MixtureShape? {
+    model.blocks.indices.lazy.compactMap { model.shape(ofLayer: $0) }.first
   }
 
   /// Writes the folder `path`.
@@ -120,10 +125,14 @@ public struct Export {
   /// The ledger stays true when only names and scales change.
   private func carryLedger(to folder: OutputFolder) throws {
     let path = "\(checkpoint.folder)/\(ByteLedger.fileName)"
-    guard Files.exists(path), let shape = model.shape(ofLayer: 0) else { return }
+    guard Files.exists(path) else { return }
     var ledger = try ByteLedger(contentsOf: path)
     ledger.format = format
-    ledger.shape = shape
+    if var shape, let converted = ledger.shape {
+      // The configuration does not tell whether experts overlap.
+      shape.block.geometry = converted.block.geometry
+      ledger.shape = shape
+    }
     try Files.write(ledger.json.serialized() + "\n", to: folder.path(of: ByteLedger.fileName))
   }
 }

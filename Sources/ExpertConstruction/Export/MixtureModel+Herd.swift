@@ -44,7 +44,11 @@ extension MixtureModel {
         }
       }
     }
-    if types.isEmpty, blocks.allSatisfy({ $0 == nil }), attention.contains(where: { $0 != nil }) {
+    denseWidths = try layout.configuration.blocks.map { block in
+      if case .dense(let dense) = block.mlp { return dense.width }
+      return try configuration.positive("intermediate_size")
+    }
+    if types.isEmpty, !blocks.isEmpty, blocks.allSatisfy({ $0 == nil }) {
       types.insert(try checkpoint.tensor(DenseSource.name(0, .gate)).elementType)
     }
     guard let type = types.first, types.count == 1 else {

@@ -52,12 +52,35 @@ final class ActivationRecord {
 
   /// Each expert's energy on each token: the sum over its neurons, `[T, E]`.
   func expertEnergy(_ split: NeuronSplit) -> Tensor {
-    var expertOf = [Int32](repeating: -1, count: importance_I.count)
-    for (expert, neurons) in split.experts.enumerated() {
-      for neuron in neurons { expertOf[Int(neuron)] = Int32(expert) }
-    }
+    let width = importance_I.count
+    let (experts, most) = split.expertsOfNeurons(width: width)
     return context.product(
-      energy_TI, context.indicator(of: expertOf, columns: split.experts.count))
+      energy_TI,
+      context.indicator(
+        of: context.tensor(experts, [width, most]), columns: split.experts.count))
+  }
+
+  /// The `count` of the given neurons that are most active on each token, as indices into `neurons`,
+  /// ascending; neurons that are silent on a token are not among them. Ties go to the lower index.
+  func mostActive(_ count: Int, of neurons: [Int32]) -> [[Int32]] {
+    let (tokens, width) = (energy_TI.rows, energy_TI.columns)
+    var result = [[Int32]](repeating: [], count: tokens)
+    let block = max(1, (1 << 24) / max(1, width))
+    for start in stride(from: 0, to: tokens, by: block) {
+      let rows = start..<min(tokens, start + block)
+      let energies = context.read(energy_TI.slice(rows))
+      result.withUnsafeMutableBufferPointer { result in
+        let target = result
+        context.backend.hostPool.run(rows.count) { row in
+          var heap = LargestHeap(capacity: count)
+          for (index, neuron) in neurons.enumerated() {
+            heap.offer(energies[row * width + Int(neuron)], Int32(index))
+          }
+          target[start + row] = heap.indices.sorted()
+        }
+      }
+    }
+    return result
   }
 
   /// Weighted activations `|h_n| · ‖down_n‖` of some neurons, `[N, T]`.

@@ -10,6 +10,8 @@ public final class LayerUnderConstruction {
   public let weights: MLPWeights
   /// What enters the MLP on calibration data; `nil` without such data.
   public let inputs: (any LayerInputs)?
+  /// What the loss's gradient says of the neurons; `nil` where nobody asked for it.
+  public let clusterImportance: ClusterImportance?
   /// The conversion's seed.
   public let seed: UInt64
   /// Where numerical work runs.
@@ -24,12 +26,13 @@ public final class LayerUnderConstruction {
   /// One layer with everything a strategy and a router may look at.
   public init(
     index: Int, geometry: SplitGeometry, weights: MLPWeights, inputs: (any LayerInputs)?,
-    seed: UInt64, context: Context
+    clusterImportance: ClusterImportance? = nil, seed: UInt64, context: Context
   ) {
     self.index = index
     self.geometry = geometry
     self.weights = weights
     self.inputs = inputs
+    self.clusterImportance = clusterImportance
     self.seed = seed
     self.context = context
   }
@@ -47,6 +50,30 @@ public final class LayerUnderConstruction {
   /// Random numbers for one `purpose` in this layer, independent of all others.
   func random(_ purpose: RandomPurpose) -> RandomStream {
     RandomStream(seed: seed, purpose: UInt64(index) << 8 | purpose.rawValue)
+  }
+
+  /// The neurons' importance per cluster of inputs, a cluster for each expert.
+  func importancePerExpert() throws(ConstructionError) -> ClusterImportance {
+    guard let clusterImportance else {
+      throw ConstructionError(
+        .refused,
+        "layer \(index): this construction needs the loss's gradient on calibration text; give "
+          + "--data FILE")
+    }
+    guard clusterImportance.clusters == geometry.experts,
+      clusterImportance.importance_EI.count == geometry.experts * geometry.width
+    else {
+      throw ConstructionError(
+        .damagedSource,
+        "layer \(index): importance of \(clusterImportance.clusters) clusters does not fit "
+          + "\(geometry.experts) experts of an MLP of width \(geometry.width)")
+    }
+    return clusterImportance
+  }
+
+  /// How concentrated the neurons' importance is; `nil` where nobody asked for activations.
+  var importance: ImportanceConcentration? {
+    record.map { ImportanceConcentration(layer: index, importance: $0.importance_I) }
   }
 
   /// The neurons' activations on the calibration tokens, recorded in one pass at first use.
@@ -91,4 +118,5 @@ enum RandomPurpose: UInt64 {
   case router
   case proof
   case attentionRouter
+  case hiddenClusters
 }

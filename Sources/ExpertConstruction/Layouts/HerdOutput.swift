@@ -31,6 +31,7 @@ public struct HerdOutput: OutputLayout {
     case .expert(let expert, let projection):
       prefix + "experts.\(expert).\(projection.rawValue)_proj.weight"
     case .shared(let projection): prefix + "shared_expert.\(projection.rawValue)_proj.weight"
+    case .dense(let projection): prefix + "\(projection.rawValue)_proj.weight"
     }
   }
 
@@ -42,7 +43,8 @@ public struct HerdOutput: OutputLayout {
     let blocks = model.blocks.enumerated().map { layer, block -> JSON in
       [
         "mixer": model.attention(ofLayer: layer)?.json ?? ["type": "attention"],
-        "mlp": Self.describe(block, denseWidth: width),
+        "mlp": Self.describe(
+          block, denseWidth: model.denseWidths.isEmpty ? width : model.denseWidths[layer]),
       ]
     }
     configuration["herd"] = [

@@ -33,6 +33,15 @@ public struct LayerLayout: Sendable {
 
   init(_ model: MixtureShape) { self.model = model }
 
+  /// The tensors of a pruned MLP, which every format spells as a dense one.
+  static func pruned(_ index: Int, of model: MixtureShape) -> LayerLayout {
+    var layout = LayerLayout(model)
+    for projection in Projection.allCases {
+      layout.place(.dense(projection), DenseSource.name(index, projection))
+    }
+    return layout
+  }
+
   /// Puts `tensor` into a file tensor of its own.
   mutating func place(_ tensor: MixtureTensor, _ name: String, scale: Double = 1) {
     place([tensor], name, shape: tensor.shape(in: block, hidden: model.hidden), scale: scale)
@@ -63,7 +72,7 @@ extension MixtureTensor {
   var isRouter: Bool {
     switch self {
     case .router, .routerUp, .routerBias, .routerGain: true
-    case .expert, .shared: false
+    case .expert, .shared, .dense: false
     }
   }
 }

@@ -20,11 +20,17 @@ public protocol OutputLayout: Sendable {
 
 extension OutputLayout {
   public func additionalZeros(in model: MixtureModel) -> [TensorDeclaration] { [] }
+
+  /// The tensors of converted layer `index`, a mixture or a pruned MLP.
+  func places(_ index: Int, of model: MixtureShape) -> LayerLayout {
+    model.block.geometry.form == .pruned
+      ? .pruned(index, of: model) : layer(index, of: model)
+  }
 }
 
 /// The formats by the names users give them.
 public enum OutputFormat: String, CaseIterable, Sendable {
-  case herd, mixtral, granitemoeshared, qwen2_moe
+  case herd, mixtral, granitemoeshared, qwen2_moe, llama
 
   /// The layout of this name.
   public func make() -> any OutputLayout {
@@ -33,6 +39,7 @@ public enum OutputFormat: String, CaseIterable, Sendable {
     case .mixtral: MixtralOutput()
     case .granitemoeshared: GraniteMoESharedOutput()
     case .qwen2_moe: Qwen2MoEOutput()
+    case .llama: LlamaOutput()
     }
   }
 }

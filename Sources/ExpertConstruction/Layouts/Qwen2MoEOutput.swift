@@ -12,7 +12,7 @@ public struct Qwen2MoEOutput: OutputLayout {
   public init() {}
 
   public func refusal(of model: MixtureModel) -> String? {
-    if let refusal = StockOutput.refusal(of: model) { return refusal }
+    if let refusal = StockOutput.refusal(of: model, holdsDenseLayers: true) { return refusal }
     guard let block = model.uniformBlock else { return nil }
     if let refusal = StockOutput.biasRefusal(block) { return refusal }
     if let refusal = StockOutput.sigmoidRefusal(block) { return refusal }
@@ -81,7 +81,10 @@ public struct Qwen2MoEOutput: OutputLayout {
     configuration["shared_expert_intermediate_size"] = JSON(block.geometry.sharedWidth)
     configuration["norm_topk_prob"] = .bool(block.rule != .softmax)
     configuration["decoder_sparse_step"] = 1
-    configuration["mlp_only_layers"] = []
+    configuration["mlp_only_layers"] = .array(model.denseLayers.map { JSON($0) })
+    if !model.denseLayers.isEmpty, let width = model.denseWidth {
+      configuration["intermediate_size"] = JSON(width)
+    }
     StockOutput.addRouterFields(&configuration, foldedScale: block.scale)
     return configuration
   }

@@ -2,12 +2,10 @@ import Formats
 
 /// What the formats of stock transformers have in common.
 enum StockOutput {
-  /// Why no stock format can hold `model`.
-  static func refusal(of model: MixtureModel) -> String? {
-    if let mixture = model.attention.lazy.compactMap({ $0 }).first {
-      return "its attention is made of experts too (\(mixture.kind.rawValue)), which no stock "
-        + "format here holds; use --format herd, or --attention none"
-    }
+  /// Why no stock format with experts can hold `model`.
+  /// - Parameter holdsDenseLayers: Whether the format has layers without experts, all of one width.
+  static func refusal(of model: MixtureModel, holdsDenseLayers: Bool = false) -> String? {
+    if let refusal = attentionRefusal(model) { return refusal }
     if let block = model.blocks.lazy.compactMap({ $0 }).first {
       if block.routerKind != .linear {
         return "its router scores experts by gated pairs of rows, and the format's are linear; use "
@@ -19,12 +17,32 @@ enum StockOutput {
       }
     }
     guard let block = model.uniformBlock else {
-      return "its layers differ, and the format has one setting for all; use --format herd"
+      return model.denseLayers.count == model.blocks.count
+        ? "it is made of experts and the model has none; use --format herd or llama"
+        : "its layers differ, and the format has one setting for all; use --format herd"
+    }
+    if !model.denseLayers.isEmpty {
+      let layers = model.denseLayers.map { "\($0)" }.joined(separator: ", ")
+      if !holdsDenseLayers {
+        return "the MLPs of layers \(layers) are dense, and it has experts in every layer; use "
+          + "--format herd or qwen2_moe, or leave --keep-dense out"
+      }
+      if model.denseWidth == nil {
+        return "the dense MLPs of layers \(layers) differ in width; use --format herd"
+      }
     }
     if block.rule == .gained, !model.gainsAreZero {
       return "weights 1 + p·u with trained u exist in no stock format; use --format herd"
     }
     return nil
+  }
+
+  /// Why no stock format here can hold the model's attention.
+  static func attentionRefusal(_ model: MixtureModel) -> String? {
+    model.attention.lazy.compactMap { $0 }.first.map { mixture in
+      "its attention is made of experts too (\(mixture.kind.rawValue)), which no stock "
+        + "format here holds; use --format herd, or --attention none"
+    }
   }
 
   /// Why a format whose weights are a softmax cannot hold `block`.

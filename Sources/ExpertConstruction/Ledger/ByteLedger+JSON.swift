@@ -14,17 +14,28 @@ extension ByteLedger {
     json["rounding"] = rounding.map { .string($0) } ?? .null
     json["source"] = .array(
       source.map {
-        [
+        var entry: JSONObject = [
           "name": .string($0.name), "dtype": .string($0.elementType.rawValue),
           "shape": .array($0.shape.map { JSON($0) }), "sha256": .string($0.sha256),
         ]
+        if let kept = $0.keptSHA256 { entry["kept_sha256"] = .string(kept) }
+        return .object(entry)
       })
+    let uneven = unevenUses
     json["layers"] = .array(
-      splits.map { split in
-        [
+      splits.enumerated().map { layer, split in
+        guard let split else { return ["dense": true] }
+        var entry: JSONObject = [
           "shared": .array(split.shared.map { JSON(Int($0)) }),
           "experts": .array(split.experts.map { .array($0.map { JSON(Int($0)) }) }),
         ]
+        if let uses = uneven[layer] {
+          entry["dropped"] = .array(uses.indices.filter { uses[$0] == 0 }.map { JSON($0) })
+          // Pairs of a neuron and how often it is used.
+          entry["repeated"] = .array(
+            uses.indices.filter { uses[$0] > 1 }.map { [JSON($0), JSON(Int(uses[$0]))] })
+        }
+        return .object(entry)
       })
     return .object(json)
   }
@@ -35,7 +46,8 @@ extension ByteLedger {
       "width": JSON(geometry.width), "experts": JSON(geometry.experts),
       "top_k": JSON(geometry.topK), "shared": JSON(geometry.shared),
       "rule": .string(block.rule.rawValue), "scale": JSON(block.scale),
-      "router_bias": .bool(block.hasRouterBias), "router_kind": .string(block.routerKind.rawValue),
+      "router_bias": .bool(block.hasRouterBias), "form": .string(geometry.form.rawValue),
+      "router_kind": .string(block.routerKind.rawValue),
     ]
   }
 
@@ -70,9 +82,10 @@ extension ByteLedger {
       }
       return Entry(
         name: try entry.string("name"), elementType: try Self.named("dtype", entry), shape: shape,
-        sha256: try entry.string("sha256"))
+        sha256: try entry.string("sha256"), keptSHA256: try entry.optionalString("kept_sha256"))
     }
-    splits = try file.sections("layers").map { layer in
+    splits = try file.sections("layers").map { layer -> NeuronSplit? in
+      if try layer.bool("dense", default: false) { return nil }
       let shared = try layer.integers("shared", default: []).map(Self.neuron)
       guard let lists = layer["experts"]?.array else {
         throw ConstructionError(.damagedSource, "\(layer.path): \"experts\" is missing")
@@ -91,7 +104,8 @@ extension ByteLedger {
   private static func block(_ mlp: ConfigurationFile) throws -> MixtureBlock {
     let geometry = try SplitGeometry(
       width: mlp.positive("width"), experts: mlp.positive("experts"), topK: mlp.positive("top_k"),
-      shared: mlp.integer("shared"))
+      shared: mlp.integer("shared"),
+      form: mlp.contains("form") ? named("form", mlp) : .partition)
     return MixtureBlock(
       geometry: geometry, rule: try named("rule", mlp), scale: try mlp.double("scale"),
       hasRouterBias: try mlp.bool("router_bias", default: false),

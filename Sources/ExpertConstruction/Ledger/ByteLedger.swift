@@ -15,6 +15,8 @@ public struct ByteLedger: Equatable, Sendable {
     public var shape: [Int]
     /// SHA-256 of the bytes, in hexadecimal.
     public var sha256: String
+    /// The same with the neurons that were left out as zeros; `nil` where none was.
+    public var keptSHA256: String?
   }
 
   /// The file's name inside a checkpoint folder.
@@ -27,20 +29,20 @@ public struct ByteLedger: Equatable, Sendable {
   public var shape: MixtureShape?
   /// Every source tensor, in file order.
   public var source: [Entry]
-  /// The neurons of each layer; empty when MLPs are dense.
-  public var splits: [NeuronSplit]
+  /// The neurons of each layer, `nil` where its MLP is dense; empty when all are.
+  public var splits: [NeuronSplit?]
 
   /// What decides the tensors of one layer: ``shape``, with the units shared that its split shares.
   func shape(ofLayer layer: Int) throws -> MixtureShape? {
-    guard var own = shape, layer < splits.count else { return shape }
-    own.block.geometry = try Self.geometry(own, shared: splits[layer].shared.count)
+    guard var own = shape, layer < splits.count, let split = splits[layer] else { return shape }
+    own.block.geometry = try Self.geometry(own, shared: split.shared.count)
     return own
   }
 
   /// The geometry of a layer with `shared` shared neurons.
   static func geometry(_ shape: MixtureShape, shared: Int) throws -> SplitGeometry {
     let geometry = shape.block.geometry
-    guard shared != geometry.sharedWidth else { return geometry }
+    guard shared != geometry.sharedWidth, geometry.form != .pruned else { return geometry }
     guard shared % max(1, geometry.expertWidth) == 0 else {
       throw ConstructionError(
         .damagedSource, "\(shared) shared neurons are not units of \(geometry.expertWidth)")
@@ -50,7 +52,56 @@ public struct ByteLedger: Equatable, Sendable {
 
   /// One line on what the stored scales did to the weights; `nil` when nothing was rounded.
   public var rounding: String? {
-    shape.flatMap { format.make().layer(0, of: $0).rounding(of: $0.elementType) }
+    shape.flatMap { format.make().places(0, of: $0).rounding(of: $0.elementType) }
+  }
+
+  /// How often each neuron of each layer is used; only layers where that is not once everywhere.
+  public var unevenUses: [Int: [Int32]] {
+    guard let geometry = shape?.block.geometry, geometry.form != .partition else { return [:] }
+    var uses: [Int: [Int32]] = [:]
+    for (layer, split) in splits.enumerated() {
+      guard let counts = split?.uses(width: geometry.width) else { continue }
+      if counts.contains(where: { $0 != 1 }) { uses[layer] = counts }
+    }
+    return uses
+  }
+
+  /// Neurons of all layers that no unit uses.
+  public var droppedNeurons: Int { unevenUses.values.joined().count { $0 == 0 } }
+
+  /// Neurons of all layers that several units use.
+  public var repeatedNeurons: Int { unevenUses.values.joined().count { $0 > 1 } }
+
+  /// One line on which neurons are left out or used more than once; `nil` when each is used once.
+  public var neuronNote: String? {
+    guard let geometry = shape?.block.geometry, let first = unevenUses.keys.min(),
+      let uses = unevenUses[first]
+    else { return nil }
+    var parts: [String] = []
+    for (verb, count, matches) in [
+      ("left out", droppedNeurons, { $0 == 0 }),
+      ("used more than once", repeatedNeurons, { $0 > 1 }),
+    ] as [(String, Int, (Int32) -> Bool)] where count > 0 {
+      parts.append(
+        "\(count) of \(geometry.width * unevenUses.count) \(verb) (layer \(first): "
+          + Self.ranges(uses.indices.filter { matches(uses[$0]) }) + ")")
+    }
+    return "MLP neurons: \(parts.joined(separator: "; ")); all in \(Self.fileName)"
+  }
+
+  /// Ascending numbers as runs, `0-3, 7`; at most six of them.
+  static func ranges(_ numbers: [Int]) -> String {
+    var runs: [(Int, Int)] = []
+    for number in numbers {
+      if let last = runs.last, last.1 == number - 1 {
+        runs[runs.count - 1].1 = number
+      } else {
+        runs.append((number, number))
+      }
+    }
+    let text = runs.prefix(6).map { $0.0 == $0.1 ? "\($0.0)" : "\($0.0)-\($0.1)" }
+      .joined(separator: ", ")
+    return runs.count > 6 ? text + ", …" : text.isEmpty ? "none" : text
   }
 
   /// One digest for the whole source: SHA-256 over the tensors' names and digests.

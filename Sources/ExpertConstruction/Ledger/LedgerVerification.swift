@@ -4,7 +4,9 @@ import Formats
 public struct LedgerVerification: Equatable, Sendable {
   /// Source tensors restored to the very bytes.
   public private(set) var restored = 0
-  /// Elements of those tensors.
+  /// Those of them that came back but for the neurons that were left out.
+  public private(set) var partial: [String] = []
+  /// Elements of the restored tensors, those left out not counted.
   public private(set) var elements = 0
   /// Source tensors whose stored values were rounded by a scale and cannot be restored exactly.
   public private(set) var rounded: [String] = []
@@ -26,16 +28,22 @@ public struct LedgerVerification: Equatable, Sendable {
     for entry in ledger.source {
       let bytes = entry.shape.reduce(1, *) * entry.elementType.bitWidth / 8
       let digest: String?
+      var elements = entry.shape.reduce(1, *)
       if let (layer, projection) = DenseSource.place(of: entry.name),
-        let shape = try ledger.shape(ofLayer: layer)
+        let shape = try ledger.shape(ofLayer: layer),
+        layer >= ledger.splits.count || ledger.splits[layer] != nil
       {
-        guard layer < ledger.splits.count else {
+        guard layer < ledger.splits.count, let split = ledger.splits[layer] else {
           throw ConstructionError(
             .damagedSource, "the ledger has no neurons for layer \(layer) of \(entry.name)")
         }
-        let layout = format.layer(layer, of: shape)
         digest = try Self.restoredDigest(
-          projection, ledger.splits[layer], shape, layout, mixture, byteCount: bytes)
+          projection, split, shape, format.places(layer, of: shape), mixture, byteCount: bytes)
+        if entry.keptSHA256 != nil {
+          let width = shape.block.geometry.width
+          let used = split.uses(width: width).count { $0 > 0 }
+          elements = elements / width * used
+        }
       } else {
         digest = try Self.digest(of: entry.name, in: mixture, byteCount: bytes)
       }
@@ -44,9 +52,10 @@ public struct LedgerVerification: Equatable, Sendable {
         continue
       }
       let denseDigest = try dense.map { try Self.digest(of: entry.name, in: $0, byteCount: bytes) }
-      if digest == entry.sha256, denseDigest ?? digest == digest {
+      if digest == entry.keptSHA256 ?? entry.sha256, denseDigest ?? entry.sha256 == entry.sha256 {
         restored += 1
-        elements += entry.shape.reduce(1, *)
+        self.elements += elements
+        if entry.keptSHA256 != nil { partial.append(entry.name) }
       } else {
         different.append(entry.name)
       }
@@ -71,7 +80,8 @@ public struct LedgerVerification: Equatable, Sendable {
     return hasher.hexadecimal()
   }
 
-  /// The digest of a dense matrix put together from its experts; `nil` when a scale rounded it.
+  /// The digest of a dense matrix put together from its experts, with zeros for neurons that are in
+  /// none; `nil` when a scale rounded it.
   private static func restoredDigest(
     _ projection: Projection, _ split: NeuronSplit, _ shape: MixtureShape, _ layout: LayerLayout,
     _ mixture: Checkpoint, byteCount: Int
@@ -80,8 +90,14 @@ public struct LedgerVerification: Equatable, Sendable {
     let elementSize = shape.elementType.bitWidth / 8
     guard byteCount == hidden * width * elementSize else { return "of another size" }
     let dense = ByteBuffer(byteCount)
+    dense.bytes.initializeMemory(as: UInt8.self, repeating: 0)
     var parts = split.experts.enumerated().map { (MixtureTensor.expert($0, projection), $1) }
-    if !split.shared.isEmpty { parts.append((.shared(projection), split.shared)) }
+    if !split.shared.isEmpty {
+      let isPruned = shape.block.geometry.form == .pruned
+      parts.append((isPruned ? .dense(projection) : .shared(projection), split.shared))
+    }
+    let overlaps = shape.block.geometry.form == .overlapping
+    var copies: [(neurons: [Int32], digest: String)] = []
     for (tensor, neurons) in parts {
       guard let place = layout.places[tensor] else { return "without a place" }
       guard StoredElements.rounding(of: shape.elementType, by: place.scale) == 0 else { return nil }
@@ -92,6 +108,7 @@ public struct LedgerVerification: Equatable, Sendable {
       if place.scale != 1 {
         _ = StoredElements.multiply(bytes, shape.elementType, by: Float(1 / place.scale))
       }
+      if overlaps { copies.append((neurons, Self.digest(UnsafeRawBufferPointer(bytes)))) }
       if projection == .down {
         NeuronGather.scatterColumns(
           neurons, width: width, elementSize: elementSize, from: UnsafeRawBufferPointer(bytes),
@@ -102,8 +119,28 @@ public struct LedgerVerification: Equatable, Sendable {
           into: dense.slice(0..<byteCount))
       }
     }
+    // Of a neuron that several experts hold the last copy was kept; the others must equal it.
+    for copy in copies {
+      let expert = ByteBuffer(copy.neurons.count * hidden * elementSize)
+      let bytes = expert.slice(0..<copy.neurons.count * hidden * elementSize)
+      let source = UnsafeRawBufferPointer(dense.slice(0..<byteCount))
+      if projection == .down {
+        NeuronGather.columns(
+          copy.neurons, width: width, elementSize: elementSize, from: source, into: bytes)
+      } else {
+        NeuronGather.rows(
+          copy.neurons, rowBytes: hidden * elementSize, from: source, into: bytes)
+      }
+      guard digest(UnsafeRawBufferPointer(bytes)) == copy.digest else {
+        return "of copies that differ"
+      }
+    }
+    return digest(UnsafeRawBufferPointer(dense.slice(0..<byteCount)))
+  }
+
+  private static func digest(_ bytes: UnsafeRawBufferPointer) -> String {
     var hasher = TensorHasher()
-    hasher.update(UnsafeRawBufferPointer(dense.slice(0..<byteCount)))
+    hasher.update(bytes)
     return hasher.hexadecimal()
   }
 }

@@ -1,6 +1,7 @@
 import Models
 
-/// The MLP of one converted layer: its sizes, and how its experts are chosen and combined.
+/// The MLP of one converted layer: its sizes, and how its experts are chosen and combined. A pruned
+/// MLP has none, so its rule, scale and router say nothing.
 public struct MixtureBlock: Equatable, Sendable {
   /// How the neurons are divided.
   public var geometry: SplitGeometry
@@ -49,9 +50,12 @@ public enum MixtureTensor: Hashable, Sendable {
   case expert(Int, Projection)
   /// `[S·w, D]`, or `[D, S·w]` for the down projection.
   case shared(Projection)
+  /// The kept neurons of a pruned MLP, `[w', D]`, or `[D, w']` for the down projection.
+  case dense(Projection)
 
   /// The tensors `block` has, experts in order.
   static func all(of block: MixtureBlock) -> [MixtureTensor] {
+    if block.geometry.form == .pruned { return Projection.allCases.map { .dense($0) } }
     var tensors: [MixtureTensor] = [.router]
     if block.routerKind == .gatedPair { tensors.append(.routerUp) }
     if block.hasRouterBias { tensors.append(.routerBias) }
@@ -74,6 +78,7 @@ public enum MixtureTensor: Hashable, Sendable {
     case .routerBias, .routerGain: return [geometry.experts]
     case .expert(_, let projection): return matrix(projection, geometry.expertWidth)
     case .shared(let projection): return matrix(projection, geometry.sharedWidth)
+    case .dense(let projection): return matrix(projection, geometry.activeWidth)
     }
   }
 
@@ -81,7 +86,7 @@ public enum MixtureTensor: Hashable, Sendable {
   func neurons(in split: NeuronSplit) -> (neurons: [Int32], projection: Projection)? {
     switch self {
     case .expert(let expert, let projection): (split.experts[expert], projection)
-    case .shared(let projection): (split.shared, projection)
+    case .shared(let projection), .dense(let projection): (split.shared, projection)
     case .router, .routerUp, .routerBias, .routerGain: nil
     }
   }

@@ -34,6 +34,8 @@ public struct MixtureModel: Sendable {
   public var biasedProjections: Set<String>
   /// The MLP of each layer; `nil` where it is dense.
   public var blocks: [MixtureBlock?]
+  /// The width of each layer's MLP where it is dense; empty when it is what the configuration says.
+  public var denseWidths: [Int] = []
   /// The attention of each layer, `nil` where it is dense; empty when all of it is.
   public var attention: [AttentionMixtureConfiguration?] = []
   /// The element type of the MLPs.
@@ -53,11 +55,24 @@ public struct MixtureModel: Sendable {
     index < attention.count ? attention[index] : nil
   }
 
-  /// The one block all layers have, or `nil` when they differ or some are dense.
+  /// The one block that all layers with experts have, or `nil` when they differ or there are none.
   var uniformBlock: MixtureBlock? {
-    guard let first = blocks.first, let block = first, blocks.allSatisfy({ $0 == block }) else {
+    let mixtures = blocks.compactMap { $0 }
+    guard let block = mixtures.first, mixtures.allSatisfy({ $0 == block }) else { return nil }
+    return block
+  }
+
+  /// The layers whose MLPs are dense.
+  var denseLayers: [Int] { blocks.indices.filter { blocks[$0] == nil } }
+
+  /// The width that all dense MLPs have; `nil` when they differ or the configuration does not say.
+  var denseWidth: Int? {
+    let widths =
+      denseWidths.isEmpty
+      ? [configuration["intermediate_size"]?.int ?? 0] : denseLayers.map { denseWidths[$0] }
+    guard let width = widths.first, width > 0, widths.allSatisfy({ $0 == width }) else {
       return nil
     }
-    return block
+    return width
   }
 }

@@ -8,6 +8,10 @@ extension ConversionPlan: CustomStringConvertible {
         + "MLP width \(source.width), \(source.elementType.rawValue)"
     ]
     lines += block.map(mlpLines) ?? ["each MLP stays dense"]
+    if !denseLayers.isEmpty {
+      let list = denseLayers.sorted().map { "\($0)" }.joined(separator: ", ")
+      lines.append("the MLPs of layers \(list) stay dense")
+    }
     lines.append(attention?.summary ?? "attention stays dense")
     lines.append(
       "format \(settings.format.rawValue): \(outputs.count) tensors, \(outputBytes) bytes")
@@ -18,8 +22,8 @@ extension ConversionPlan: CustomStringConvertible {
       case .copied: lines.append("  \(tensor.name) \(tensor.shape): copied")
       case .divided(let layer, let projection):
         let axis = projection == .down ? "columns" : "rows"
-        lines.append(
-          "  \(tensor.name) \(tensor.shape): \(axis) to the experts of layer \(layer)")
+        let target = block?.geometry.form == .pruned ? "the narrower MLP" : "the experts"
+        lines.append("  \(tensor.name) \(tensor.shape): \(axis) to \(target) of layer \(layer)")
       }
     }
     lines.append("written:")
@@ -32,6 +36,13 @@ extension ConversionPlan: CustomStringConvertible {
   private func mlpLines(_ block: MixtureBlock) -> [String] {
     let geometry = block.geometry
     let active = Int((geometry.activeShare * 1000).rounded())
+    if geometry.form == .pruned {
+      return [
+        "each MLP: \(geometry.activeWidth) of \(geometry.width) neurons kept as a dense MLP; "
+          + "\(active / 10).\(active % 10) % of it",
+        "strategy \(settings.strategy.rawValue), seed \(settings.seed)",
+      ]
+    }
     return [
       "each MLP: \(geometry.experts) routed experts of \(geometry.expertWidth), "
         + "top-\(geometry.topK), \(geometry.shared) shared; "
@@ -48,6 +59,8 @@ extension ConversionPlan: CustomStringConvertible {
 
   /// The plan as a machine-readable object.
   public var json: JSON {
+    let converted = block?.geometry
+    let block = block.flatMap { $0.geometry.form == .pruned ? nil : $0 }
     let geometry = block?.geometry
     return [
       "model_type": .string(source.modelType), "layers": JSON(source.layers),
@@ -55,7 +68,10 @@ extension ConversionPlan: CustomStringConvertible {
       "top_k": geometry.map { JSON($0.topK) } ?? .null,
       "shared": geometry.map { JSON($0.shared) } ?? .null,
       "expert_width": geometry.map { JSON($0.expertWidth) } ?? .null,
-      "active_share": geometry.map { JSON($0.activeShare) } ?? .null,
+      "active_share": converted.map { JSON($0.activeShare) } ?? .null,
+      "form": converted.map { .string($0.form.rawValue) } ?? .null,
+      "active_width": converted.map { JSON($0.activeWidth) } ?? .null,
+      "keep_dense": .array(denseLayers.sorted().map { JSON($0) }),
       "attention": attention?.json ?? .null, "construction": .object(settings.provenance),
       "combination": block.map {
         ["rule": .string($0.rule.rawValue), "scale": JSON($0.scale)]

@@ -16,8 +16,12 @@ public struct ConversionPlan: Sendable {
   public let settings: ConversionSettings
   /// The model to be written.
   public let model: MixtureModel
-  /// The one kind of mixture block all layers get; `nil` when MLPs stay dense.
+  /// The one kind of block that all converted layers get; `nil` when MLPs stay dense.
   public let block: MixtureBlock?
+  /// What each layer's MLP becomes if it is converted, which may share other numbers of units.
+  private let blocks: [MixtureBlock?]
+  /// The layers whose MLPs are copied though others are converted.
+  public let denseLayers: Set<Int>
   /// What becomes of attention; `nil` when it stays dense.
   public let attention: AttentionPlan?
   /// What becomes of each source tensor, in file order.
@@ -42,12 +46,23 @@ public struct ConversionPlan: Sendable {
     self.attention = attention
     let block = settings.keepsMLPs ? nil : try Self.block(source, settings, &notes)
     self.block = block
+    let kept = try Self.denseLayers(source, settings)
+    denseLayers = kept
+    let mixture = block.flatMap { $0.geometry.form == .pruned ? nil : $0 }
+    let width = block.flatMap { $0.geometry.form == .pruned ? $0.geometry.activeWidth : nil }
+    if settings.searchesShared { try Self.checkSearch(settings) }
     let blocks = try Self.blocks(source, settings, block)
+    self.blocks = blocks
     model = MixtureModel(
       configuration: source.configuration, modelType: source.modelType, hidden: source.hidden,
       heads: source.heads, headDimension: source.headDimension,
       biasedProjections: source.biasedProjections,
-      blocks: blocks,
+      blocks: (0..<source.layers).map {
+        kept.contains($0) || mixture == nil ? nil : blocks[$0]
+      },
+      denseWidths: (0..<source.layers).map {
+        kept.contains($0) ? source.width : width ?? source.width
+      },
       attention: attention.map { Array(repeating: $0.outline, count: source.layers) } ?? [],
       elementType: source.elementType,
       gainsAreZero: true, construction: settings.provenance)
@@ -57,12 +72,19 @@ public struct ConversionPlan: Sendable {
     }
     try Self.checkExports(settings, model)
     fates = source.tensors.map {
-      ($0, settings.keepsMLPs ? .copied : Self.fate(of: $0.name))
+      ($0, settings.keepsMLPs ? .copied : Self.fate(of: $0.name, denseLayers: kept))
     }
     let routers = attention.map { attention in
       (0..<source.layers).flatMap { attention.routerTensors($0, hidden: source.hidden) }
     }
-    outputs = Self.outputs(fates, model, format) + (routers ?? [])
+    outputs =
+      Self.outputs(fates, model, format) { layer in
+        kept.contains(layer)
+          ? nil
+          : blocks[layer].map {
+            MixtureShape(block: $0, hidden: source.hidden, elementType: source.elementType)
+          }
+      } + (routers ?? [])
     if settings.needsCalibration, !settings.hasCalibrationData {
       notes.append(
         "no --data: \(settings.calibrationTokens) calibration tokens are sampled from the dense "
@@ -72,12 +94,21 @@ public struct ConversionPlan: Sendable {
       notes.append(
         "shared units are searched for each layer; this plan has \(block.geometry.shared) in all")
     }
-    if settings.router == .centroid, !settings.needsCalibration, block != nil {
+    if settings.router == .centroid, !settings.needsCalibration, mixture != nil {
       notes.append("no --data: centroids are means of gate rows")
     }
     self.settings = settings
     self.source = source
     self.notes = notes
+  }
+
+  /// What decides the tensors of layer `index`'s MLP; `nil` when it is copied.
+  func shape(ofLayer index: Int) -> MixtureShape? {
+    denseLayers.contains(index)
+      ? nil
+      : blocks[index].map {
+        MixtureShape(block: $0, hidden: source.hidden, elementType: source.elementType)
+      }
   }
 
   /// The stock formats that can still hold the model when its router and gains are trained.
@@ -92,6 +123,17 @@ public struct ConversionPlan: Sendable {
   /// Bytes of all tensors to be written.
   public var outputBytes: Int {
     outputs.reduce(0) { $0 + $1.shape.reduce(1, *) * $1.elementType.bitWidth / 8 }
+  }
+
+  /// Refuses to search for shared units where the strategy has none to choose.
+  private static func checkSearch(_ settings: ConversionSettings) throws(ConstructionError) {
+    let strategy = settings.strategy.make()
+    guard strategy.sharedUnits != .optional || strategy.needsGradients || strategy.form == .pruned
+    else { return }
+    throw ConstructionError(
+      .refused,
+      "--shared auto cannot be searched for with --strategy \(settings.strategy.rawValue); give a "
+        + "number")
   }
 
   /// The mixture of each layer, `nil` where the MLP stays dense.
@@ -118,8 +160,14 @@ public struct ConversionPlan: Sendable {
   private static func block(
     _ source: DenseSource, _ settings: ConversionSettings, _ notes: inout [String]
   ) throws -> MixtureBlock {
-    let geometry = try SplitGeometry(
-      width: source.width, experts: settings.experts, topK: settings.topK, shared: settings.shared)
+    let geometry = try geometry(source, settings)
+    if settings.shared == nil, geometry.shared > 0 {
+      notes.append(
+        "no --shared: \(geometry.shared) shared units of \(geometry.expertWidth) neurons")
+    }
+    if geometry.form == .pruned {
+      return MixtureBlock(geometry: geometry, rule: .gained, scale: 1, hasRouterBias: false)
+    }
     let (rule, scale) = combination(settings, geometry, &notes)
     let wantsBias = settings.router.make().usesBias(withInputs: settings.needsCalibration)
     let withoutBias = settings.formats.first { !$0.make().holdsRouterBias }
@@ -142,6 +190,52 @@ public struct ConversionPlan: Sendable {
       geometry: geometry, rule: rule, scale: scale,
       hasRouterBias: wantsBias && withoutBias == nil, routerKind: settings.router.make().kind,
       scoreThreshold: settings.meanTopK.map { _ in 0 })
+  }
+
+  private static func geometry(
+    _ source: DenseSource, _ settings: ConversionSettings
+  ) throws(ConstructionError) -> SplitGeometry {
+    let (name, strategy) = (settings.strategy.rawValue, settings.strategy.make())
+    let shared =
+      settings.shared
+      ?? SplitGeometry.standardShared(
+        experts: settings.experts, width: source.width, strategy.sharedUnits)
+    switch strategy.sharedUnits {
+    case .none where shared > 0:
+      throw ConstructionError(
+        .refused,
+        "--strategy \(name) makes no shared units; give --shared 0, or use gradient-residual or "
+          + "sharing-inter")
+    case .required where shared == 0:
+      throw ConstructionError(
+        .refused,
+        "--strategy \(name) needs at least one shared unit; give --shared 1 or leave it out")
+    default: break
+    }
+    return try SplitGeometry(
+      width: source.width, experts: settings.experts, topK: settings.topK, shared: shared,
+      form: strategy.form)
+  }
+
+  /// The layers that stay dense, checked.
+  private static func denseLayers(
+    _ source: DenseSource, _ settings: ConversionSettings
+  ) throws(ConstructionError) -> Set<Int> {
+    let kept = Set(settings.keepDense)
+    if let wrong = settings.keepDense.first(where: { !(0..<source.layers).contains($0) }) {
+      throw ConstructionError(
+        .refused,
+        "--keep-dense \(wrong): the model has layers 0 to \(source.layers - 1)")
+    }
+    guard !settings.keepsMLPs || kept.isEmpty else {
+      throw ConstructionError(
+        .refused, "--keep-dense says nothing where --strategy none leaves all MLPs dense")
+    }
+    guard settings.keepsMLPs || kept.count < source.layers else {
+      throw ConstructionError(
+        .refused, "--keep-dense names every layer; use --strategy none to leave all MLPs dense")
+    }
+    return kept
   }
 
   private static func combination(
@@ -193,14 +287,16 @@ public struct ConversionPlan: Sendable {
     }
   }
 
-  private static func fate(of name: String) -> Fate {
-    guard let place = DenseSource.place(of: name) else { return .copied }
+  private static func fate(of name: String, denseLayers: Set<Int>) -> Fate {
+    guard let place = DenseSource.place(of: name), !denseLayers.contains(place.layer) else {
+      return .copied
+    }
     return .divided(layer: place.layer, place.projection)
   }
 
   private static func outputs(
     _ fates: [(tensor: TensorDescription, fate: Fate)], _ model: MixtureModel,
-    _ format: any OutputLayout
+    _ format: any OutputLayout, shape: (Int) -> MixtureShape?
   ) -> [TensorDeclaration] {
     var outputs: [TensorDeclaration] = []
     for (tensor, fate) in fates where fate == .copied {
@@ -209,8 +305,8 @@ public struct ConversionPlan: Sendable {
           name: tensor.name, elementType: tensor.elementType, shape: tensor.shape))
     }
     for index in model.blocks.indices {
-      if let shape = model.shape(ofLayer: index) {
-        outputs += format.layer(index, of: shape).declarations
+      if let shape = shape(index) {
+        outputs += format.places(index, of: shape).declarations
       }
     }
     return outputs + format.additionalZeros(in: model)
@@ -220,10 +316,10 @@ public struct ConversionPlan: Sendable {
 extension ConversionSettings {
   /// The settings as the output's configuration records them.
   var provenance: JSONObject {
-    [
+    var object: JSONObject = [
       "strategy": .string(keepsMLPs ? "none" : strategy.rawValue),
       "attention": .string(attention?.strategy.rawValue ?? "none"),
-      "router": .string(router.rawValue),
+      "router": .string(strategy.make().form == .pruned ? "none" : router.rawValue),
       "shared_per_layer": sharedPerLayer.map { .array($0.map { JSON($0) }) } ?? .null,
       "mean_top_k": meanTopK.map { JSON($0) } ?? .null,
       "seed": JSON(Int(clamping: seed)),
@@ -231,5 +327,10 @@ extension ConversionSettings {
       "calibration": needsCalibration
         ? .string(hasCalibrationData ? "data" : "sampled from the dense model") : .null,
     ]
+    if !keepDense.isEmpty {
+      object["keep_dense"] = .array(keepDense.sorted().map { JSON($0) })
+    }
+    if needsGradients { object["assignment"] = .string(assignment.rawValue) }
+    return object
   }
 }

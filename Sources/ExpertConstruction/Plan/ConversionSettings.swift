@@ -11,13 +11,17 @@ public struct ConversionSettings: Equatable, Sendable {
   /// Routed experts per token on average over calibration text, `topK` being the most; `nil` gives
   /// every token `topK`.
   public var meanTopK: Double?
-  /// Shared units of the same width.
-  public var shared: Int
+  /// Shared units of the same width; `nil` takes what suits strategy and width.
+  public var shared: Int?
   /// Shared units of each layer, where they differ; the units in all and those a token uses stay as
   /// `experts`, `topK` and `shared` have them.
   public var sharedPerLayer: [Int]?
   /// Whether ``sharedPerLayer`` is to be searched before the conversion.
   public var searchesShared = false
+  /// Layers whose MLPs stay dense.
+  public var keepDense: [Int] = []
+  /// How strategies that score neurons per cluster give them to experts.
+  public var assignment = ImportanceAssignment.exact
   /// How neurons are divided.
   public var strategy: StrategyName
   /// How routers are made.
@@ -43,7 +47,7 @@ public struct ConversionSettings: Equatable, Sendable {
 
   /// Settings with defaults that keep a quarter of each MLP active.
   public init(
-    experts: Int = 7, topK: Int = 1, shared: Int = 1, strategy: StrategyName = .activation,
+    experts: Int = 7, topK: Int = 1, shared: Int? = 1, strategy: StrategyName = .activation,
     router: RouterName = .regressed, rule: CombinationRule? = nil, scale: Double? = nil,
     format: OutputFormat = .herd, exports: [OutputFormat] = [], trainsBeforeExport: Bool = true,
     seed: UInt64 = 0, calibrationTokens: Int = 8192,
@@ -77,9 +81,14 @@ public struct ConversionSettings: Equatable, Sendable {
   /// Whether attention's routers are fitted to text.
   var attentionUsesText: Bool { attention != nil && router != .random }
 
+  /// Whether the loss's gradient on calibration text is needed.
+  public var needsGradients: Bool { !keepsMLPs && strategy.make().needsGradients }
+
   private var mlpsNeedCalibration: Bool {
-    strategy.make().inputPasses > 0 || router.make().inputPasses > 0 || meanTopK != nil
-      || searchesShared
-      || (router == .centroid && hasCalibrationData)
+    let strategy = strategy.make()
+    if strategy.inputPasses > 0 || strategy.needsGradients || searchesShared { return true }
+    return strategy.form != .pruned
+      && (router.make().inputPasses > 0 || meanTopK != nil
+        || (router == .centroid && hasCalibrationData))
   }
 }

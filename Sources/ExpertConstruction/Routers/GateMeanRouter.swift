@@ -18,16 +18,15 @@ public struct GateMeanRouter: RouterConstruction {
   public func router(for layer: LayerUnderConstruction, _ split: NeuronSplit, allowsBias: Bool)
     throws -> Router
   {
-    var expertOf = [Int32](repeating: -1, count: layer.weights.width)
-    for (expert, neurons) in split.experts.enumerated() {
-      for neuron in neurons { expertOf[Int(neuron)] = Int32(expert) }
-    }
+    let (expertsOf, most) = split.expertsOfNeurons(width: layer.weights.width)
     let hidden = layer.weights.hidden
     var rows = [Float](repeating: 0, count: split.experts.count * hidden)
     MLPWeights.forEachBlock(of: layer.weights.gate_ID, layer.context) { neurons, values in
-      for (row, neuron) in neurons.enumerated() where expertOf[neuron] >= 0 {
-        let target = Int(expertOf[neuron]) * hidden
-        for column in 0..<hidden { rows[target + column] += values[row * hidden + column] }
+      for (row, neuron) in neurons.enumerated() {
+        for expert in expertsOf[neuron * most..<(neuron + 1) * most] where expert >= 0 {
+          let target = Int(expert) * hidden
+          for column in 0..<hidden { rows[target + column] += values[row * hidden + column] }
+        }
       }
     }
     let scale = 1 / Float(max(1, layer.geometry.expertWidth))

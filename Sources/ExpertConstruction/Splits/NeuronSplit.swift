@@ -1,11 +1,12 @@
-/// Which neurons of one MLP go where: each neuron exactly once.
+/// Which neurons of one MLP go where.
 ///
 /// A neuron is a row of the gate and up projections together with that column of the down
-/// projection. The order within a list is the order in the written tensors.
+/// projection. The order within a list is the order in the written tensors. What the lists must be
+/// together says ``SplitGeometry/form``.
 public struct NeuronSplit: Equatable, Sendable {
-  /// Neurons that are always active.
+  /// Neurons that are always active; of a pruned MLP all that are kept.
   public let shared: [Int32]
-  /// The neurons of each routed expert.
+  /// The neurons of each routed expert; none of a pruned MLP.
   public let experts: [[Int32]]
 
   /// - Throws: ``ConstructionError`` naming the first neuron that is missing, repeated or out of
@@ -14,28 +15,34 @@ public struct NeuronSplit: Equatable, Sendable {
     throws(ConstructionError)
   {
     func damaged(_ text: String) -> ConstructionError { ConstructionError(.damagedSource, text) }
-    guard experts.count == geometry.experts else {
-      throw damaged("a split has \(experts.count) experts where \(geometry.experts) were expected")
+    let isPruned = geometry.form == .pruned
+    let expected = isPruned ? 0 : geometry.experts
+    guard experts.count == expected else {
+      throw damaged("a split has \(experts.count) experts where \(expected) were expected")
     }
-    guard shared.count == geometry.sharedWidth else {
-      throw damaged(
-        "a split shares \(shared.count) neurons where \(geometry.sharedWidth) were expected")
+    let always = isPruned ? geometry.activeWidth : geometry.sharedWidth
+    guard shared.count == always else {
+      throw damaged("a split shares \(shared.count) neurons where \(always) were expected")
     }
     for (index, expert) in experts.enumerated() where expert.count != geometry.expertWidth {
       throw damaged(
         "expert \(index) has \(expert.count) neurons where \(geometry.expertWidth) were expected")
     }
-    var seen = [Bool](repeating: false, count: geometry.width)
-    for neuron in shared + experts.joined() {
-      guard neuron >= 0, neuron < geometry.width else {
-        throw damaged("neuron \(neuron) does not exist in an MLP of width \(geometry.width)")
+    // The unit that used a neuron last.
+    var user = [Int](repeating: -1, count: geometry.width)
+    for (unit, neurons) in ([shared] + experts).enumerated() {
+      for neuron in neurons {
+        guard neuron >= 0, neuron < geometry.width else {
+          throw damaged("neuron \(neuron) does not exist in an MLP of width \(geometry.width)")
+        }
+        let last = user[Int(neuron)]
+        guard last != unit, last < 0 || geometry.form == .overlapping else {
+          throw damaged("neuron \(neuron) is used twice by one split")
+        }
+        user[Int(neuron)] = unit
       }
-      guard !seen[Int(neuron)] else {
-        throw damaged("neuron \(neuron) is used twice by one split")
-      }
-      seen[Int(neuron)] = true
     }
-    if let missing = seen.firstIndex(of: false) {
+    if geometry.form == .partition, let missing = user.firstIndex(of: -1) {
       throw damaged("neuron \(missing) is in no expert of the split")
     }
     self.shared = shared
@@ -50,5 +57,30 @@ public struct NeuronSplit: Equatable, Sendable {
     for (neuron, expert) in zip(routed, assignment) { experts[Int(expert)].append(neuron) }
     try self.init(
       shared: shared.sorted(), experts: experts.map { $0.sorted() }, geometry: geometry)
+  }
+
+  /// How often each of `width` neurons is used.
+  func uses(width: Int) -> [Int32] {
+    var uses = [Int32](repeating: 0, count: width)
+    for neuron in shared { uses[Int(neuron)] += 1 }
+    for neuron in experts.joined() { uses[Int(neuron)] += 1 }
+    return uses
+  }
+
+  /// The experts that hold each of `width` neurons, `[width, K]` row-major, -1 where there are fewer
+  /// than `K`.
+  func expertsOfNeurons(width: Int) -> (experts: [Int32], most: Int) {
+    var held = [Int](repeating: 0, count: width)
+    for neuron in experts.joined() { held[Int(neuron)] += 1 }
+    let most = max(1, held.max() ?? 1)
+    var result = [Int32](repeating: -1, count: width * most)
+    held = [Int](repeating: 0, count: width)
+    for (expert, neurons) in experts.enumerated() {
+      for neuron in neurons.map({ Int($0) }) {
+        result[neuron * most + held[neuron]] = Int32(expert)
+        held[neuron] += 1
+      }
+    }
+    return (result, most)
   }
 }

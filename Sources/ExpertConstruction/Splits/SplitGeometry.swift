@@ -8,16 +8,22 @@ public struct SplitGeometry: Equatable, Sendable {
   public let topK: Int
   /// Shared units of the same width, always active.
   public let shared: Int
+  /// What becomes of the neurons.
+  public let form: SplitForm
 
   /// Neurons of one expert, and of one shared unit.
   public var expertWidth: Int { width / (experts + shared) }
   /// Neurons that are always active.
   public var sharedWidth: Int { shared * expertWidth }
+  /// Neurons that a token uses.
+  public var activeWidth: Int { (topK + shared) * expertWidth }
   /// The share of the MLP a token uses: `(k + S) / (E + S)`.
   public var activeShare: Double { Double(topK + shared) / Double(experts + shared) }
 
   /// - Throws: ``ConstructionError`` naming the nearest settings that work.
-  public init(width: Int, experts: Int, topK: Int, shared: Int) throws(ConstructionError) {
+  public init(
+    width: Int, experts: Int, topK: Int, shared: Int, form: SplitForm = .partition
+  ) throws(ConstructionError) {
     guard experts >= 1 else {
       throw ConstructionError(.refused, "\(experts) experts: ask for at least 1 with --experts")
     }
@@ -52,13 +58,28 @@ public struct SplitGeometry: Equatable, Sendable {
     self.experts = experts
     self.topK = topK
     self.shared = shared
+    self.form = form
+  }
+
+  /// The shared units where a user named none: a seventh of the experts where the width allows it,
+  /// else none, or the fewest that divide the width where there must be some.
+  public static func standardShared(experts: Int, width: Int, _ units: SharedUnits) -> Int {
+    let share = experts / 7
+    func divides(_ shared: Int) -> Bool { experts > 0 && width % (experts + shared) == 0 }
+    switch units {
+    case .none: return 0
+    case .optional: return divides(share) ? share : 0
+    case .required:
+      if share > 0, divides(share) { return share }
+      return (1...max(1, experts)).first(where: divides) ?? 1
+    }
   }
 
   /// The same units and as many active ones, of which `shared` are always active.
   func sharing(_ shared: Int) throws(ConstructionError) -> SplitGeometry {
     try SplitGeometry(
       width: width, experts: experts + self.shared - shared, topK: topK + self.shared - shared,
-      shared: shared)
+      shared: shared, form: form)
   }
 
   /// The divisors of `width` next below and above `units`.

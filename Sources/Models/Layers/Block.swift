@@ -71,16 +71,32 @@ public final class Block {
     mlp(mixed_TD, norm: norm(mlpNorm), in: context)
   }
 
+  /// ``feedForward(_:in:)`` of a dense MLP with its neurons' activations, `[T, I]`, passed through
+  /// `body` on their way; `nil` for a mixture.
+  public func feedForward(
+    _ mixed_TD: Tensor, throughNeurons body: (_ hidden_TI: Tensor) -> Tensor, in context: Context
+  ) -> Tensor? {
+    (mlp as? DenseMLP)?.output(mixed_TD, norm: norm(mlpNorm), throughNeurons: body, in: context)
+  }
+
   /// The residual stream after the whole block, and how those of its halves routed that are
   /// mixtures.
   public func callAsFunction(
     _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
-  ) -> (output: Tensor, routings: [(part: BlockPart, routing: Routing)]) {
+  ) -> (output: Tensor, routings: [PartRouting]) {
+    let (trace, routings) = traced(x_TD, layout: layout, state: state, in: context)
+    return (trace.output_TD, routings)
+  }
+
+  /// The same with the residual stream between the halves.
+  func traced(
+    _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
+  ) -> (trace: BlockTrace, routings: [PartRouting]) {
     let mixed = mix(x_TD, layout: layout, state: state, in: context)
     let result = feedForward(mixed.output, in: context)
     let routings = [(BlockPart.attention, mixed.routing), (.mlp, result.routing)]
     return (
-      result.output,
+      BlockTrace(entry_TD: x_TD, mixed_TD: mixed.output, output_TD: result.output),
       routings.compactMap { part, routing in routing.map { (part, $0) } }
     )
   }

@@ -21,7 +21,15 @@ final class DenseMLP: FeedForward {
   func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
     output: Tensor, routing: Routing?
   ) {
-    let hidden_TI = context.swiglu(x_TD, norm: norm, gate: gate.map, up: up.map)
-    return (context.linear(hidden_TI, down.map, addedTo: x_TD), nil)
+    (output(x_TD, norm: norm, throughNeurons: { $0 }, in: context), nil)
+  }
+
+  /// The residual stream with what the MLP adds, its neurons' activations passed through `body`.
+  func output(
+    _ x_TD: Tensor, norm: RMSNorm, throughNeurons body: (_ hidden_TI: Tensor) -> Tensor,
+    in context: Context
+  ) -> Tensor {
+    let hidden_TI = body(context.swiglu(x_TD, norm: norm, gate: gate.map, up: up.map))
+    return context.linear(hidden_TI, down.map, addedTo: x_TD)
   }
 }

@@ -19,6 +19,15 @@ extension Context {
     return record(sum, from: [a, b], AddNode(a: a.slot, b: b.slot))
   }
 
+  /// `a - b`.
+  public func subtract(_ a: Tensor, _ b: Tensor) -> Tensor {
+    precondition(a.count == b.count && a.dtype == b.dtype)
+    let difference = empty(a.shape, a.dtype)
+    backend.scale(b, by: -1, into: difference, accumulate: false)
+    backend.add(difference, a, into: difference)
+    return record(difference, from: [a, b], SubtractNode(a: a.slot, b: b.slot))
+  }
+
   /// `Σ weight · scalar` over one-element tensors: the total of several losses.
   public func weightedSum(_ terms: [(weight: Double, scalar: Tensor)]) -> Tensor {
     precondition(!terms.isEmpty)
@@ -53,6 +62,20 @@ private struct AddNode: TapeNode {
     guard let dy = gradients[0] else { return }
     context.accumulate(dy, into: a)
     context.accumulate(dy, into: b)
+  }
+}
+
+private struct SubtractNode: TapeNode {
+  let a: GradientSlot?
+  let b: GradientSlot?
+
+  func backward(_ gradients: [Tensor?], in context: Context) {
+    guard let dy = gradients[0] else { return }
+    context.accumulate(dy, into: a)
+    guard b != nil else { return }
+    let negative = context.empty(dy.shape, dy.dtype)
+    context.backend.scale(dy, by: -1, into: negative, accumulate: false)
+    context.accumulate(negative, into: b)
   }
 }
 

@@ -22,6 +22,8 @@ public struct HeatMap: Sendable {
     self.values = values
   }
 
+  private static let tipLimit = 2048
+
   /// The chart as an `<svg>` element; its height follows the number of rows.
   public func svg() -> String {
     let (left, top, right) = (74.0, 60.0, 624.0)
@@ -38,6 +40,8 @@ public struct HeatMap: Sendable {
     }
     let finite = values.joined().filter(\.isFinite)
     let (low, high) = (min(0, finite.min() ?? 0), finite.max() ?? 1)
+    // Tips would make a page of large maps heavy.
+    let hasTips = rows.count * columns.count <= Self.tipLimit
     for (row, name) in rows.enumerated() {
       let y = top + Double(row) * rowHeight
       canvas.text(name, left - 8, y + rowHeight / 2 + 4, anchor: .end, size: 10)
@@ -49,7 +53,8 @@ public struct HeatMap: Sendable {
         canvas.rectangle(
           x + 0.5, y + 0.5, cell - 1, rowHeight - 1, colour: Palette.colours[0],
           opacity: 0.04 + 0.95 * share,
-          tip: "\(rowLabel) \(name), \(columnLabel) \(columns[column]): \(label(value))")
+          tip: hasTips
+            ? "\(rowLabel) \(name), \(columnLabel) \(columns[column]): \(label(value))" : "")
         if cell >= 34 {
           canvas.text(
             label(value), x + cell / 2, y + rowHeight / 2 + 4, anchor: .middle, size: 10)

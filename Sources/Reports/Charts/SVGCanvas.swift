@@ -21,7 +21,9 @@ struct SVGCanvas {
     body += " stroke=\"currentColor\" stroke-opacity=\"\(faint ? "0.15" : "0.6")\"/>\n"
   }
 
-  mutating func polyline(_ points: [(x: Double, y: Double)], colour: String) {
+  mutating func polyline(
+    _ points: [(x: Double, y: Double)], colour: String, faint: Bool = false
+  ) {
     if points.count == 1 {
       body += "<circle cx=\"\(n(points[0].x))\" cy=\"\(n(points[0].y))\" r=\"2.5\""
       body += " fill=\"\(colour)\"/>\n"
@@ -29,7 +31,26 @@ struct SVGCanvas {
     }
     let path = points.map { "\(n($0.x)),\(n($0.y))" }.joined(separator: " ")
     body += "<polyline fill=\"none\" stroke=\"\(colour)\" stroke-width=\"1.8\""
+    if faint { body += " stroke-opacity=\"0.35\"" }
     body += " stroke-linejoin=\"round\" points=\"\(path)\"/>\n"
+  }
+
+  /// A dashed line across the plot, such as a baseline.
+  mutating func dashedLine(_ x1: Double, _ y: Double, _ x2: Double, colour: String) {
+    body += "<line x1=\"\(n(x1))\" y1=\"\(n(y))\" x2=\"\(n(x2))\" y2=\"\(n(y))\""
+    body += " stroke=\"\(colour)\" stroke-width=\"1.5\" stroke-dasharray=\"6 4\"/>\n"
+  }
+
+  /// A coloured line from one height to another at `x`, such as the spread of a value.
+  mutating func span(_ x: Double, _ y1: Double, _ y2: Double, colour: String) {
+    body += "<line x1=\"\(n(x))\" y1=\"\(n(y1))\" x2=\"\(n(x))\" y2=\"\(n(y2))\""
+    body += " stroke=\"\(colour)\" stroke-width=\"5\" stroke-opacity=\"0.35\"/>\n"
+  }
+
+  /// A filled circle; the tip is shown when the pointer rests on it.
+  mutating func circle(_ x: Double, _ y: Double, _ radius: Double, colour: String, tip: String) {
+    body += "<circle cx=\"\(n(x))\" cy=\"\(n(y))\" r=\"\(n(radius))\" fill=\"\(colour)\">"
+    body += "<title>\(Markup.escaped(tip))</title></circle>\n"
   }
 
   /// A filled rectangle; the tip is shown when the pointer rests on it.

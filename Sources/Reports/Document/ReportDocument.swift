@@ -81,6 +81,9 @@ extension ReportDocument.Block {
   public static func chart(_ chart: BarChart) -> Self {
     .chart(title: chart.title, svg: chart.svg())
   }
+  public static func chart(_ chart: ScatterChart) -> Self {
+    .chart(title: chart.title, svg: chart.svg())
+  }
   public static func chart(_ chart: HeatMap) -> Self {
     .chart(title: chart.title, svg: chart.svg())
   }

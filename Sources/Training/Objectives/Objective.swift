@@ -38,18 +38,27 @@ public struct Objective {
     let aligned = losses.hiddenAlignment > 0
     let guide = losses.needsTeacher ? teacher : nil
     let taught = guide.map {
-      $0(batch.tokens_T, layout: batch.layout, keepBoundaries: aligned, in: context)
+      $0(
+        batch.tokens_T, layout: batch.layout, keepBoundaries: aligned,
+        keepTraces: losses.localAlignment > 0, in: context)
     }
-    let output = model(
-      batch.tokens_T, layout: batch.layout, checkpointing: checkpointing, keepBoundaries: aligned,
-      in: context)
-
     var teacherLogits: (hidden: Tensor, weight: Tensor)?
     if losses.distillation > 0, let taught, let guide {
       teacherLogits = (taught.hidden_TD, guide.head.value)
     }
-    let language = languageLoss(
-      output.hidden_TD, model, batch, teacher: teacherLogits, in: context)
+    func endToEnd() -> (output: LanguageModel.Output, language: LinearLoss) {
+      let output = model(
+        batch.tokens_T, layout: batch.layout, checkpointing: checkpointing,
+        keepBoundaries: aligned, in: context)
+      return (
+        output,
+        languageLoss(output.hidden_TD, model, batch, teacher: teacherLogits, in: context)
+      )
+    }
+    // Where no term looks at the whole model it is only watched.
+    let (output, language) =
+      losses.trainsEndToEnd ? endToEnd() : context.withoutRecording(endToEnd)
+    var routings = output.routings
     var weighted: [(weight: Double, scalar: Tensor)] = [(1, language.total)]
     var terms: [(name: String, value: Tensor)] = []
     func add(_ name: String, _ weight: Double, _ term: Tensor?) {
@@ -62,16 +71,23 @@ public struct Objective {
         "hidden_alignment", losses.hiddenAlignment,
         hiddenAlignment(output.boundaries, taught.boundaries, in: context))
     }
+    if losses.localAlignment > 0, let taught, let guide {
+      let local = localAlignment(
+        model, guide, taught.traces, batch.layout, checkpointing: checkpointing, in: context)
+      add("local_alignment", losses.localAlignment, local.term)
+      // Balance is a matter of the routing that learns.
+      if !losses.trainsEndToEnd { routings = local.routings }
+    }
     if losses.loadBalance > 0 {
-      add("load_balance", losses.loadBalance, loadBalance(output.routings, in: context))
+      add("load_balance", losses.loadBalance, loadBalance(routings, in: context))
     }
     if losses.routerZ > 0 {
-      add("router_z", losses.routerZ, routerZ(output.routings, in: context))
+      add("router_z", losses.routerZ, routerZ(routings, in: context))
     }
     return Result(
       total: context.weightedSum(weighted), terms: terms,
       crossEntropy_T: language.crossEntropy_T.detached(),
       divergence_T: language.divergence_T?.detached(),
-      counts: output.routings.map { ($0.layer, $0.part, $0.routing.counts_E.detached()) })
+      counts: routings.map { ($0.layer, $0.part, $0.routing.counts_E.detached()) })
   }
 }

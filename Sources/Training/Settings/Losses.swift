@@ -21,6 +21,9 @@ public struct Losses: Sendable, Equatable {
   public var distillationOver = DistilledTokens.loss
   /// Weight of the alignment of hidden states with the teacher's.
   public var hiddenAlignment = 0.0
+  /// Weight of the alignment of what each mixture adds with what the teacher's part there adds, each
+  /// given the teacher's hidden state.
+  public var localAlignment = 0.0
   /// α of the load-balancing loss α·E·Σ f_e·P_e.
   public var loadBalance = 0.01
   /// Whether the balance terms of the layers are summed or averaged.
@@ -34,5 +37,10 @@ public struct Losses: Sendable, Equatable {
   public init() {}
 
   /// Whether a teacher is needed.
-  public var needsTeacher: Bool { distillation > 0 || hiddenAlignment > 0 }
+  public var needsTeacher: Bool {
+    distillation > 0 || hiddenAlignment > 0 || localAlignment > 0
+  }
+
+  /// Whether a term looks at what the whole model makes of a text.
+  public var trainsEndToEnd: Bool { crossEntropy > 0 || distillation > 0 || hiddenAlignment > 0 }
 }

@@ -42,13 +42,14 @@ extension StageSettings {
       reader.section(
         "losses",
         keys: [
-          "cross_entropy", "distillation", "distillation_over", "hidden_alignment", "load_balance",
-          "balance_over", "router_z", "selection_bias_rate",
+          "cross_entropy", "distillation", "distillation_over", "hidden_alignment",
+          "local_alignment", "load_balance", "balance_over", "router_z", "selection_bias_rate",
         ]))
-    guard losses.crossEntropy + losses.distillation + losses.hiddenAlignment > 0 else {
+    guard losses.trainsEndToEnd || losses.localAlignment > 0 else {
       throw reader.failure(
         "losses",
-        "nothing to learn from; give cross_entropy, distillation or hidden_alignment a weight")
+        "nothing to learn from; give cross_entropy, distillation, hidden_alignment or local_alignment a weight"
+      )
     }
     checkpointing = try reader.bool("checkpointing", default: checkpointing)
     evaluateEvery = try reader.integer(
@@ -125,6 +126,7 @@ extension Losses {
     distillation = try reader.nonNegative("distillation", default: distillation)
     distillationOver = try reader.choice("distillation_over", default: distillationOver)
     hiddenAlignment = try reader.nonNegative("hidden_alignment", default: hiddenAlignment)
+    localAlignment = try reader.nonNegative("local_alignment", default: localAlignment)
     loadBalance = try reader.nonNegative("load_balance", default: loadBalance)
     balanceOver = try reader.choice("balance_over", default: balanceOver)
     routerZ = try reader.nonNegative("router_z", default: routerZ)

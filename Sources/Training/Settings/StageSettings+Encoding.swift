@@ -51,6 +51,7 @@ extension Losses {
       "distillation": JSON(distillation),
       "distillation_over": JSON(distillationOver.rawValue),
       "hidden_alignment": JSON(hiddenAlignment),
+      "local_alignment": JSON(localAlignment),
       "load_balance": JSON(loadBalance),
       "balance_over": JSON(balanceOver.rawValue),
       "router_z": JSON(routerZ),

@@ -28,27 +28,19 @@ struct CalibrationText {
     self.seed = seed
   }
 
-  /// Token sequences, at least one.
-  func documents(in context: Context) throws -> [[Int32]] { try texts(in: context).documents }
-
-  /// Token sequences, at least one, and which file each comes from.
-  func texts(in context: Context) throws -> (documents: [[Int32]], domains: [Int]) {
-    if files.isEmpty {
-      let documents = try sampled(in: context)
-      return (documents, documents.map { _ in 0 })
-    }
-    return try read()
+  /// Token sequences, at least one. Of chats the replies are marked as targets, of other text all.
+  func documents(in context: Context) throws -> [CalibrationDocument] {
+    files.isEmpty ? try sampled(in: context).map { CalibrationDocument($0) } : try read()
   }
 
   /// Windows at seeded offsets of each file's stream.
-  private func read() throws -> (documents: [[Int32]], domains: [Int]) {
+  private func read() throws -> [CalibrationDocument] {
     let tokenizer = try folder.tokenizer()
     let format = try? folder.chatFormat(tokenizer: tokenizer)
     let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
     let each = (count + files.count - 1) / files.count
     var random = RandomStream(seed: seed, purpose: 0xca11)
-    var sequences: [[Int32]] = []
-    var domains: [Int] = []
+    var sequences: [CalibrationDocument] = []
     for (domain, file) in files.enumerated() {
       // A bounded part of the file is enough to draw from.
       let stream = try builder.stream(files: [file], tokenLimit: max(32 * each, 1 << 16))
@@ -57,12 +49,14 @@ struct CalibrationText {
         let length = min(Self.sequenceLength, left, stream.ids.count)
         guard length > 0 else { throw WorkflowError("\(file): holds no tokens to calibrate with") }
         let start = Int(random.uniform() * Double(stream.ids.count - length + 1))
-        sequences.append(Array(stream.ids[start..<start + length]))
-        domains.append(domain)
+        sequences.append(
+          CalibrationDocument(
+            Array(stream.ids[start..<start + length]),
+            lossMask: Array(stream.lossMask[start..<start + length]), domain: domain))
         left -= length
       }
     }
-    return (sequences, domains)
+    return sequences
   }
 
   /// Text the dense model writes itself, from the beginning-of-text token.

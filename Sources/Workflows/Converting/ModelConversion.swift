@@ -34,20 +34,24 @@ public struct ModelConversion {
 
   /// Decides everything without writing anything or reading weights.
   /// - Throws: one-line errors with the nearest setting that works.
-  public func plan() throws -> ConversionPlan {
-    try plan(ModelFolder(source, access: .pread))
+  public func plan() throws -> ConversionPlan { try plan(hasData: !settings.data.isEmpty) }
+
+  /// - Parameter hasData: Whether there will be calibration files, though none may be named yet.
+  func plan(hasData: Bool) throws -> ConversionPlan {
+    try plan(ModelFolder(source, access: .pread), hasData: hasData)
   }
 
-  private func plan(_ folder: ModelFolder) throws -> ConversionPlan {
+  private func plan(_ folder: ModelFolder, hasData: Bool) throws -> ConversionPlan {
     for file in settings.data { _ = try RecordReader(path: file) }
     guard settings.calibrationTokens <= CalibrationText.mostTokens else {
       throw WorkflowError(
         "\(settings.calibrationTokens) calibration tokens do not fit into memory; use at most \(CalibrationText.mostTokens)"
       )
     }
+    var resolved = try settings.resolved(seed: seed)
+    resolved.hasCalibrationData = hasData
     return try ConversionPlan(
-      DenseSource(configuration: folder.config, checkpoint: folder.checkpoint),
-      settings.resolved(seed: seed))
+      DenseSource(configuration: folder.config, checkpoint: folder.checkpoint), resolved)
   }
 
   /// What a conversion did.
@@ -96,27 +100,36 @@ public struct ModelConversion {
 
   /// Plans, converts, proves, verifies.
   public func execute(in context: Context) throws -> Result {
+    try execute(in: context, shared: SharedWork())
+  }
+
+  func execute(in context: Context, shared: SharedWork) throws -> Result {
     let folder = try ModelFolder(source, access: .pread)
-    var plan = try plan(folder)
+    var plan = try plan(folder, hasData: !settings.data.isEmpty)
     for note in plan.notes { events.note(note) }
-    var calibration: DenseCalibration?
-    if plan.settings.needsCalibration {
-      let texts = try CalibrationText(
-        folder, files: settings.data, count: settings.calibrationTokens, seed: seed
-      ).texts(in: context)
-      func begin() throws -> DenseCalibration {
-        try DenseCalibration(
-          folder.loader, documents: texts.documents, domains: texts.domains, context: context)
-      }
-      if plan.settings.searchesShared {
-        plan = try search(plan, folder, begin(), in: context)
-      }
-      calibration = try begin()
+    let documents =
+      try plan.settings.needsCalibration
+      ? shared.once("calibration \(source) \(settings.data) \(settings.calibrationTokens) \(seed)")
+      {
+        try CalibrationText(
+          folder, files: settings.data, count: settings.calibrationTokens, seed: seed
+        ).documents(in: context)
+      } : []
+    let gradients = try gradients(plan, folder, documents, in: context)
+    func calibration() throws -> DenseCalibration {
+      try DenseCalibration(
+        folder.loader, documents: documents.map(\.tokens), domains: documents.map(\.domain),
+        context: context)
     }
+    if plan.settings.searchesShared {
+      plan = try search(plan, folder, calibration(), in: context)
+    }
+    let calibration = try plan.settings.needsCalibration ? calibration() : nil
     let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
     var verification: ModelVerification.Result?
     let report = try Conversion(plan, checkpoint: folder.checkpoint, context: context).run(
-      to: output, force: force, keeping: settings.data, calibration: calibration
+      to: output, force: force, keeping: settings.data, calibration: calibration,
+      gradients: gradients
     ) { progress in
       events.progress(
         WorkflowProgress("convert", done: progress.layersDone, total: progress.layers))
@@ -128,6 +141,20 @@ public struct ModelConversion {
     }
     events.note(report.afterTraining)
     return Result(report: report, verification: verification)
+  }
+
+  /// What the loss's gradient says of every layer that is converted, where the strategy asks.
+  private func gradients(
+    _ plan: ConversionPlan, _ folder: ModelFolder, _ documents: [CalibrationDocument],
+    in context: Context
+  ) throws -> [Int: ClusterImportance] {
+    guard plan.settings.needsGradients, let block = plan.block else { return [:] }
+    return try GradientCalibration(folder.loader, documents: documents, context: context)
+      .importance(
+        clusters: block.geometry.experts, seed: plan.settings.seed, skipping: plan.denseLayers
+      ) { done, total in
+        events.progress(WorkflowProgress("gradients", done: done, total: total))
+      }
   }
 }
 
@@ -141,9 +168,10 @@ extension ConversionSettings {
       )
     }
     searchesShared = true
-    shared = topK / 2
-    experts -= shared
-    topK -= shared
+    let half = topK / 2
+    shared = half
+    experts -= half
+    topK -= half
   }
 }
 
@@ -155,7 +183,7 @@ extension ConvertSettings {
   func resolved(seed: UInt64) throws -> ConversionSettings {
     let keepsMLPs = strategy == "none"
     var resolved = ConversionSettings(
-      experts: experts, topK: topK, shared: sharedUnits,
+      experts: experts, topK: topK, shared: shared,
       strategy: keepsMLPs
         ? .sequential : try Self.choice(StrategyName.self, strategy, "strategy", or: "none"),
       router: try Self.choice(RouterName.self, router, "router"),
@@ -165,6 +193,16 @@ extension ConvertSettings {
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs
+    resolved.keepDense = keepDense
+    if let assignment {
+      resolved.assignment = try Self.choice(ImportanceAssignment.self, assignment, "assignment")
+      let strategy = resolved.strategy
+      guard !keepsMLPs, strategy == .gradient || strategy == .gradientResidual else {
+        throw WorkflowError(
+          "assignment is for the strategies gradient and gradient-residual, not \(self.strategy); leave it out"
+        )
+      }
+    }
     resolved.meanTopK = meanTopK
     if searchesShared, !keepsMLPs { try resolved.searchShared() }
     resolved.attention = try attentionSettings()

@@ -35,6 +35,9 @@ public struct ModelVerification {
     public let largestLogit: Double
     /// The byte ledger's account; `nil` for a folder without one, such as a trained one.
     public let ledger: LedgerVerification?
+    /// One line on neurons that are left out or used more than once; the dense model's logits are
+    /// then those of its kept neurons, each as often as it is used. `nil` when each is used once.
+    public let neurons: String?
 
     /// The relative rounding step of weights that a scale other than a power of two was folded into;
     /// 0 where every weight kept its bytes.
@@ -49,11 +52,18 @@ public struct ModelVerification {
       var lines = [
         "logits with every expert chosen: largest difference \(largestDifference), accepted \(tolerance)"
       ]
+      if let neurons {
+        lines[0] += ", against the dense model restricted to the neurons kept"
+        lines.append(neurons)
+      }
       if ledger == nil {
         lines.append("no \(ByteLedger.fileName) beside the weights: bytes were not compared")
       }
       if let ledger {
         lines.append("source tensors restored byte for byte: \(ledger.restored)")
+        if !ledger.partial.isEmpty {
+          lines.append("of which but for the neurons left out: \(ledger.partial.count)")
+        }
         if !ledger.rounded.isEmpty {
           lines.append("rounded by a folded scale: \(ledger.rounded.count)")
         }
@@ -66,12 +76,14 @@ public struct ModelVerification {
       var object: JSONObject = [
         "max_logit_difference": JSON(largestDifference), "max_logit": JSON(largestLogit),
         "tolerance": JSON(tolerance), "passed": true,
+        "neurons": neurons.map { JSON($0) } ?? .null,
       ]
       object["ledger"] = .null
       if let ledger {
         object["ledger"] = [
           "restored_tensors": JSON(ledger.restored), "restored_elements": JSON(ledger.elements),
           "rounded_tensors": .array(ledger.rounded.map { JSON($0) }),
+          "partial_tensors": .array(ledger.partial.map { JSON($0) }),
         ]
       }
       return .object(object)
@@ -93,7 +105,7 @@ public struct ModelVerification {
     else {
       throw WorkflowError("\(name) and \(dense) have different shapes; give the dense source")
     }
-    let isMixture = own.blocks.contains(where: \.isMixture)
+    let isMixture = try own.blocks.contains(where: \.isMixture) || isPruned(folder)
     let isDense = !other.blocks.contains(where: \.isMixture)
     guard isMixture, isDense else {
       throw WorkflowError(
@@ -107,7 +119,7 @@ public struct ModelVerification {
     var random = RandomStream(seed: 1, purpose: 0x7e57)
     let count = min(Self.tokens, own.maximumPositions)
     let text = (0..<count).map { _ in Int32(random.uniform() * Double(vocabulary)) }
-    let expected = try logits(source, text, in: context)
+    let expected = try logits(source, text, uses: ledger?.uses ?? [:], in: context)
     let found = try logits(folder, text, in: context)
     var (difference, largest) = (0.0, 0.0)
     for (a, b) in zip(found, expected) {
@@ -118,6 +130,7 @@ public struct ModelVerification {
     let isRounded = ledger.map { !$0.result.rounded.isEmpty } ?? false
     let result = Result(
       largestDifference: difference, largestLogit: largest, ledger: ledger?.result,
+      neurons: ledger?.neurons,
       rounding: isRounded ? ledger.map { Self.roundingStep(of: $0.elementType) } ?? 0 : 0)
     guard difference <= result.tolerance else {
       throw WorkflowError(
@@ -136,15 +149,40 @@ public struct ModelVerification {
     }
   }
 
-  private func logits(_ folder: ModelFolder, _ text: [Int32], in context: Context) throws -> [Float]
-  {
+  /// Logits with every expert chosen.
+  /// - Parameter uses: How often each neuron of a dense layer counts; once each where not given.
+  private func logits(
+    _ folder: ModelFolder, _ text: [Int32], uses: [Int: [Int32]] = [:], in context: Context
+  ) throws -> [Float] {
     let model = try folder.loader.model(in: context)
+    for (layer, uses) in uses {
+      let name = "\(ParameterName.mlp(layer)).down_proj.weight"
+      guard let down = model.parameters.first(where: { $0.name == name }) else {
+        throw WorkflowError("\(folder.path): layer \(layer) has no dense MLP to compare with")
+      }
+      var values = context.read(down.value)
+      for index in values.indices { values[index] *= Float(uses[index % uses.count]) }
+      down.value = context.tensor(values, down.value.shape, down.value.dtype)
+    }
     return model.choosingAllExperts { context.read(model.logits(text, in: context)) }
   }
 
-  private func ledger(
-    _ folder: ModelFolder, _ source: ModelFolder
-  ) throws -> (result: LedgerVerification, elementType: ElementType?)? {
+  /// What the ledger says and whether it is true.
+  private struct Account {
+    let result: LedgerVerification
+    let elementType: ElementType?
+    let uses: [Int: [Int32]]
+    let neurons: String?
+  }
+
+  /// Whether the folder's ledger says that its dense MLPs are pruned ones.
+  private func isPruned(_ folder: ModelFolder) throws -> Bool {
+    let path = "\(folder.path)/\(ByteLedger.fileName)"
+    guard Files.exists(path) else { return false }
+    return try ByteLedger(contentsOf: path).shape?.block.geometry.form == .pruned
+  }
+
+  private func ledger(_ folder: ModelFolder, _ source: ModelFolder) throws -> Account? {
     let path = "\(folder.path)/\(ByteLedger.fileName)"
     guard Files.exists(path) else { return nil }
     let ledger = try ByteLedger(contentsOf: path)
@@ -163,6 +201,8 @@ public struct ModelVerification {
         "\(name): \(result.different.count) source tensors do not come back, first \(result.different[0]); the folder was damaged or trained since it was converted"
       )
     }
-    return (result, ledger.shape?.elementType)
+    return Account(
+      result: result, elementType: ledger.shape?.elementType, uses: ledger.unevenUses,
+      neurons: ledger.neuronNote)
   }
 }

@@ -71,6 +71,12 @@ public struct CheckpointEvaluation: Sendable {
   public func run(
     in context: Context? = nil, progress: (Evaluator.Progress) -> Void = { _ in }
   ) throws -> Result {
+    try run(in: context, shared: SharedWork(), progress: progress)
+  }
+
+  func run(
+    in context: Context?, shared: SharedWork, progress: (Evaluator.Progress) -> Void
+  ) throws -> Result {
     let folder = try ModelFolder(checkpoint)
     let referenceFolder = try reference.map { try ModelFolder($0) }
     let tokenizer = try folder.tokenizer()
@@ -78,13 +84,16 @@ public struct CheckpointEvaluation: Sendable {
     let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
     // No window reaches further than this into a stream.
     let (needed, overflow) = settings.window.multipliedReportingOverflow(by: settings.windows)
-    let streams = try builder.streams(
-      files: data, tokenLimit: overflow || needed == .max ? .max : needed + 1)
+    let limit = overflow || needed == .max ? Int.max : needed + 1
+    let streams = try shared.once("\(data) \(limit)") {
+      try builder.streams(files: data, tokenLimit: limit)
+    }
     let prose = try wikiText.map { try text(of: $0) }
     let context = try context ?? Context(device: device)
     let model = try folder.loader.model(in: context)
     let evaluator = try Evaluator(
-      model, against: referenceFolder.map { try $0.loader.model(in: context) },
+      model,
+      against: referenceFolder.map { try shared.model($0.path, dtype: .f32, in: context) },
       settings: settings, in: context)
     var result = Result()
     result.scores = try evaluator.evaluate(streams, progress: progress)

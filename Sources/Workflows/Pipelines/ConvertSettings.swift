@@ -9,14 +9,17 @@ public struct ConvertSettings: Sendable, Equatable {
   public var topK = 4
   /// Routed experts per token on average, `topK` being the most; `nil` gives every token `topK`.
   public var meanTopK: Double?
-  /// Always-on experts of the same width; `nil` takes 4 beside the 28 experts of the defaults, none
-  /// beside another number, which then divides the MLP width alone.
+  /// Always-on experts of the same width; `nil` takes what suits the strategy and the model.
   public var shared: Int?
   /// Whether the number of shared units is searched for each layer; `experts` then counts all units
   /// and `topK` all that a token uses.
   public var searchesShared = false
   /// How neurons are divided among experts; `none` leaves MLPs dense.
   public var strategy = "activation"
+  /// Layers whose MLPs stay dense.
+  public var keepDense: [Int] = []
+  /// How strategies by gradients give neurons to experts; `nil` takes the exact way.
+  public var assignment: String?
   /// What of attention becomes experts; `none` leaves it dense.
   public var attention = "none"
   /// Routed attention experts; `nil`, here and below, takes what suits the model's heads.
@@ -46,6 +49,9 @@ public struct ConvertSettings: Sendable, Equatable {
   /// The names of what attention can become.
   public static let attentions =
     (["none"] + AttentionStrategyName.allCases.map(\.rawValue)).joined(separator: ", ")
+  /// The names of the ways in which neurons are given to experts.
+  public static let assignments = ImportanceAssignment.allCases.map(\.rawValue)
+    .joined(separator: ", ")
   /// The names of all routers.
   public static let routers = RouterName.allCases.map(\.rawValue).joined(separator: ", ")
   /// The names of all combination rules.
@@ -57,23 +63,24 @@ public struct ConvertSettings: Sendable, Equatable {
   /// The defaults, which measured best.
   public init() {}
 
-  /// Always-on experts, given or by default.
-  public var sharedUnits: Int {
-    searchesShared ? 0 : shared ?? (experts == ConvertSettings().experts ? 4 : 0)
-  }
+  /// Units that every token uses: those asked for, else what an MLP whose width allows it gets; none
+  /// where they are searched for, as `experts` and `topK` then count them.
+  public var sharedUnits: Int { searchesShared ? 0 : shared ?? experts / 7 }
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
       "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format",
       "data",
       "calibration_tokens", "attention", "attention_experts", "attention_top_k",
-      "attention_shared",
+      "attention_shared", "keep_dense", "assignment",
     ])
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
     meanTopK = try section.optionalDouble("mean_top_k")
     searchesShared = section.object["shared"]?.string == "auto"
     shared = searchesShared ? nil : try section.optionalInteger("shared")
+    keepDense = try section.integers("keep_dense", default: [])
+    assignment = try section.optionalString("assignment")
     strategy = try section.string("strategy", default: strategy)
     attention = try section.string("attention", default: attention)
     attentionExperts = try section.optionalInteger("attention_experts")
@@ -84,5 +91,29 @@ public struct ConvertSettings: Sendable, Equatable {
     format = try section.string("format", default: format)
     data = try section.strings("data", default: [])
     calibrationTokens = try section.integer("calibration_tokens", default: calibrationTokens)
+  }
+
+  /// Layers written as `0,31`.
+  public static func layers(_ text: String) throws(WorkflowError) -> [Int] {
+    var layers: [Int] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let layer = Int(part), layer >= 0 else {
+        throw WorkflowError("\"\(text)\" is not a list of layers; write numbers like 0,31")
+      }
+      layers.append(layer)
+    }
+    return layers
+  }
+
+  /// The share of an MLP of `width` neurons that a token uses after the conversion.
+  func activeShare(ofWidth width: Int) -> Double {
+    guard let strategy = StrategyName(rawValue: strategy) else { return 1 }
+    let shared =
+      searchesShared
+      ? 0
+      : shared
+        ?? SplitGeometry.standardShared(
+          experts: experts, width: width, strategy.make().sharedUnits)
+    return Double(topK + shared) / Double(max(1, experts + shared))
   }
 }

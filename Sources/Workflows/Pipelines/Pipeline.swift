@@ -26,11 +26,17 @@ public struct Pipeline: Sendable {
   public let evaluate: EvaluateSettings?
   /// Stock formats to export the final model to.
   public let export: [String]
+  /// The cells of a sweep, of which the rest of the file says what they have in common.
+  public let sweep: SweepSettings?
   /// The settings as written, for the run record.
   public let json: JSON
+  /// The folder `{run}` stands for where it is not the run folder: the cells of a sweep share
+  /// generated text.
+  var home: String?
 
   private static let keys = [
     "name", "seed", "model", "synthesize", "initialize", "convert", "stages", "evaluate", "export",
+    "sweep",
   ]
 
   /// Reads and checks a pipeline file, or `pipeline.yaml` of a folder. Data files are looked up when
@@ -39,13 +45,19 @@ public struct Pipeline: Sendable {
   /// - Throws: one-line errors naming file, key and what to write instead.
   public init(contentsOf path: String, seed override: UInt64? = nil) throws {
     let path = Files.isFolder(path) ? "\(path)/pipeline.yaml" : path
-    self.path = path
     let bytes = try Files.read(path, maximumBytes: 1 << 20)
     let document = try YAML.parse(String(decoding: bytes, as: UTF8.self), path: path)
     guard var object = document.object else {
       throw WorkflowError("\(path): a pipeline is a mapping of keys; see Pipelines/quickstart")
     }
     if let override { object["seed"] = JSON(Int(clamping: override)) }
+    try self.init(path: path, object: object)
+  }
+
+  /// Decodes and checks settings; `path` is named in errors, and its folder is where relative paths
+  /// start.
+  init(path: String, object: JSONObject) throws {
+    self.path = path
     json = .object(object)
     let file = ConfigurationFile(path: path, object: object)
     try file.refuseUnknownKeys(known: Self.keys)
@@ -62,6 +74,7 @@ public struct Pipeline: Sendable {
     stages =
       file.contains("stages") ? try file.sections("stages").map { try StageSettings($0) } : []
     evaluate = try file.optionalSection("evaluate").map(EvaluateSettings.init)
+    sweep = try file.optionalSection("sweep").map(SweepSettings.init)
     export = try file.strings("export", default: [])
     var convert = try file.optionalSection("convert").map(ConvertSettings.init)
     convert?.exports = export
@@ -101,8 +114,20 @@ public struct Pipeline: Sendable {
           "\(path): \"export\" starts from herd's own format; leave \"format\" out of \"convert\"")
       }
     }
+    guard sweep == nil || (model != nil && convert != nil && export.isEmpty && evaluate != nil)
+    else {
+      throw WorkflowError(
+        "\(path): a \"sweep\" needs \"model\", \"convert\" and \"evaluate\", and no \"export\"")
+    }
     guard export.isEmpty || convert != nil else {
       throw WorkflowError("\(path): \"export\" writes Mixture-of-Experts formats; add \"convert\"")
+    }
+  }
+
+  /// Refuses a file that describes many runs where one is asked for.
+  func checkIsOneRun() throws(WorkflowError) {
+    guard sweep == nil else {
+      throw WorkflowError("\(path): this is a sweep of many runs; use herd sweep \(path)")
     }
   }
 
@@ -114,7 +139,7 @@ public struct Pipeline: Sendable {
     )
   }
 
-  private static func isFolderName(_ name: String) -> Bool {
+  static func isFolderName(_ name: String) -> Bool {
     !name.isEmpty
       && name.utf8.allSatisfy {
         $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
@@ -135,7 +160,7 @@ public struct Pipeline: Sendable {
     if file.hasPrefix("{"), let end = file.firstIndex(of: "}") {
       let name = String(file[file.index(after: file.startIndex)..<end])
       let rest = file[file.index(after: end)...]
-      if name == "run" { return run + rest }
+      if name == "run" { return (home ?? run) + rest }
       guard let value = getenv(name) else {
         throw WorkflowError(
           "\(path): {\(name)} in \"\(file)\" is an environment variable that is not set; export \(name)=FOLDER"

@@ -87,9 +87,17 @@ public struct EvaluateSettings: Sendable, Equatable {
   public var separatesDocuments: Bool
   /// Chat prompts per domain whose greedy answer is compared with the record's; 0 for none.
   public var exactMatch: Int
+  /// Windows per domain on which the last model's routing is looked at in detail; 0 for none.
+  public var analysisWindows: Int
+  /// Tokens that are generated to measure the speed of decoding; 0 for none.
+  public var decodeTokens: Int
+
+  static let keys = [
+    "data", "window", "windows", "sampling", "exact_match", "analysis_windows", "decode_tokens",
+  ]
 
   init(_ section: ConfigurationFile) throws {
-    try section.refuseUnknownKeys(known: ["data", "window", "windows", "sampling", "exact_match"])
+    try section.refuseUnknownKeys(known: Self.keys)
     data = try section.strings("data", default: [])
     window = section.contains("window") ? try section.positive("window") : 1024
     windows = section.contains("windows") ? try section.positive("windows") : 48
@@ -100,13 +108,18 @@ public struct EvaluateSettings: Sendable, Equatable {
     }
     separatesDocuments = sampling == "documents"
     exactMatch = try section.integer("exact_match", default: 0)
+    analysisWindows = try section.integer("analysis_windows", default: 8)
+    decodeTokens = try section.integer("decode_tokens", default: 0)
     guard !data.isEmpty else {
       throw ConfigurationError(
         path: section.path, key: "data", expected: "at least one file", found: "none")
     }
-    guard exactMatch >= 0 else {
+    for (key, value) in [
+      ("exact_match", exactMatch), ("analysis_windows", analysisWindows),
+      ("decode_tokens", decodeTokens),
+    ] where value < 0 {
       throw ConfigurationError(
-        path: section.path, key: "exact_match", expected: "at least 0", found: "\(exactMatch)")
+        path: section.path, key: key, expected: "at least 0", found: "\(value)")
     }
   }
 }

@@ -15,6 +15,10 @@ public struct Run {
   private let events: WorkflowEvents
   private let context: Context
   private let device: Device
+  private let shared: SharedWork
+  private let limit: TimeLimit?
+  /// The run folder whose conversion this run starts from; `nil` to make its own.
+  private let sharedConversion: String?
 
   /// A run of `pipeline` into the folder `output`.
   /// - Throws: `DeviceError` when the device cannot be used, ``WorkflowError`` for a path that
@@ -23,13 +27,32 @@ public struct Run {
     _ pipeline: Pipeline, output: String? = nil, device: Device = .cpu(),
     events: WorkflowEvents = .init()
   ) throws {
+    try pipeline.checkIsOneRun()
+    try self.init(
+      pipeline, output: output ?? "runs/\(pipeline.name)", device: device,
+      context: Context(device: device), shared: SharedWork(), events: events)
+  }
+
+  /// A run that is one of several.
+  ///
+  /// - Parameters:
+  ///   - context: Where to compute, on `device`.
+  ///   - shared: What the runs have in common.
+  ///   - limit: When to stop.
+  ///   - conversion: The run folder whose conversion this run starts from; `nil` to make its own.
+  init(
+    _ pipeline: Pipeline, output: String, device: Device, context: Context, shared: SharedWork,
+    limit: TimeLimit? = nil, conversion: String? = nil, events: WorkflowEvents
+  ) throws {
     self.pipeline = pipeline
-    let folder = output ?? "runs/\(pipeline.name)"
-    self.output = folder
-    dense = try pipeline.model.map { try pipeline.resolve($0, run: folder) } ?? "\(folder)/initial"
+    self.output = output
+    dense = try pipeline.model.map { try pipeline.resolve($0, run: output) } ?? "\(output)/initial"
     self.events = events
     self.device = device
-    context = try Context(device: device)
+    self.context = context
+    self.shared = shared
+    self.limit = limit
+    sharedConversion = conversion
   }
 
   /// How a run ended.
@@ -67,6 +90,7 @@ public struct Run {
 
   /// Does whatever is not done yet.
   /// - Parameter stage: Stop after this training stage and its evaluation.
+  @discardableResult
   public func execute(through stage: String? = nil) throws -> Result {
     var state = try RunState(folder: output, pipeline: pipeline.json)
     let steps = try plan(through: stage)
@@ -83,8 +107,13 @@ public struct Run {
     try state.removeLeftovers()
     let wasFinished = steps.allSatisfy { state.result(of: $0.name) != nil }
     for step in steps where state.result(of: step.name) == nil {
+      guard limit?.fits(step.kind) ?? true else { throw TimeIsUp() }
       events.note(step.announcement)
-      try state.finish(step.name, try step.work(state))
+      let start = ContinuousClock.now
+      let result = try step.work(state)
+      let seconds = (ContinuousClock.now - start).inSeconds
+      if step.kind != "stage" { limit?.learn(step.kind, seconds: seconds) }
+      try state.finish(step.name, result, seconds: seconds)
     }
     return Result(
       folder: output, wasFinished: wasFinished, steps: .object(state.steps),
@@ -103,6 +132,9 @@ public struct Run {
     let name: String
     let announcement: String
     let work: (RunState) throws -> JSON
+
+    /// What it does, whatever it does it to.
+    var kind: String { String(name.prefix { $0 != ":" }) }
   }
 
   /// The steps in order.
@@ -111,17 +143,21 @@ public struct Run {
     if let settings = pipeline.synthesize { steps.append(synthesis(settings)) }
     if let settings = pipeline.initialize { steps.append(initialization(settings)) }
     // A new model that is trained as it is has nothing to tell before training.
-    if pipeline.initialize == nil || pipeline.convert != nil {
+    if (pipeline.initialize == nil || pipeline.convert != nil) && pipeline.home == nil {
       steps += evaluation("dense", dense)
     }
-    var current = dense
-    if let settings = pipeline.convert {
+    var (name, current) = ("dense", dense)
+    if let sharedConversion {
+      current = "\(sharedConversion)/converted"
+    } else if let settings = pipeline.convert {
+      name = "converted"
       current = "\(output)/converted"
       steps.append(conversion(settings))
       steps += evaluation("converted", current)
     }
     for stage in pipeline.stages {
       steps.append(training(stage, from: current))
+      name = stage.name
       current = "\(output)/\(stage.name)"
       steps += evaluation(stage.name, current)
       if stage.name == last { return steps }
@@ -129,6 +165,7 @@ public struct Run {
     if let last {
       throw WorkflowError("\(pipeline.path): there is no stage \"\(last)\"")
     }
+    if let settings = pipeline.evaluate { steps += closerLook(settings, name, current) }
     for format in pipeline.export { steps.append(export(format, from: current)) }
     steps.append(report())
     return steps
@@ -161,9 +198,9 @@ public struct Run {
   /// Refuses what cannot be converted or exported before anything is written. A dense model that
   /// this run makes itself is checked when it is there.
   private func checkConversion() throws {
-    guard let settings = pipeline.convert, Files.exists(dense) || pipeline.model != nil else {
-      return
-    }
+    guard let settings = pipeline.convert, sharedConversion == nil,
+      Files.exists(dense) || pipeline.model != nil
+    else { return }
     var early = settings
     early.data = try settings.data.filter { !$0.hasPrefix("{run}") }
       .map { try pipeline.resolve($0, run: output) }
@@ -192,7 +229,10 @@ public struct Run {
       return try ModelConversion(
         source: dense, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
         force: true, events: events
-      ).execute(on: device).json
+      ).execute(
+        in: shared.once("full precision") { try Context(device: device.inFullPrecision) },
+        shared: shared
+      ).json
     }
   }
 
@@ -200,7 +240,7 @@ public struct Run {
     Step(name: "stage:\(stage.name)", announcement: "training \(stage.name) from \(source)") { _ in
       try StageRun(
         settings: stage, pipeline: pipeline, run: output, source: source, dense: dense,
-        events: events, context: context
+        events: events, context: context, shared: shared, limit: limit
       ).execute()
     }
   }
@@ -210,10 +250,35 @@ public struct Run {
     let step = Step(name: "evaluate:\(name)", announcement: "evaluating \(name)") { _ in
       try RunEvaluation(
         settings: settings, pipeline: pipeline, run: output, checkpoint: folder,
-        dense: folder == dense ? nil : dense, label: name, events: events, context: context
+        dense: folder == dense ? nil : dense, label: name, events: events, context: context,
+        shared: shared
       ).execute()
     }
     return [step]
+  }
+
+  /// What is only looked at on the last model: how it routes and how fast it decodes.
+  private func closerLook(
+    _ settings: EvaluateSettings, _ name: String, _ folder: String
+  ) -> [Step] {
+    var steps: [Step] = []
+    if settings.analysisWindows > 0, pipeline.convert != nil {
+      steps.append(
+        Step(name: "analyze:\(name)", announcement: "looking at the experts of \(name)") { state in
+          try RunAnalysis(
+            settings: settings, pipeline: pipeline, run: output, checkpoint: folder, model: name,
+            context: context, shared: shared
+          ).execute(state)
+        })
+    }
+    if settings.decodeTokens > 0 {
+      steps.append(
+        Step(name: "measure:\(name)", announcement: "measuring the decoding of \(name)") { _ in
+          try ModelMeasurement(folder: folder, dense: dense, decodeTokens: settings.decodeTokens)
+            .json(in: context)
+        })
+    }
+    return steps
   }
 
   private func export(_ format: String, from source: String) -> Step {
@@ -226,8 +291,12 @@ public struct Run {
 
   private func report() -> Step {
     Step(name: "report", announcement: "writing \(output)/report.html") { state in
-      try RunReport(pipeline: pipeline, state: state, context: context).write()
-      return ["html": JSON("\(output)/report.html"), "markdown": JSON("\(output)/report.md")]
+      try RunReport(pipeline: pipeline, state: state, device: context.deviceDescription.json)
+        .write()
+      return [
+        "html": JSON("\(output)/report.html"), "markdown": JSON("\(output)/report.md"),
+        "device": context.deviceDescription.json,
+      ]
     }
   }
 

@@ -17,9 +17,15 @@ public struct RunEstimate: Sendable {
 
   /// Estimates without writing or reading weights.
   public init(_ pipeline: Pipeline, output: String, device: Device = .cpu()) throws {
+    try pipeline.checkIsOneRun()
+    try self.init(
+      pipeline, output: output, device: device, rate: Self.measuredRate(on: device))
+  }
+
+  /// - Parameter rate: Operations per second; see ``measuredRate(on:)``.
+  init(_ pipeline: Pipeline, output: String, device: Device, rate: Double) throws {
     let size = try Self.sizes(pipeline, output)
     for stage in pipeline.stages { try pipeline.checkWeights(of: stage, on: device) }
-    let rate = try Self.measuredRate(on: device)
     var lines: [String] = []
     var (tokens, memory, seconds) = (0, 0, 0.0)
     if let synthesize = pipeline.synthesize {
@@ -29,7 +35,7 @@ public struct RunEstimate: Sendable {
       let mlps =
         convert.strategy == "none"
         ? "dense MLPs"
-        : "\(convert.experts) experts, top-\(convert.topK), \(convert.sharedUnits) shared, \(convert.strategy)"
+        : "\(convert.experts) experts, top-\(convert.topK), \(convert.shared.map { "\($0) shared, " } ?? "")\(convert.strategy)"
       lines.append(
         "convert      \(mlps), \(convert.router) router"
           + (convert.attention == "none" ? "" : ", attention \(convert.attention)"))
@@ -92,7 +98,13 @@ public struct RunEstimate: Sendable {
       let tokens = Double(stage.microBatch * stage.sequenceLength)
       return stage.stateBytes(parameters: total, activations: activations)
         + (stage.losses.needsTeacher ? total * activations.byteCount : 0)
-        + Int(tokens * values) * activations.byteCount
+        + Int(tokens * (values + teacherStates(stage.losses))) * activations.byteCount
+    }
+
+    /// Values per token that are kept of the teacher.
+    private func teacherStates(_ losses: Losses) -> Double {
+      let states = (losses.hiddenAlignment > 0 ? 1 : 0) + (losses.localAlignment > 0 ? 2 : 0)
+      return Double(states * layers * hidden)
     }
   }
 
@@ -111,16 +123,12 @@ public struct RunEstimate: Sendable {
     let configuration = folder.configuration
     let total = configuration.parameterCounts.total
     var active = configuration.parameterCounts.active
-    var share = 1.0
-    if let convert = pipeline.convert, convert.strategy != "none" {
-      share =
-        Double(convert.topK + convert.sharedUnits)
-        / Double(max(1, convert.experts + convert.sharedUnits))
-    }
     var neurons = 0.0
-    for block in configuration.blocks {
+    for (layer, block) in configuration.blocks.enumerated() {
       switch block.mlp {
       case .dense(let dense):
+        let convert = pipeline.convert.flatMap { $0.keepDense.contains(layer) ? nil : $0 }
+        let share = convert?.activeShare(ofWidth: dense.width) ?? 1
         let size = 3 * dense.width * configuration.hiddenSize
         active -= Int(Double(size) * (1 - share))
         neurons += Double(dense.width) * share
@@ -136,7 +144,7 @@ public struct RunEstimate: Sendable {
 
   /// Operations per second of a medium matrix product on this machine, halved: a step is not all
   /// matrix products.
-  private static func measuredRate(on device: Device) throws -> Double {
+  static func measuredRate(on device: Device) throws -> Double {
     let context = try Context(device: device)
     let size = 512
     let a = context.zeros([size, size])

@@ -16,6 +16,7 @@ struct RunEvaluation {
   let label: String
   let events: WorkflowEvents
   let context: Context
+  let shared: SharedWork
 
   /// Loads, scores, and returns the result as `run.json` keeps it.
   func execute() throws -> JSON {
@@ -24,7 +25,7 @@ struct RunEvaluation {
       settings: settings.protocol)
     evaluation.reference = dense
     evaluation.exactMatchPrompts = settings.exactMatch
-    let result = try evaluation.run(in: context) { progress in
+    let result = try evaluation.run(in: context, shared: shared) { progress in
       events.progress(
         WorkflowProgress(
           "\(label): \(progress.domain)", done: progress.done, total: progress.total))

@@ -6,7 +6,8 @@ import Reports
 struct RunReport {
   let pipeline: Pipeline
   let state: RunState
-  let context: Context
+  /// The device of the run; `nil` where a report is made again of a run that did not note it.
+  let device: JSON?
 
   /// Writes both files.
   func write() throws {
@@ -17,7 +18,7 @@ struct RunReport {
 
   private func document() throws -> ReportDocument {
     let tables = RunTables(state, pipeline)
-    let log = try Self.steps(of: "\(state.folder)/run.jsonl")
+    let log = try RunCharts.steps(of: "\(state.folder)/run.jsonl")
     var document = ReportDocument(
       title: pipeline.name, subtitle: "From a dense model to a Mixture of Experts")
     var results: [ReportDocument.Block] = [.table(tables.losses)]
@@ -25,8 +26,8 @@ struct RunReport {
     results.append(.chart(lossBars(tables)))
     document.add("Results", results)
     if !log.isEmpty { document.add("Training", [.chart(lossCurve(log))] + domainCurves(log)) }
-    let loads = expertLoads(tables)
-    if !loads.isEmpty { document.add("Expert load", loads) }
+    let routing = try RunCharts.routing(ofFolder: state.folder)
+    if !routing.isEmpty { document.add("Experts", routing) }
     document.add("Provenance", [.facts(facts), .code(settings)])
     return document
   }
@@ -77,58 +78,24 @@ struct RunReport {
     ]
   }
 
-  /// Layer × expert share of the final model, per domain, with the figures behind it.
-  private func expertLoads(_ tables: RunTables) -> [ReportDocument.Block] {
-    guard let last = tables.rows.last else { return [] }
-    return tables.domains.flatMap { domain -> [ReportDocument.Block] in
-      let layers = last.scores["domains"]?[domain]?["load"]?.array ?? []
-      guard !layers.isEmpty else { return [] }
-      let shares = layers.map { ($0["shares"]?.array ?? []).map { $0.double ?? 0 } }
-      let experts = shares.map(\.count).max() ?? 0
-      var table = ReportTable(
-        caption: "\(domain): balance of each layer",
-        header: ["layer", "part", "normalised entropy", "largest share", "unused experts"])
-      for layer in layers {
-        table.add([
-          "\(layer["layer"]?.int ?? 0)", layer["part"]?.string ?? "mlp",
-          Decimals.fixed(layer["normalized_entropy"]?.double ?? 0, places: 3),
-          Decimals.fixed((layer["max_share"]?.double ?? 0) * 100, places: 1) + " %",
-          "\(layer["dead_experts"]?.int ?? 0)",
-        ])
-      }
-      let map = HeatMap(
-        title: "\(last.model), \(domain): share of each expert", rowLabel: "layer",
-        columnLabel: "expert",
-        rows: layers.map {
-          "\($0["layer"]?.int ?? 0)" + ($0["part"]?.string == "attention" ? " attention" : "")
-        },
-        columns: (0..<experts).map { "\($0)" }, values: shares)
-      return [.chart(map), .table(table)]
-    }
-  }
-
   // MARK: - Provenance
 
   private var facts: [(name: String, value: String)] {
-    let device = context.deviceDescription
-    return [
+    var facts: [(name: String, value: String)] = [
       ("herd", ToolkitVersion.current), ("Compiler", ToolkitVersion.compiler),
       ("Pipeline", pipeline.path), ("Seed", "\(pipeline.seed)"),
-      ("Device", "\(device.kind) \(device.architecture), \(device.threads) threads"),
-      ("BLAS", device.blas),
     ]
+    if let device {
+      facts += [
+        (
+          "Device",
+          "\(device["device"]?.string ?? "") \(device["architecture"]?.string ?? ""), "
+            + "\(device["threads"]?.int ?? 0) threads"
+        ), ("BLAS", device["blas"]?.string ?? ""),
+      ]
+    }
+    return facts
   }
 
   private var settings: String { pipeline.json.serialized(indent: 2) }
-
-  /// The step lines of the run log.
-  private static func steps(of path: String) throws -> [ConfigurationFile] {
-    guard Files.exists(path) else { return [] }
-    return try Files.read(path, maximumBytes: 1 << 30).split(separator: UInt8(ascii: "\n"))
-      .compactMap { line in
-        guard let object = try? JSON.parse(Array(line)).object, object["event"]?.string == "step"
-        else { return nil }
-        return ConfigurationFile(path: path, object: object)
-      }
-  }
 }

@@ -5,7 +5,7 @@ struct RunState {
   /// The run folder.
   let folder: String
   /// The pipeline's settings as written.
-  private let pipeline: JSONObject
+  let pipeline: JSONObject
   /// Results of finished steps, by step name.
   private(set) var steps: JSONObject
 
@@ -38,6 +38,21 @@ struct RunState {
     steps = try file.section("steps").object
   }
 
+  /// Opens a run folder to look at.
+  /// - Throws: ``WorkflowError`` when it is none.
+  init(existing folder: String) throws {
+    guard Files.exists("\(folder)/run.json") else {
+      throw WorkflowError(
+        Files.exists(folder)
+          ? "\(folder): no run.json; give a folder that herd run or herd sweep wrote"
+          : "\(folder): no such folder; check the path of the run")
+    }
+    let file = try ConfigurationFile(contentsOf: "\(folder)/run.json")
+    self.folder = folder
+    pipeline = try file.section("pipeline").object
+    steps = try file.section("steps").object
+  }
+
   /// The result of a finished step, or `nil`.
   func result(of step: String) -> JSON? { steps[step] }
 
@@ -55,8 +70,11 @@ struct RunState {
   }
 
   /// Notes a step as finished, on disk before returning.
-  mutating func finish(_ step: String, _ result: JSON) throws {
-    steps[step] = result
+  /// - Parameter seconds: What it took since it was begun or gone on with.
+  mutating func finish(_ step: String, _ result: JSON, seconds: Double) throws {
+    var result = result.object ?? JSONObject()
+    result["seconds"] = JSON((seconds * 1000).rounded() / 1000)
+    steps[step] = .object(result)
     try write()
   }
 

@@ -13,14 +13,16 @@ final class StageEvaluator {
   /// `nil` when the pipeline evaluates nothing.
   init?(
     _ pipeline: Pipeline, run: String, _ folder: ModelFolder, _ tokenizer: Tokenizer,
-    _ context: Context
+    _ context: Context, _ shared: SharedWork
   ) throws {
     guard let evaluate = pipeline.evaluate else { return nil }
     let format = try? folder.chatFormat(tokenizer: tokenizer)
     let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
-    streams = try builder.streams(
-      files: evaluate.data.map { try pipeline.resolve($0, run: run) },
-      tokenLimit: evaluate.window * evaluate.windows + 1)
+    let files = try evaluate.data.map { try pipeline.resolve($0, run: run) }
+    let limit = evaluate.window * evaluate.windows + 1
+    streams = try shared.once("\(files) \(limit)") {
+      try builder.streams(files: files, tokenLimit: limit)
+    }
     settings = evaluate.protocol
     self.context = context
   }

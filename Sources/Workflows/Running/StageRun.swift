@@ -19,11 +19,14 @@ struct StageRun {
   let dense: String
   let events: WorkflowEvents
   let context: Context
+  let shared: SharedWork
+  let limit: TimeLimit?
 
   private var folder: String { "\(run)/\(settings.name)" }
 
   /// Trains, going on from the newest resume state, and writes `<run>/<stage>`.
   /// - Returns: Steps, tokens and the last loss.
+  /// - Throws: `TimeIsUp` when the limit stopped it, with a checkpoint to go on from.
   func execute() throws -> JSON {
     let start = try ModelFolder(
       source, addingSelectionBias: settings.losses.selectionBiasRate > 0)
@@ -38,8 +41,7 @@ struct StageRun {
     // Nothing of the teacher changes: where products are in 16 bits its matrices are too.
     let teacher =
       settings.losses.needsTeacher
-      ? try ModelFolder(dense).loader.model(dtype: context.activationType(for: .f32), in: context)
-      : nil
+      ? try shared.model(dense, dtype: context.activationType(for: .f32), in: context) : nil
     let sampler = try sampler(start, tokenizer)
     let log = try StageLog(path: "\(run)/run.jsonl", stage: settings.name)
     let store = CheckpointStore(
@@ -47,9 +49,11 @@ struct StageRun {
       environment: environment, note: events.note)
     let trainer = try Trainer(
       settings, model: model, teacher: teacher, batches: sampler, store: store,
-      hooks: hooks(log, evaluator: StageEvaluator(pipeline, run: run, start, tokenizer, context)),
+      hooks: hooks(
+        log, evaluator: StageEvaluator(pipeline, run: run, start, tokenizer, context, shared)),
       seed: pipeline.seed ^ settings.name.stableHash, in: context)
     let summary = try trainer.run()
+    guard summary.stoppedAt == nil else { throw TimeIsUp() }
     let memory = context.memory
     events.note(
       "\(settings.name): tensors took up to \(memory.peak >> 20) MiB, \(memory.fragments >> 20) MiB more were reserved then"
@@ -70,7 +74,14 @@ struct StageRun {
         "\(settings.name): going on at step \(min(step + 1, settings.steps)) of \(settings.steps)")
       try log.rewind(after: step)
     }
-    hooks.onStep = { [events, settings] metrics in
+    // The first step also prepares kernels.
+    var isPrepared = false
+    hooks.onStep = { [events, settings, limit] metrics in
+      if isPrepared {
+        limit?.learn(
+          "training step", seconds: Double(metrics.tokens) / max(1, metrics.tokensPerSecond))
+      }
+      isPrepared = true
       // A stage that starts afresh leaves no lines of an attempt that was killed before its first
       // checkpoint.
       if metrics.step == 1 { try log.rewind(after: 0) }
@@ -82,6 +93,7 @@ struct StageRun {
             "loss \(Decimals.fixed(metrics.loss, places: 3)), \(Int(metrics.tokensPerSecond)) tokens/s"
         ))
     }
+    hooks.stopsEarly = { [limit] in limit.map { !$0.fits("training step") } ?? false }
     hooks.beforeCheckpoint = { try log.synchronize() }
     hooks.onEvaluation = { [settings] step, model in
       guard let scores = try evaluator?.scores(of: model) else { return }
@@ -103,17 +115,14 @@ struct StageRun {
 
   /// What changes the last bits of a step, and nothing else.
   private var environment: JSONObject {
-    let device = context.deviceDescription
-    return [
-      "device": JSON(device.kind), "threads": JSON(device.threads),
-      "architecture": JSON(device.architecture), "blas": JSON(device.blas),
-    ]
+    context.deviceDescription.json.object ?? JSONObject()
   }
 
   /// The source as the pipeline calls it: the same when the run folder is moved, or named from
   /// another working folder.
   private var sourceName: String {
-    source.hasPrefix("\(run)/") ? "{run}" + source.dropFirst(run.count) : pipeline.model ?? source
+    if source.hasPrefix("\(run)/") { return "{run}" + source.dropFirst(run.count) }
+    return source == dense ? pipeline.model ?? source : "../" + source.lastComponents(2)
   }
 
   private func sampler(_ start: ModelFolder, _ tokenizer: Tokenizer) throws -> TrainingSampler {
@@ -124,8 +133,11 @@ struct StageRun {
         ?? (try? start.chatFormat(tokenizer: tokenizer))
       let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
       let file = try pipeline.resolve(source.file, run: run)
-      events.note("\(settings.name): reading \(file)")
-      return (stream: try builder.stream(files: [file]), weight: source.weight)
+      let stream = try shared.once("\(file) \(source.format ?? "")") {
+        events.note("\(settings.name): reading \(file)")
+        return try builder.stream(files: [file])
+      }
+      return (stream: stream, weight: source.weight)
     }
     return try TrainingSampler(
       streams, mode: settings.sampling == .windows ? .windows : .documents,
@@ -157,6 +169,11 @@ struct StageRun {
 }
 
 extension String {
+  /// The last `count` components of a path.
+  func lastComponents(_ count: Int) -> String {
+    split(separator: "/").suffix(count).joined(separator: "/")
+  }
+
   /// A hash that is the same in every process (FNV-1a).
   var stableHash: UInt64 {
     utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }

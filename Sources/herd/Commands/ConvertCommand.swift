@@ -7,11 +7,13 @@ struct ConvertCommand: HerdCommand {
     "convert", "Turn a dense LLaMA checkpoint into a Mixture of Experts.",
     details: """
       E + S must divide the MLP width; (k + S) / (E + S) of each MLP is active. Every source \
-      element is used exactly once; each layer is proved while it is written.
+      element is used exactly once, or the neurons that are not are named; each layer is proved \
+      while it is written.
       """,
     example: """
       herd convert llama moe --experts 7 --top-k 1 --shared 1 --data chat.jsonl
       herd convert llama heads --strategy none --attention heads --data chat.jsonl
+      herd convert llama narrow --strategy prune --experts 8 --top-k 2 --format llama
       herd convert llama mixtral --format mixtral --experts 8 --top-k 2 --shared 0 --plan
       """)
 
@@ -33,13 +35,19 @@ struct ConvertCommand: HerdCommand {
 
   @Option(
     help: """
-      Always-on experts of the same width; by default 4 beside 28 experts, else none. auto searches \
-      for each layer; --experts then counts all units, --top-k all that a token uses.
+      Always-on experts of the same width; by default what suits the strategy. auto searches for \
+      each layer; --experts then counts all units, --top-k all that a token uses.
       """)
   var shared: String?
 
+  @Option(help: "Layers whose MLPs stay dense, such as 0,31.")
+  var keepDense: String?
+
   @Option(help: "How neurons are divided: \(ConvertSettings.strategies).")
   var strategy = ConvertSettings().strategy
+
+  @Option(help: "How gradient strategies give neurons away: \(ConvertSettings.assignments).")
+  var assignment: String?
 
   @Option(help: "What of attention becomes experts: \(ConvertSettings.attentions).")
   var attention = ConvertSettings().attention
@@ -81,6 +89,7 @@ struct ConvertCommand: HerdCommand {
       throw ValidationError("--shared \(shared): give a number or auto")
     }
     do {
+      if let keepDense { _ = try ConvertSettings.layers(keepDense) }
       try settings.checkNames()
     } catch {
       throw ValidationError("\(error)")
@@ -95,6 +104,7 @@ struct ConvertCommand: HerdCommand {
     settings.searchesShared = shared == "auto"
     settings.shared = shared.flatMap { Int($0) }
     settings.strategy = strategy
+    settings.assignment = assignment
     settings.attention = attention
     settings.attentionExperts = attentionExperts
     settings.attentionTopK = attentionTopK
@@ -104,6 +114,8 @@ struct ConvertCommand: HerdCommand {
     settings.format = format
     settings.data = data
     settings.calibrationTokens = calibrationTokens
+    // Checked by `validate`.
+    settings.keepDense = keepDense.flatMap { try? ConvertSettings.layers($0) } ?? []
     return settings
   }
 

@@ -4,23 +4,29 @@ import Testing
 @testable import ExpertConstruction
 
 @Suite struct StrategyTests {
-  /// Geometries drawn at random; every strategy must give a partition with exact balance.
+  /// Geometries drawn at random; every strategy must give units of exactly equal width, and unless
+  /// it says otherwise every neuron once.
   @Test(arguments: StrategyName.allCases)
   func everySplitIsAnExactPartition(name: StrategyName) throws {
     let context = try Context()
     var random = RandomStream(seed: 11)
     for round in 0..<12 {
       let experts = 1 + random.index(below: 6)
-      let shared = random.index(below: 3)
+      let shared = name.shared(near: random.index(below: 3))
       let geometry = try SplitGeometry(
         width: (experts + shared) * (1 + random.index(below: 7)), experts: experts,
-        topK: 1 + random.index(below: experts), shared: shared)
+        topK: 1 + random.index(below: experts), shared: shared, form: name.make().form)
       let layer = randomLayer(
         context, geometry: geometry, hidden: 1 + random.index(below: 9), tokens: 20,
         seed: UInt64(round), dtype: round % 2 == 0 ? .f32 : .bf16)
       let split = try name.make().split(layer)
+      if geometry.form == .pruned {
+        #expect(split.shared.count == geometry.activeWidth && split.experts.isEmpty)
+        continue
+      }
       #expect(split.shared.count == geometry.sharedWidth)
       #expect(split.experts.map(\.count) == Array(repeating: geometry.expertWidth, count: experts))
+      guard geometry.form == .partition else { continue }
       let all = (split.shared + split.experts.joined()).sorted()
       #expect(all == (0..<Int32(geometry.width)).map { $0 })
     }
@@ -29,13 +35,15 @@ import Testing
   @Test(arguments: StrategyName.allCases)
   func equalSeedsGiveEqualSplits(name: StrategyName) throws {
     let context = try Context()
-    let geometry = try SplitGeometry(width: 48, experts: 3, topK: 1, shared: 1)
+    let shared = name.shared(near: 1)
+    let geometry = try SplitGeometry(
+      width: 48, experts: 4 - shared, topK: 1, shared: shared, form: name.make().form)
     func split(_ seed: UInt64, _ index: Int) throws -> NeuronSplit {
       let layer = randomLayer(context, geometry: geometry, hidden: 8, tokens: 30)
       return try name.make().split(
         LayerUnderConstruction(
           index: index, geometry: geometry, weights: layer.weights, inputs: layer.inputs,
-          seed: seed, context: context))
+          clusterImportance: layer.clusterImportance, seed: seed, context: context))
     }
     #expect(try split(5, 0) == split(5, 0))
     if name == .random {

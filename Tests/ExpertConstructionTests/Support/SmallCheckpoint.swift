@@ -115,6 +115,18 @@ struct NoiseHeads: AttentionInputs {
   }
 }
 
+/// Importance of neurons made up of seeded noise, for each of two layers.
+func noiseGradients(experts: Int, hidden: Int, width: Int) -> [Int: ClusterImportance] {
+  var random = RandomStream(seed: 4, purpose: 9)
+  var layers: [Int: ClusterImportance] = [:]
+  for layer in 0..<2 {
+    layers[layer] = ClusterImportance(
+      clusters: experts, centres_ED: random.normal(experts * hidden),
+      importance_EI: random.normal(experts * width).map(abs))
+  }
+  return layers
+}
+
 /// Calibration inputs made up of seeded noise; fails when asked for layer `failingAt`.
 struct NoiseCalibration: CalibrationSource {
   let context: Context

@@ -26,14 +26,40 @@ func randomLayer(
   }
   let weights = MLPWeights(
     gate_ID: matrix(width, hidden), up_ID: matrix(width, hidden), down_DI: matrix(hidden, width))
+  let importance = ClusterImportance(
+    clusters: geometry.experts, centres_ED: random.normal(geometry.experts * hidden),
+    importance_EI: random.normal(geometry.experts * width).map(abs))
   let inputs =
     tokens > 0
     ? RecordedInputs(
       context.tensor(random.normal(tokens * hidden), [tokens, hidden]), batch: max(1, tokens / 3))
     : nil
   return LayerUnderConstruction(
-    index: index, geometry: geometry, weights: weights, inputs: inputs, seed: seed,
-    context: context)
+    index: index, geometry: geometry, weights: weights, inputs: inputs,
+    clusterImportance: importance, seed: seed, context: context)
+}
+
+extension StrategyName {
+  /// `shared`, or what is nearest to it among what the strategy can make.
+  func shared(near shared: Int) -> Int {
+    switch make().sharedUnits {
+    case .none: 0
+    case .optional: shared
+    case .required: max(1, shared)
+    }
+  }
+
+  /// Whether a format can hold what the strategy makes, when settings suit both.
+  func fits(_ format: OutputFormat) -> Bool {
+    let strategy = make()
+    switch format {
+    case .herd: return true
+    case .llama: return strategy.form == .pruned
+    case .mixtral: return strategy.form != .pruned && strategy.sharedUnits != .required
+    case .qwen2_moe: return strategy.form != .pruned && strategy.sharedUnits != .none
+    case .granitemoeshared: return strategy.form != .pruned
+    }
+  }
 }
 
 /// How well two divisions of the same items agree: the share of items whose group is the most

@@ -7,9 +7,12 @@ enum ToyModel {
   static let hidden = 16
 
   /// Two blocks over a vocabulary of 16; dense, or with the given mixtures.
-  static func configuration(_ mixture: MixtureConfiguration? = nil) -> ModelConfiguration {
+  static func configuration(
+    _ mixture: MixtureConfiguration? = nil, attention mixer: AttentionMixtureConfiguration? = nil
+  ) -> ModelConfiguration {
     let attention = AttentionConfiguration(
-      heads: 2, keyHeads: 1, headDimension: 8, rope: RoPEConfiguration(theta: 10000))
+      heads: 2, keyHeads: 1, headDimension: 8, rope: RoPEConfiguration(theta: 10000),
+      mixture: mixer)
     let mlp: MLPConfiguration =
       mixture.map { .mixture($0) } ?? .dense(DenseConfiguration(width: 24))
     return ModelConfiguration(
@@ -30,10 +33,10 @@ enum ToyModel {
 
   /// Seeded weights: equal seeds give equal models.
   static func make(
-    _ mixture: MixtureConfiguration? = nil, seed: UInt64 = 1, dtype: DType = .f32,
-    in context: Context
+    _ mixture: MixtureConfiguration? = nil, attention: AttentionMixtureConfiguration? = nil,
+    seed: UInt64 = 1, dtype: DType = .f32, in context: Context
   ) throws -> LanguageModel {
-    let configuration = configuration(mixture)
+    let configuration = configuration(mixture, attention: attention)
     let parameters = configuration.parameterShapes.enumerated().map { index, shape in
       var random = RandomStream(seed: seed, purpose: UInt64(index))
       let count = shape.shape.reduce(1, *)

@@ -17,6 +17,12 @@ public protocol ExpertConstructionStrategy: Sendable {
   var inputPasses: Int { get }
   /// Whether it looks at the layer's weights.
   var readsWeights: Bool { get }
+  /// Whether it needs the loss's gradient on calibration text (``ClusterImportance``).
+  var needsGradients: Bool { get }
+  /// What its splits do with the neurons.
+  var form: SplitForm { get }
+  /// Whether it makes shared units.
+  var sharedUnits: SharedUnits { get }
   /// Divides the layer.
   func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit
   /// How many of the `active` units that a token uses should be shared, where the strategy has a rule
@@ -28,23 +34,44 @@ extension ExpertConstructionStrategy {
   public func sharedCount(for layer: LayerUnderConstruction, active: Int) throws -> Int? { nil }
 }
 
+extension ExpertConstructionStrategy {
+  public var needsGradients: Bool { false }
+  public var form: SplitForm { .partition }
+  public var sharedUnits: SharedUnits { .optional }
+}
+
 /// The strategies by the names users give them.
 public enum StrategyName: String, CaseIterable, Sendable {
   case sequential
   case random
   case clusterWeights = "cluster-weights"
   case activation
+  case coactivation
+  case gradient
+  case gradientResidual = "gradient-residual"
+  case sharingInner = "sharing-inner"
+  case sharingInter = "sharing-inter"
+  case prune
   case cmoe
   case profile
   case nested
 
   /// The strategy of this name with its standard settings.
-  public func make() -> any ExpertConstructionStrategy {
+  /// - Parameter assignment: How those that score neurons per cluster give them to experts.
+  public func make(
+    assignment: ImportanceAssignment = .exact
+  ) -> any ExpertConstructionStrategy {
     switch self {
     case .sequential: SequentialStrategy()
     case .random: RandomStrategy()
     case .clusterWeights: ClusterWeightsStrategy()
     case .activation: ActivationStrategy()
+    case .coactivation: CoactivationStrategy()
+    case .gradient: GradientStrategy(assignment: assignment)
+    case .gradientResidual: GradientResidualStrategy(assignment: assignment)
+    case .sharingInner: SharingInnerStrategy()
+    case .sharingInter: SharingInterStrategy()
+    case .prune: PruneStrategy()
     case .cmoe: CMoEStrategy()
     case .profile: ProfileStrategy()
     case .nested: NestedStrategy()

@@ -51,7 +51,7 @@ extension CUDABackend: FusedMixtureKernels {
     let (rule, scale) = layer.combination.kernelArguments
     launch(
       RowsKernel(.route, x.dtype, rows: x.rowsOfKernel, extent: expertsPerLane(experts)),
-      grid: ((experts + (sharedGate == nil ? 0 : 1)).groups(of: 8), 1, 1), block: 512,
+      grid: (8, 1, 1), block: 512,
       shared: (x.rows + 1) * experts * 4, .tensor(x), .tensor(gain), .float(layer.norm.epsilon),
       .tensor(router), .tensor(bias), .tensor(sharedGate), .tensor(selection),
       .tensor(expertGain), .int(Int(rule.rawValue)), .float(scale), .tensor(normed),

@@ -1,0 +1,46 @@
+/// When runs of a process must have stopped, and how long their kinds of work take.
+///
+/// Work is stopped between steps, so a step is begun only where the longest of its kind so far still
+/// fits. The first of a kind is begun in any case.
+final class TimeLimit {
+  private let total: Double
+  private let elapsed: () -> Double
+  private var longest: [String: Double] = [:]
+
+  /// - Parameters:
+  ///   - seconds: The time from now on.
+  ///   - elapsed: Seconds since now.
+  init(seconds: Double, elapsed: @escaping () -> Double) {
+    total = seconds
+    self.elapsed = elapsed
+  }
+
+  /// A limit by the clock on the wall.
+  convenience init(seconds: Double) {
+    let start = ContinuousClock.now
+    self.init(seconds: seconds) { (ContinuousClock.now - start).inSeconds }
+  }
+
+  /// Notes how long a piece of work took.
+  func learn(_ kind: String, seconds: Double) {
+    longest[kind] = max(longest[kind] ?? 0, seconds)
+  }
+
+  /// Whether another piece of work of this kind still fits; a fiftieth of the time is left for
+  /// checkpoints and reports.
+  func fits(_ kind: String) -> Bool {
+    elapsed() + (longest[kind] ?? 0) < 0.98 * total
+  }
+}
+
+/// A run stopped cleanly because its time was up; run again, it goes on.
+struct TimeIsUp: Error, CustomStringConvertible {
+  let description = "the time limit was reached; run the same command again to go on"
+}
+
+extension Duration {
+  /// The whole duration in seconds.
+  var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Workflows
+
+/// `herd report`
+struct ReportCommand: HerdCommand {
+  static let configuration = CommandConfiguration(
+    "report", "Make the report of a run or sweep folder again, or compare runs.",
+    details: """
+      Without --compare, report.html and report.md are written anew from what the folder holds; \
+      with it, comparison.html and comparison.md. Nothing is computed again.
+      """,
+    example: """
+      herd report runs/first
+      herd report runs/first --compare runs/second runs/third
+      """)
+
+  @Argument(help: "A folder that herd run or herd sweep wrote.")
+  var folder: String
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Run folders to compare it with.", valueName: "folder"))
+  var compare: [String] = []
+
+  @OptionGroup var common: CommonOptions
+
+  func run(_ console: Console) throws {
+    let result = try ReportMaking(folder, comparedWith: compare).execute()
+    try console.result(result.json) { result.text }
+  }
+}
