@@ -102,7 +102,7 @@ import Workflows
     #expect(result.json["verification"]?["passed"] == true)
     #expect(try loss("moe-\(router.rawValue)").isFinite)
     guard router.make().kind != .linear else { return }
-    for format in OutputFormat.allCases where format != .herd {
+    for format in OutputFormat.allCases where format != .herd && format != .llama {
       let error = #expect(throws: ConstructionError.self) {
         try ModelExport(
           source: moe, output: small.path("out"), format: format.rawValue
@@ -139,7 +139,7 @@ import Workflows
     }
     guard !what.hasSuffix("auto") else { return }
     let reason = what == "mean" ? "varies from token to token" : "softmax of the scores"
-    for format in OutputFormat.allCases where format != .herd {
+    for format in OutputFormat.allCases where format != .herd && format != .llama {
       var stock = settings
       stock.format = format.rawValue
       if what == "mean" { stock.combination = "gained" }
