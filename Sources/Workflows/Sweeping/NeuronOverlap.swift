@@ -28,14 +28,14 @@ enum NeuronOverlap {
     return largest == expected ? 1 : (together - expected) / (largest - expected)
   }
 
-  /// The group of each neuron of each layer of a converted folder; `nil` where no ledger tells, or
-  /// MLPs were not divided. Shared neurons are a group.
+  /// The group of each neuron of each divided layer of a converted folder; `nil` where no ledger
+  /// tells, or MLPs were not divided. Shared neurons are a group.
   static func groups(ofFolder folder: String) -> [[Int]]? {
     let path = "\(folder)/\(ByteLedger.fileName)"
     guard Files.exists(path), let ledger = try? ByteLedger(contentsOf: path),
       !ledger.splits.isEmpty
     else { return nil }
-    return ledger.splits.map { split in
+    return ledger.splits.compactMap { $0 }.map { split in
       let groups = [split.shared] + split.experts
       var groupOf = [Int](repeating: 0, count: groups.reduce(0) { $0 + $1.count })
       for (group, neurons) in groups.enumerated() {

@@ -53,7 +53,8 @@ struct SweepCells {
     func consider(_ overrides: JSONObject) {
       let name: String
       do {
-        let overrides = try Self.withTopK(overrides, base, sweep.activeShare)
+        let overrides = try Self.withTopK(
+          Self.withShared(overrides, base), base, sweep.activeShare)
         let settings = try Self.settings(overrides, base, pipeline.path)
         name = Self.name(settings, overrides)
         guard names.insert(name).inserted else { return }
@@ -103,6 +104,15 @@ struct SweepCells {
       }
     }
     return combinations
+  }
+
+  /// A combination that leaves `shared` out has no shared units: a sweep compares like with like, and
+  /// what suits a strategy differs.
+  private static func withShared(_ overrides: JSONObject, _ base: JSONObject) -> JSONObject {
+    guard !overrides.contains("shared"), base["convert"]?["shared"] == nil else { return overrides }
+    var extended = overrides
+    extended["shared"] = 0
+    return extended
   }
 
   /// A combination that leaves `top_k` out gets the one that keeps the share active.

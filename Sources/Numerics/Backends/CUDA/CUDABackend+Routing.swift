@@ -15,7 +15,8 @@ extension CUDABackend {
       "route_forward_\(expertsPerLane(experts))", in: .routing, .f32,
       grid: (min(tokens.groups(of: 8), 8 * multiprocessors), 1, 1), block: 256,
       shared: experts * 4, .tensor(logits_TE), .tensor(selectionBias.map(floats)),
-      .tensor(gain.map(floats)), .int(Int(rule.rawValue)), .float(scale), .tensor(experts_TK),
+      .tensor(gain.map(floats)), .int(Int(rule.rawValue)), .float(scale),
+      .tensor(experts_TK),
       .tensor(weights_TK), .tensor(probabilities_TE), .tensor(counts_E), .long(tokens),
       .int(experts), .int(experts_TK.columns))
   }
