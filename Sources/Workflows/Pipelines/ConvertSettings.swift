@@ -63,9 +63,8 @@ public struct ConvertSettings: Sendable, Equatable {
   /// The defaults, which measured best.
   public init() {}
 
-  /// Units that every token uses: those asked for, else what an MLP whose width allows it gets; none
-  /// where they are searched for, as `experts` and `topK` then count them.
-  public var sharedUnits: Int { searchesShared ? 0 : shared ?? experts / 7 }
+  /// Units that every token uses, where their number was given.
+  var sharedUnits: Int { shared ?? 0 }
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
