@@ -106,9 +106,9 @@ import Testing
     }
     var random = RandomStream(seed: 8)
     var x: [Float] = []
-    for token in 0..<64 {
+    for token in 0..<256 {
       for feature in 0..<5 {
-        let isOn = feature == 4 || feature == token % groups
+        let isOn = feature == 4 || feature == token / 64
         x.append(isOn ? 1 + 0.1 * Float(random.uniform()) : 0)
       }
     }
@@ -117,7 +117,7 @@ import Testing
       down_DI: context.tensor([Float](repeating: 1, count: 150), [5, 30]))
     let layer = LayerUnderConstruction(
       index: 0, geometry: geometry, weights: weights,
-      inputs: RecordedInputs(context.tensor(x, [64, 5])), seed: 1, context: context)
+      inputs: RecordedInputs(context.tensor(x, [256, 5])), seed: 1, context: context)
     let split = try name.make().split(layer)
     #expect(split.shared.allSatisfy { planted[Int($0)] == 4 })
     for expert in split.experts {
