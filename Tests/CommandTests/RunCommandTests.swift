@@ -72,6 +72,14 @@ import Testing
     #expect(changed.error.contains("stages[0].learning_rate, stages[1].learning_rate"))
   }
 
+  /// No resume checkpoint makes a stage's folder beforehand.
+  @Test func withoutResumeCheckpoints() throws {
+    _ = pipeline(steps: 2, every: 0)
+    let finished = try run("run", "--output", path("a"))
+    #expect(finished.status == 0, "\(finished.error)")
+    #expect(Files.exists(path("a/two/config.json")) && !Files.exists(path("a/two/checkpoint")))
+  }
+
   @Test func trainByStage() throws {
     _ = pipeline(steps: 2, every: 2)
     let first = try json(run("train", "--stage", "one", "--output", path("a"), "--json"))

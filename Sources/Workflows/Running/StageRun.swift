@@ -147,6 +147,8 @@ struct StageRun {
 
   /// Writes the trained model; `config.json` comes last, so a folder that has one is complete.
   private func write(_ model: LanguageModel, from start: ModelFolder) throws {
+    // A stage without resume checkpoints has made no folder yet.
+    try Files.createFolder(folder)
     for name in try Files.names(inFolder: folder) where name != "checkpoint" {
       try Files.remove("\(folder)/\(name)")
     }
