@@ -20,6 +20,7 @@ public final class Trainer {
   private let optimizer: any Optimizer
   private let objective: Objective
   private let balancing: SelectionBiasBalancing
+  private let noise: RouterNoising
   /// What was drawn ahead: the draw of the step after the one last trained, or why it failed.
   private var ahead: (step: Int, draw: Result<Draw, any Error>)?
 
@@ -33,7 +34,7 @@ public final class Trainer {
   ///     its weights change in place.
   ///   - teacher: The dense model to learn from, where the losses need one; may be 16-bit.
   ///   - store: Where checkpoints go; `nil` for none.
-  ///   - seed: Of the random rounding of `bf16` weights.
+  ///   - seed: Of the random rounding of `bf16` weights and of noise on router scores.
   ///   - optimizer: The one that the stage's settings name unless given.
   /// - Throws: ``SettingsError`` for a pattern that matches nothing, ``TrainingError`` for a model or
   ///   teacher that does not fit the stage.
@@ -54,6 +55,7 @@ public final class Trainer {
     self.optimizer = optimizer ?? settings.makeOptimizer(seed: seed)
     objective = Objective(settings.losses)
     balancing = SelectionBiasBalancing(rate: settings.losses.selectionBiasRate)
+    noise = RouterNoising(size: settings.routerNoise, seed: seed)
     selection = try ParameterSelection(settings, model: model)
     try checkModels()
   }
@@ -111,7 +113,10 @@ public final class Trainer {
     let dtype = model.embedding.value.dtype == .f64 ? DType.f64 : .f32
 
     var record = StepRecord()
-    for batch in passes {
+    defer { noise.clear(model) }
+    let first = group.sequences(of: settings.batchSequences).lowerBound
+    for (pass, batch) in passes.enumerated() {
+      noise.set(model, step: step, sequence: first + pass * settings.microBatch)
       let share = Double(batch.tokens.count) / Double(tokens)
       let micro = MicroBatch(
         batch, lossTokens: lossTokens, textTokens: textTokens, share: share, dtype: dtype,

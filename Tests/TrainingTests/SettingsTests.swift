@@ -31,11 +31,12 @@ import Training
       "final_fraction":0.1},"losses":{"cross_entropy":0.1,"distillation":0.9,
       "distillation_over":"all","hidden_alignment":1,"local_alignment":2,"load_balance":0,"balance_over":"mean",
       "router_z":1e-3,"selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
-      "save_dtype":"bf16"}
+      "save_dtype":"bf16","router_noise":0.25}
       """)
     let text = JSON.object(settings.json).serialized()
     #expect(try decode(text) == settings)
     #expect(settings.losses.needsTeacher && settings.losses.localAlignment == 2)
+    #expect(settings.routerNoise == 0.25)
     #expect(settings.groups == [.init(pattern: "*.gain", learningRate: 0)])
   }
 

@@ -1,5 +1,6 @@
 import ExpertConstruction
 import Formats
+import Models
 import Numerics
 import TestSupport
 import Testing
@@ -86,6 +87,86 @@ import Workflows
       ).run(on: .cpu(threads: 1))
       #expect(proof.ledger?.isExact == true)
     }
+  }
+
+  /// Every router converts, is proved, predicts and trains; those that are not linear stay in herd.
+  @Test(arguments: RouterName.allCases)
+  func everyRouterWorksEndToEnd(router: RouterName) throws {
+    var settings = settings(.activation, .herd)
+    (settings.experts, settings.topK, settings.shared) = (7, 3, 1)
+    settings.router = router.rawValue
+    let moe = small.path("moe-\(router.rawValue)")
+    let result = try ModelConversion(
+      source: small.path("dense/initial"), output: moe, settings: settings, seed: 2
+    ).execute(on: .cpu(threads: 1))
+    #expect(result.json["verification"]?["passed"] == true)
+    #expect(try loss("moe-\(router.rawValue)").isFinite)
+    guard router.make().kind != .linear else { return }
+    for format in OutputFormat.allCases where format != .herd && format != .llama {
+      let error = #expect(throws: ConstructionError.self) {
+        try ModelExport(
+          source: moe, output: small.path("out"), format: format.rawValue
+        ).execute()
+      }
+      #expect(error?.description.contains("gated pairs") == true, "\(format)")
+    }
+  }
+
+  /// Sigmoid rules, thresholds and searched shared units, through conversion, proof and refusals.
+  @Test(arguments: ["sigmoid", "renormalized_sigmoid", "mean", "auto", "profile auto"])
+  func newRulesWorkEndToEnd(what: String) throws {
+    var settings = settings(what.hasPrefix("profile") ? .profile : .activation, .herd)
+    (settings.experts, settings.topK, settings.shared) = (7, 3, 1)
+    if what.contains("sigmoid") { settings.combination = what }
+    if what == "mean" { settings.meanTopK = 1.5 }
+    if what.hasSuffix("auto") {
+      (settings.experts, settings.topK, settings.shared) = (8, 4, nil)
+      settings.searchesShared = true
+    }
+    let moe = small.path("moe")
+    let result = try ModelConversion(
+      source: small.path("dense/initial"), output: moe, settings: settings, seed: 2
+    ).execute(on: .cpu(threads: 1))
+    #expect(result.json["verification"]?["passed"] == true)
+    #expect(try loss("moe").isFinite)
+    let blocks = try ModelFolder(moe).configuration.blocks.compactMap { block in
+      if case .mixture(let mixture) = block.mlp { mixture } else { nil }
+    }
+    #expect(blocks.count == 2)
+    for block in blocks {
+      #expect(block.activeShare == 0.5)
+      #expect((block.scoreThreshold != nil) == (what == "mean"))
+    }
+    guard !what.hasSuffix("auto") else { return }
+    let reason = what == "mean" ? "varies from token to token" : "softmax of the scores"
+    for format in OutputFormat.allCases where format != .herd && format != .llama {
+      var stock = settings
+      stock.format = format.rawValue
+      if what == "mean" { stock.combination = "gained" }
+      if format == .mixtral { (stock.experts, stock.topK, stock.shared) = (8, 4, 0) }
+      let error = #expect(throws: ConstructionError.self) {
+        try ModelConversion(
+          source: small.path("dense/initial"), output: small.path("out"), settings: stock
+        ).plan()
+      }
+      #expect(
+        error?.description.contains(reason) == true, "\(format): \(String(describing: error))")
+    }
+  }
+
+  @Test func meansThatCannotBeAreRefused() throws {
+    var settings = settings(.activation, .herd)
+    settings.meanTopK = 3
+    func refusal() -> String? {
+      #expect(throws: ConstructionError.self) {
+        try ModelConversion(
+          source: small.path("dense/initial"), output: small.path("out"), settings: settings
+        ).plan()
+      }?.description
+    }
+    #expect(refusal()?.contains("--mean-top-k must be between 1 and --top-k") == true)
+    (settings.meanTopK, settings.combination) = (1, "renormalized_softmax")
+    #expect(refusal()?.contains("--combination gained") == true)
   }
 
   @Test func exportsThatCannotHoldTheModelAreRefused() throws {

@@ -15,6 +15,7 @@ public final class DenseCalibration: CalibrationSource {
 
   /// Tokens in all batches together.
   public let tokens: Int
+  private let segments: [CalibrationSegment]
   private let loader: ModelLoader
   private let context: Context
   private var batches: [Batch] = []
@@ -25,15 +26,21 @@ public final class DenseCalibration: CalibrationSource {
   /// - Parameters:
   ///   - loader: The dense checkpoint.
   ///   - documents: Token ids; texts do not see each other.
+  ///   - domains: The kind of each document; one kind unless given.
   ///   - batchTokens: Tokens run through a block at a time, at least one document.
   /// - Throws: ``ConstructionError`` when there is no text or a token is not in the vocabulary.
   public init(
-    _ loader: ModelLoader, documents: [[Int32]], batchTokens: Int = 2048, context: Context
+    _ loader: ModelLoader, documents: [[Int32]], domains: [Int] = [], batchTokens: Int = 2048,
+    context: Context
   ) throws {
     self.loader = loader
     self.context = context
     let texts = documents.filter { !$0.isEmpty }
     tokens = texts.reduce(0) { $0 + $1.count }
+    segments = documents.enumerated().filter { !$0.element.isEmpty }.map { index, text in
+      CalibrationSegment(
+        tokens: text.count, domain: index < domains.count ? domains[index] : 0)
+    }
     try CalibrationDocument.check(
       texts.joined(), vocabulary: loader.layout.configuration.vocabularySize)
     let embedding = try loader.parameter(named: ParameterName.embedding, in: context)
@@ -57,7 +64,8 @@ public final class DenseCalibration: CalibrationSource {
     let block = try block(index)
     mix()
     return BlockInputs(
-      block: block, mixed: batches.map(\.residual_TD), tokens: tokens, context: context)
+      block: block, mixed: batches.map(\.residual_TD), tokens: tokens, segments: segments,
+      context: context)
   }
 
   public func attentionInputs(ofLayer index: Int) throws -> any AttentionInputs {
@@ -113,6 +121,7 @@ private struct BlockInputs: LayerInputs {
   let block: Block
   let mixed: [Tensor]
   let tokens: Int
+  let segments: [CalibrationSegment]
   let context: Context
 
   func forEachBatch(_ body: (_ x_TD: Tensor) throws -> Void) throws {

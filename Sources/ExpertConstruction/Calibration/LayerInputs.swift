@@ -7,9 +7,15 @@ import Numerics
 public protocol LayerInputs {
   /// Tokens in all batches together.
   var tokens: Int { get }
+  /// Which tokens belong together, in the batches' order.
+  var segments: [CalibrationSegment] { get }
   /// Calls `body` with each batch, `[T, D]` in `f32`: the normalised residual stream that enters
   /// the gate and up projections.
   func forEachBatch(_ body: (_ x_TD: Tensor) throws -> Void) throws
+}
+
+extension LayerInputs {
+  public var segments: [CalibrationSegment] { [CalibrationSegment(tokens: tokens)] }
 }
 
 /// Inputs that are already in memory.

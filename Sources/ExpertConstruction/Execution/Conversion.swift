@@ -19,7 +19,8 @@ public struct Conversion {
   private let context: Context
   private let pool: ThreadPool
   private let format: any OutputLayout
-  /// What decides the tensors of the MLPs that are converted; `nil` when all are copied.
+  /// What decides the tensors of the MLPs that are converted, but for units that only some layers
+  /// share; `nil` when all are copied.
   private let shape: MixtureShape?
 
   /// - Parameters:
@@ -131,7 +132,7 @@ public struct Conversion {
     let slots = shape.map { _ in
       (0..<2).map { _ in DenseLayerBytes(bytesPerMatrix: bytesPerMatrix) }
     }
-    let mixture = shape.map(MixtureLayerBytes.init)
+    var mixture: (shape: MixtureShape, bytes: MixtureLayerBytes)?
     let proof = LayerProof(hidden: plan.source.hidden, seed: plan.settings.seed, context: context)
     let copies = copiedTensors()
     func read(_ layer: Int) {
@@ -159,7 +160,7 @@ public struct Conversion {
       try attention?.convert(layer, calibration.source, to: writer)
       if plan.denseLayers.contains(layer) {
         done.splits.append(nil)
-      } else if let shape, let dense = slots?[layer % 2], let mixture {
+      } else if let shape = plan.shape(ofLayer: layer), let dense = slots?[layer % 2] {
         let made = try construct(layer, shape, dense, calibration)
         let (split, router) = (made.split, made.router)
         if let concentration = made.importance { done.importance.append(concentration) }
@@ -170,9 +171,12 @@ public struct Conversion {
         }
         // The buffer is written from in the background: wait until it may be overwritten.
         try writing.drain()
-        try gather(split, dense, into: mixture, layer, shape)
+        let bytes =
+          mixture.flatMap { $0.shape == shape ? $0.bytes : nil } ?? MixtureLayerBytes(shape)
+        mixture = (shape, bytes)
+        try gather(split, dense, into: bytes, layer, shape)
         let layout = format.places(layer, of: shape)
-        writing.submit { try Self.write(mixture, layout, to: writer) }
+        writing.submit { try Self.write(bytes, layout, to: writer) }
         if let router {
           try write(router, layout, shape, to: writer)
           done.thresholds[layer] = router.threshold
@@ -184,7 +188,7 @@ public struct Conversion {
           }
         }
         let uses = split.uses(width: plan.source.width)
-        done.findings.append(try prove(proof, dense, uses, mixture, layout, layer, shape))
+        done.findings.append(try prove(proof, dense, uses, bytes, layout, layer, shape))
         done.splits.append(split)
         if uses.contains(0) {
           for projection in Projection.allCases {

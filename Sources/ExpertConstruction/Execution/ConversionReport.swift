@@ -76,6 +76,10 @@ public struct ConversionReport: Sendable {
     ]
   }
 
+  private var sharedList: String? {
+    settings.sharedPerLayer.map { $0.map { "\($0)" }.joined(separator: ", ") }
+  }
+
   private var rows: [String] {
     var rows: [String] = []
     if let block = ledger.shape?.block {
@@ -89,7 +93,7 @@ public struct ConversionReport: Sendable {
         rows += [
           "| routed experts | \(geometry.experts) of \(geometry.expertWidth) neurons, "
             + "top-\(geometry.topK) |",
-          "| shared units | \(geometry.shared) |",
+          "| shared units | \(sharedList ?? "\(geometry.shared)") |",
           "| strategy, router | \(settings.strategy.rawValue), \(settings.router.rawValue) |",
           "| combination | \(block.rule.rawValue), scale \(block.scale) |",
         ]

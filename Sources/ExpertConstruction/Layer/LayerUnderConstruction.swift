@@ -18,6 +18,7 @@ public final class LayerUnderConstruction {
   public let context: Context
   private var record: ActivationRecord?
   private var marks: ActivationMarkers?
+  private var profiles: ActivationProfile?
 
   /// Neurons marked on each token, as published for CMoE.
   private static let marksPerToken = 10
@@ -34,6 +35,16 @@ public final class LayerUnderConstruction {
     self.clusterImportance = clusterImportance
     self.seed = seed
     self.context = context
+  }
+
+  /// The same layer cut another way; what was found out on calibration text is kept.
+  func cut(as geometry: SplitGeometry) throws -> LayerUnderConstruction {
+    let layer = LayerUnderConstruction(
+      index: index, geometry: geometry, weights: weights, inputs: inputs, seed: seed,
+      context: context)
+    layer.record = try activations()
+    (layer.marks, layer.profiles) = (marks, profiles)
+    return layer
   }
 
   /// Random numbers for one `purpose` in this layer, independent of all others.
@@ -79,6 +90,15 @@ public final class LayerUnderConstruction {
     let made = try ActivationMarkers(
       neededInputs(), weights, perToken: Self.marksPerToken, context)
     marks = made
+    return made
+  }
+
+  /// How active the neurons are on different pieces of the calibration text, found in one pass at
+  /// first use.
+  func profile() throws -> ActivationProfile {
+    if let profiles { return profiles }
+    let made = try ActivationProfile(neededInputs(), weights, context)
+    profiles = made
     return made
   }
 

@@ -96,10 +96,11 @@ extension ByteLedger {
       let experts = try lists.map { list in
         try (list.array ?? []).map { try Self.neuron($0.int ?? -1) }
       }
-      guard let geometry = shape?.block.geometry else {
+      guard let shape else {
         throw ConstructionError(.damagedSource, "\(layer.path): \"mlp\" is missing")
       }
-      return try NeuronSplit(shared: shared, experts: experts, geometry: geometry)
+      return try NeuronSplit(
+        shared: shared, experts: experts, geometry: Self.geometry(shape, shared: shared.count))
     }
   }
 

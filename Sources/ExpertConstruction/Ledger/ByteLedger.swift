@@ -26,12 +26,31 @@ public struct ByteLedger: Equatable, Sendable {
 
   /// The format of the checkpoint the ledger belongs to.
   public var format: OutputFormat
-  /// What decides the tensors of each layer's MLP; `nil` when MLPs are dense.
+  /// What decides the tensors of each layer's MLP; `nil` when MLPs are dense. Layers may share another
+  /// number of its units.
   public var shape: MixtureShape?
   /// Every source tensor, in file order.
   public var source: [Entry]
   /// The neurons of each layer, `nil` where its MLP is dense; empty when all are.
   public var splits: [NeuronSplit?]
+
+  /// What decides the tensors of one layer: ``shape``, with the units shared that its split shares.
+  func shape(ofLayer layer: Int) throws -> MixtureShape? {
+    guard var own = shape, layer < splits.count, let split = splits[layer] else { return shape }
+    own.block.geometry = try Self.geometry(own, shared: split.shared.count)
+    return own
+  }
+
+  /// The geometry of a layer with `shared` shared neurons.
+  static func geometry(_ shape: MixtureShape, shared: Int) throws -> SplitGeometry {
+    let geometry = shape.block.geometry
+    guard shared != geometry.sharedWidth, geometry.form != .pruned else { return geometry }
+    guard shared % max(1, geometry.expertWidth) == 0 else {
+      throw ConstructionError(
+        .damagedSource, "\(shared) shared neurons are not units of \(geometry.expertWidth)")
+    }
+    return try geometry.sharing(shared / geometry.expertWidth)
+  }
 
   /// One line on what the stored scales did to the weights; `nil` when nothing was rounded.
   public var rounding: String? {

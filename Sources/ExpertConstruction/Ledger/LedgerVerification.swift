@@ -31,7 +31,8 @@ public struct LedgerVerification: Equatable, Sendable {
       let bytes = entry.shape.reduce(1, *) * entry.elementType.bitWidth / 8
       let digest: String?
       var elements = entry.shape.reduce(1, *)
-      if let shape = ledger.shape, let (layer, projection) = DenseSource.place(of: entry.name),
+      if let (layer, projection) = DenseSource.place(of: entry.name),
+        let shape = try ledger.shape(ofLayer: layer),
         layer >= ledger.splits.count || ledger.splits[layer] != nil
       {
         guard layer < ledger.splits.count, let split = ledger.splits[layer] else {

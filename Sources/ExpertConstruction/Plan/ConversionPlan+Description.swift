@@ -50,9 +50,12 @@ extension ConversionPlan: CustomStringConvertible {
       "strategy \(settings.strategy.rawValue), router \(settings.router.rawValue)"
         + (block.hasRouterBias ? " with bias" : " without bias")
         + ", recovery \(settings.recovery.rawValue), seed \(settings.seed)",
+      settings.sharedPerLayer.map {
+        "shared in each layer: " + $0.map { "\($0)" }.joined(separator: ", ")
+      },
       "combination \(block.rule.rawValue)"
         + (block.rule == .gained ? "" : ", scale \(block.scale)"),
-    ]
+    ].compactMap { $0 }
   }
 
   /// The plan as a machine-readable object.

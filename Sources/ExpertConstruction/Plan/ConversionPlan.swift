@@ -18,6 +18,8 @@ public struct ConversionPlan: Sendable {
   public let model: MixtureModel
   /// The one kind of block that all converted layers get; `nil` when MLPs stay dense.
   public let block: MixtureBlock?
+  /// What each layer's MLP becomes if it is converted, which may share other numbers of units.
+  private let blocks: [MixtureBlock?]
   /// The layers whose MLPs are copied though others are converted.
   public let denseLayers: Set<Int>
   /// What becomes of attention; `nil` when it stays dense.
@@ -54,11 +56,16 @@ public struct ConversionPlan: Sendable {
     denseLayers = kept
     let mixture = block.flatMap { $0.geometry.form == .pruned ? nil : $0 }
     let width = block.flatMap { $0.geometry.form == .pruned ? $0.geometry.activeWidth : nil }
+    if settings.searchesShared { try Self.checkSearch(settings) }
+    let blocks = try Self.blocks(source, settings, block)
+    self.blocks = blocks
     model = MixtureModel(
       configuration: source.configuration, modelType: source.modelType, hidden: source.hidden,
       heads: source.heads, headDimension: source.headDimension,
       biasedProjections: source.biasedProjections,
-      blocks: (0..<source.layers).map { kept.contains($0) ? nil : mixture },
+      blocks: (0..<source.layers).map {
+        kept.contains($0) || mixture == nil ? nil : blocks[$0]
+      },
       denseWidths: (0..<source.layers).map {
         kept.contains($0) ? source.width : width ?? source.width
       },
@@ -82,11 +89,14 @@ public struct ConversionPlan: Sendable {
     let routers = attention.map { attention in
       (0..<source.layers).flatMap { attention.routerTensors($0, hidden: source.hidden) }
     }
-    let shape = block.map {
-      MixtureShape(block: $0, hidden: source.hidden, elementType: source.elementType)
-    }
     outputs =
-      Self.outputs(fates, model, format) { kept.contains($0) ? nil : shape } + (routers ?? [])
+      Self.outputs(fates, model, format) { layer in
+        kept.contains(layer)
+          ? nil
+          : blocks[layer].map {
+            MixtureShape(block: $0, hidden: source.hidden, elementType: source.elementType)
+          }
+      } + (routers ?? [])
     if settings.recovery != .none, settings.recovery != .affine {
       notes.append(
         "recovery \(settings.recovery.rawValue) rewrites down projections: their dense values are "
@@ -96,6 +106,10 @@ public struct ConversionPlan: Sendable {
       notes.append(
         "no --data: \(settings.calibrationTokens) calibration tokens are sampled from the dense "
           + "model, seed \(settings.seed)")
+    }
+    if settings.searchesShared, settings.sharedPerLayer == nil, let block {
+      notes.append(
+        "shared units are searched for each layer; this plan has \(block.geometry.shared) in all")
     }
     if settings.router == .centroid, !settings.needsCalibration, mixture != nil {
       notes.append("no --data: centroids are means of gate rows")
@@ -109,7 +123,7 @@ public struct ConversionPlan: Sendable {
   func shape(ofLayer index: Int) -> MixtureShape? {
     denseLayers.contains(index)
       ? nil
-      : block.map {
+      : blocks[index].map {
         MixtureShape(block: $0, hidden: source.hidden, elementType: source.elementType)
       }
   }
@@ -128,7 +142,38 @@ public struct ConversionPlan: Sendable {
     outputs.reduce(0) { $0 + $1.shape.reduce(1, *) * $1.elementType.bitWidth / 8 }
   }
 
-  /// The mixture that each MLP becomes.
+  /// Refuses to search for shared units where the strategy has none to choose.
+  private static func checkSearch(_ settings: ConversionSettings) throws(ConstructionError) {
+    let strategy = settings.strategy.make()
+    guard strategy.sharedUnits != .optional || strategy.needsGradients || strategy.form == .pruned
+    else { return }
+    throw ConstructionError(
+      .refused,
+      "--shared auto cannot be searched for with --strategy \(settings.strategy.rawValue); give a "
+        + "number")
+  }
+
+  /// The mixture of each layer, `nil` where the MLP stays dense.
+  private static func blocks(
+    _ source: DenseSource, _ settings: ConversionSettings, _ block: MixtureBlock?
+  ) throws -> [MixtureBlock?] {
+    guard let block, let shared = settings.sharedPerLayer else {
+      return Array(repeating: block, count: source.layers)
+    }
+    guard shared.count == source.layers else {
+      throw ConstructionError(
+        .refused, "\(shared.count) numbers of shared units for \(source.layers) layers")
+    }
+    return try shared.map { units in
+      var own = settings
+      let geometry = try block.geometry.sharing(units)
+      (own.experts, own.topK, own.shared) = (geometry.experts, geometry.topK, units)
+      var notes: [String] = []
+      return try Self.block(source, own, &notes)
+    }
+  }
+
+  /// The mixture that each MLP becomes; with shared units per layer, one of that many in all.
   private static func block(
     _ source: DenseSource, _ settings: ConversionSettings, _ notes: inout [String]
   ) throws -> MixtureBlock {
@@ -307,6 +352,7 @@ extension ConversionSettings {
       "attention": .string(attention?.strategy.rawValue ?? "none"),
       "router": .string(strategy.make().form == .pruned ? "none" : router.rawValue),
       "recovery": .string(recovery.rawValue),
+      "shared_per_layer": sharedPerLayer.map { .array($0.map { JSON($0) }) } ?? .null,
       "mean_top_k": meanTopK.map { JSON($0) } ?? .null,
       "seed": JSON(Int(clamping: seed)),
       "calibration_tokens": needsCalibration ? JSON(calibrationTokens) : .null,

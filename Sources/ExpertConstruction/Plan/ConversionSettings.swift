@@ -13,6 +13,11 @@ public struct ConversionSettings: Equatable, Sendable {
   public var meanTopK: Double?
   /// Shared units of the same width; `nil` takes what suits strategy and width.
   public var shared: Int?
+  /// Shared units of each layer, where they differ; the units in all and those a token uses stay as
+  /// `experts`, `topK` and `shared` have them.
+  public var sharedPerLayer: [Int]?
+  /// Whether ``sharedPerLayer`` is to be searched before the conversion.
+  public var searchesShared = false
   /// Layers whose MLPs stay dense.
   public var keepDense: [Int] = []
   /// How strategies that score neurons per cluster give them to experts.
@@ -83,7 +88,7 @@ public struct ConversionSettings: Equatable, Sendable {
 
   private var mlpsNeedCalibration: Bool {
     let strategy = strategy.make()
-    if strategy.inputPasses > 0 || strategy.needsGradients { return true }
+    if strategy.inputPasses > 0 || strategy.needsGradients || searchesShared { return true }
     return strategy.form != .pruned
       && (router.make().inputPasses > 0 || meanTopK != nil
         || (router == .centroid && hasCalibrationData) || recovery != .none)

@@ -25,7 +25,9 @@ public struct CentroidRouter: RouterConstruction {
   public func router(for layer: LayerUnderConstruction, _ split: NeuronSplit, allowsBias: Bool)
     throws -> Router
   {
-    guard layer.inputs != nil else { return weightCentroids(layer, split) }
+    guard layer.inputs != nil else {
+      return try GateMeanRouter().router(for: layer, split, allowsBias: false)
+    }
     let centres = try inputCentroids(layer, split)
     let (experts, hidden) = (split.experts.count, layer.weights.hidden)
     if allowsBias {
@@ -35,23 +37,6 @@ public struct CentroidRouter: RouterConstruction {
       return Router(weight_ED: centres, bias_E: bias)
     }
     return Router(weight_ED: equalised(centres, experts: experts, hidden: hidden), bias_E: nil)
-  }
-
-  private func weightCentroids(_ layer: LayerUnderConstruction, _ split: NeuronSplit) -> Router {
-    var expertOf = [Int32](repeating: -1, count: layer.weights.width)
-    for (expert, neurons) in split.experts.enumerated() {
-      for neuron in neurons { expertOf[Int(neuron)] = Int32(expert) }
-    }
-    let hidden = layer.weights.hidden
-    var rows = [Float](repeating: 0, count: split.experts.count * hidden)
-    MLPWeights.forEachBlock(of: layer.weights.gate_ID, layer.context) { neurons, values in
-      for (row, neuron) in neurons.enumerated() where expertOf[neuron] >= 0 {
-        let target = Int(expertOf[neuron]) * hidden
-        for column in 0..<hidden { rows[target + column] += values[row * hidden + column] }
-      }
-    }
-    let scale = 1 / Float(max(1, layer.geometry.expertWidth))
-    return Router(weight_ED: rows.map { $0 * scale }, bias_E: nil)
   }
 
   private func inputCentroids(_ layer: LayerUnderConstruction, _ split: NeuronSplit) throws

@@ -68,7 +68,9 @@ extension RouterConstruction {
 /// The routers by the names users give them.
 public enum RouterName: String, CaseIterable, Sendable {
   case random, centroid, regressed, analytic
+  case gateMean = "gate-mean"
   case kMeans = "kmeans"
+  case prefix
 
   /// The construction of this name with its standard settings.
   public func make() -> any RouterConstruction {
@@ -77,7 +79,9 @@ public enum RouterName: String, CaseIterable, Sendable {
     case .centroid: CentroidRouter()
     case .regressed: RegressedRouter()
     case .analytic: AnalyticRouter()
+    case .gateMean: GateMeanRouter()
     case .kMeans: KMeansRouter()
+    case .prefix: PrefixRouter()
     }
   }
 }

@@ -75,6 +75,13 @@ public struct SplitGeometry: Equatable, Sendable {
     }
   }
 
+  /// The same units and as many active ones, of which `shared` are always active.
+  func sharing(_ shared: Int) throws(ConstructionError) -> SplitGeometry {
+    try SplitGeometry(
+      width: width, experts: experts + self.shared - shared, topK: topK + self.shared - shared,
+      shared: shared, form: form)
+  }
+
   /// The divisors of `width` next below and above `units`.
   static func nearestUnits(to units: Int, dividing width: Int) -> [Int] {
     guard width > 0 else { return [] }

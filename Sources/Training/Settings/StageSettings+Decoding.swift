@@ -5,7 +5,7 @@ extension StageSettings {
     "name", "data", "tokens", "sequence_length", "batch_sequences", "micro_batch", "sampling",
     "train", "learning_rate", "groups", "optimizer", "weights", "betas", "epsilon", "weight_decay",
     "clip", "schedule", "losses", "checkpointing", "evaluate_every", "checkpoint_every",
-    "save_dtype",
+    "save_dtype", "router_noise",
   ]
 
   /// The most tokens, steps or sequences a setting may ask for.
@@ -35,6 +35,7 @@ extension StageSettings {
       name: name, data: data, tokens: try reader.integer("tokens", in: 1...Self.largestCount))
     try decodeBatches(reader)
     try decodeOptimizer(reader)
+    routerNoise = try reader.nonNegative("router_noise", default: routerNoise)
     schedule = try Schedule(
       reader.section("schedule", keys: ["kind", "warmup_steps", "final_fraction"]))
     losses = try Losses(

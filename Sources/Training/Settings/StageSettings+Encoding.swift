@@ -26,6 +26,7 @@ extension StageSettings {
         "warmup_steps": JSON(schedule.warmupSteps),
         "final_fraction": JSON(schedule.finalFraction),
       ],
+      "router_noise": JSON(routerNoise),
       "losses": losses.json,
       "checkpointing": JSON(checkpointing),
       "evaluate_every": JSON(evaluateEvery),

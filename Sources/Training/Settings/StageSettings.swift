@@ -101,6 +101,9 @@ public struct StageSettings: Sendable, Equatable {
   public var clip = 1.0
   /// Learning rate over the steps.
   public var schedule = Schedule()
+  /// Standard deviation of noise on the scores of MLP routers while they train (where a router has
+  /// learned sizes, added to those); 0 for none.
+  public var routerNoise = 0.0
   /// What is minimised.
   public var losses = Losses()
   /// Recompute each block's activations in backward instead of keeping them.

@@ -41,7 +41,7 @@ struct CalibrationText {
     let each = (count + files.count - 1) / files.count
     var random = RandomStream(seed: seed, purpose: 0xca11)
     var sequences: [CalibrationDocument] = []
-    for file in files {
+    for (domain, file) in files.enumerated() {
       // A bounded part of the file is enough to draw from.
       let stream = try builder.stream(files: [file], tokenLimit: max(32 * each, 1 << 16))
       var left = each
@@ -52,7 +52,7 @@ struct CalibrationText {
         sequences.append(
           CalibrationDocument(
             Array(stream.ids[start..<start + length]),
-            lossMask: Array(stream.lossMask[start..<start + length])))
+            lossMask: Array(stream.lossMask[start..<start + length]), domain: domain))
         left -= length
       }
     }

@@ -77,6 +77,22 @@ public struct ModelConversion {
     }
   }
 
+  /// The plan with the shared units that suit each layer.
+  private func search(
+    _ plan: ConversionPlan, _ folder: ModelFolder, _ calibration: DenseCalibration,
+    in context: Context
+  ) throws -> ConversionPlan {
+    var settings = plan.settings
+    settings.sharedPerLayer = try SharedSearch(
+      plan, checkpoint: folder.checkpoint, context: context
+    ).run(calibration) { done in
+      events.progress(WorkflowProgress("search", done: done, total: plan.source.layers))
+    }
+    let list = settings.sharedPerLayer.map { $0.map { "\($0)" }.joined(separator: ", ") } ?? ""
+    events.note("shared units of each layer: \(list)")
+    return try ConversionPlan(plan.source, settings)
+  }
+
   /// Plans, converts, proves, verifies on `device`, in full precision.
   public func execute(on device: Device = .cpu()) throws -> Result {
     try execute(in: Context(device: device.inFullPrecision))
@@ -89,7 +105,7 @@ public struct ModelConversion {
 
   func execute(in context: Context, shared: SharedWork) throws -> Result {
     let folder = try ModelFolder(source, access: .pread)
-    let plan = try plan(folder, hasData: !settings.data.isEmpty)
+    var plan = try plan(folder, hasData: !settings.data.isEmpty)
     for note in plan.notes { events.note(note) }
     let documents =
       try plan.settings.needsCalibration
@@ -100,9 +116,15 @@ public struct ModelConversion {
         ).documents(in: context)
       } : []
     let gradients = try gradients(plan, folder, documents, in: context)
-    let calibration =
-      try plan.settings.needsCalibration
-      ? DenseCalibration(folder.loader, documents: documents.map(\.tokens), context: context) : nil
+    func calibration() throws -> DenseCalibration {
+      try DenseCalibration(
+        folder.loader, documents: documents.map(\.tokens), domains: documents.map(\.domain),
+        context: context)
+    }
+    if plan.settings.searchesShared {
+      plan = try search(plan, folder, calibration(), in: context)
+    }
+    let calibration = try plan.settings.needsCalibration ? calibration() : nil
     let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
     var verification: ModelVerification.Result?
     let report = try Conversion(plan, checkpoint: folder.checkpoint, context: context).run(
@@ -136,6 +158,23 @@ public struct ModelConversion {
   }
 }
 
+extension ConversionSettings {
+  /// Takes `experts` as all units and `topK` as all that a token uses; half of those are shared until
+  /// the search says how many.
+  fileprivate mutating func searchShared() throws(WorkflowError) {
+    guard topK >= 2, topK < experts else {
+      throw WorkflowError(
+        "with shared units searched for, experts counts all units and top-k those a token uses; top-k must be between 2 and \(max(2, experts - 1))"
+      )
+    }
+    searchesShared = true
+    let half = topK / 2
+    shared = half
+    experts -= half
+    topK -= half
+  }
+}
+
 extension ConvertSettings {
   /// Refuses names of strategies, routers, rules and formats that do not exist.
   public func checkNames() throws { _ = try resolved(seed: 0) }
@@ -166,6 +205,7 @@ extension ConvertSettings {
       }
     }
     resolved.meanTopK = meanTopK
+    if searchesShared, !keepsMLPs { try resolved.searchShared() }
     resolved.attention = try attentionSettings()
     return resolved
   }

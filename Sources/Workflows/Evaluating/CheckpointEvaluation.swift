@@ -26,6 +26,8 @@ public struct CheckpointEvaluation: Sendable {
   public var taskLimit: Int?
   /// Where to write every sample of the tasks as JSON Lines.
   public var samplesFile: String?
+  /// Whether to tell how the layers would route if experts chose tokens.
+  public var analysesExpertChoice = false
   /// Chat format by name, where the folder does not tell it.
   public var chatFormat: String?
   /// Where to compute.
@@ -48,6 +50,8 @@ public struct CheckpointEvaluation: Sendable {
     public var exactMatch: [(domain: String, result: ExactMatch)] = []
     /// Tasks, in the order of their files.
     public var tasks: [TaskResult] = []
+    /// How layers would route if experts chose tokens, per domain, if asked for.
+    public var expertChoice: [(domain: String, layers: [ExpertChoice])] = []
 
     /// `{"domains": …, "mean": …}`, and what else was asked for.
     public var json: JSON {
@@ -62,6 +66,11 @@ public struct CheckpointEvaluation: Sendable {
         var results = JSONObject()
         for task in tasks { results[task.task] = task.json }
         object["tasks"] = .object(results)
+      }
+      if !expertChoice.isEmpty {
+        var domains = JSONObject()
+        for (domain, layers) in expertChoice { domains[domain] = layers.json }
+        object["expert_choice"] = .object(domains)
       }
       return .object(object)
     }
@@ -103,6 +112,9 @@ public struct CheckpointEvaluation: Sendable {
       settings: settings, in: context)
     var result = Result()
     result.scores = try evaluator.evaluate(streams, progress: progress)
+    if analysesExpertChoice {
+      result.expertChoice = streams.map { ($0.domain, evaluator.expertChoice($0)) }
+    }
     result.wikiText = try prose.map {
       try evaluator.evaluateWikiText(
         $0, tokenizer: tokenizer, window: wikiTextWindow, progress: progress)

@@ -11,6 +11,9 @@ public struct ConvertSettings: Sendable, Equatable {
   public var meanTopK: Double?
   /// Always-on experts of the same width; `nil` takes what suits the strategy and the model.
   public var shared: Int?
+  /// Whether the number of shared units is searched for each layer; `experts` then counts all units
+  /// and `topK` all that a token uses.
+  public var searchesShared = false
   /// How neurons are divided among experts; `none` leaves MLPs dense.
   public var strategy = "activation"
   /// Layers whose MLPs stay dense.
@@ -64,6 +67,9 @@ public struct ConvertSettings: Sendable, Equatable {
   /// The defaults, which measured best.
   public init() {}
 
+  /// Units that every token uses, where their number was given.
+  var sharedUnits: Int { shared ?? 0 }
+
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
       "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format",
@@ -74,7 +80,8 @@ public struct ConvertSettings: Sendable, Equatable {
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
     meanTopK = try section.optionalDouble("mean_top_k")
-    shared = try section.optionalInteger("shared")
+    searchesShared = section.object["shared"]?.string == "auto"
+    shared = searchesShared ? nil : try section.optionalInteger("shared")
     keepDense = try section.integers("keep_dense", default: [])
     assignment = try section.optionalString("assignment")
     strategy = try section.string("strategy", default: strategy)
@@ -106,9 +113,11 @@ public struct ConvertSettings: Sendable, Equatable {
   func activeShare(ofWidth width: Int) -> Double {
     guard let strategy = StrategyName(rawValue: strategy) else { return 1 }
     let shared =
-      shared
-      ?? SplitGeometry.standardShared(
-        experts: experts, width: width, strategy.make().sharedUnits)
+      searchesShared
+      ? 0
+      : shared
+        ?? SplitGeometry.standardShared(
+          experts: experts, width: width, strategy.make().sharedUnits)
     return Double(topK + shared) / Double(max(1, experts + shared))
   }
 }

@@ -245,11 +245,6 @@ struct SweepCells {
   }
 }
 
-extension ConvertSettings {
-  /// Units that every token uses.
-  var sharedUnits: Int { shared ?? 0 }
-}
-
 extension SweepSettings {
   /// Tokens generated to measure the speed of decoding, unless the pipeline says otherwise.
   static let decodeTokens = 64

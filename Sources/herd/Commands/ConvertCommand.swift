@@ -33,8 +33,12 @@ struct ConvertCommand: HerdCommand {
     help: "Routed experts per token on average over calibration text; --top-k is then the most.")
   var meanTopK: Double?
 
-  @Option(help: "Always-on experts of the same width; by default what suits the strategy.")
-  var shared: Int?
+  @Option(
+    help: """
+      Always-on experts of the same width; by default what suits the strategy. auto searches for \
+      each layer; --experts then counts all units, --top-k all that a token uses.
+      """)
+  var shared: String?
 
   @Option(help: "Layers whose MLPs stay dense, such as 0,31.")
   var keepDense: String?
@@ -84,6 +88,9 @@ struct ConvertCommand: HerdCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    if let shared, shared != "auto", Int(shared) == nil {
+      throw ValidationError("--shared \(shared): give a number or auto")
+    }
     do {
       if let keepDense { _ = try ConvertSettings.layers(keepDense) }
       try settings.checkNames()
@@ -97,7 +104,8 @@ struct ConvertCommand: HerdCommand {
     settings.experts = experts
     settings.topK = topK
     settings.meanTopK = meanTopK
-    settings.shared = shared
+    settings.searchesShared = shared == "auto"
+    settings.shared = shared.flatMap { Int($0) }
     settings.strategy = strategy
     settings.assignment = assignment
     settings.attention = attention

@@ -56,6 +56,9 @@ struct EvaluateCommand: HerdCommand {
   @Option(help: "Ask this many chat prompts per domain and count exact answers.")
   var exactMatch = 0
 
+  @Flag(help: "Tell, in --json, how layers would route if experts chose tokens.")
+  var expertChoice = false
+
   @OptionGroup var chat: ChatOptions
   @OptionGroup var common: CommonOptions
 
@@ -83,6 +86,7 @@ struct EvaluateCommand: HerdCommand {
     evaluation.tasks = tasks
     evaluation.taskLimit = limit
     evaluation.samplesFile = samples
+    evaluation.analysesExpertChoice = expertChoice
     evaluation.chatFormat = chat.chatFormat
     evaluation.device = common.chosenDevice(console)
     let result = try evaluation.run {

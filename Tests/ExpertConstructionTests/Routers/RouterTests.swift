@@ -80,6 +80,108 @@ import Testing
     #expect(router.bias_E == nil)
   }
 
+  /// In a layer whose experts are copies of one neuron at different gains, that neuron tells all: the
+  /// analytic router ranks experts as their norms do.
+  @Test func analyticRouterRanksExpertsOfOneNeuronEach() throws {
+    let context = try Context()
+    let (experts, copies, hidden) = (4, 3, 5)
+    let geometry = try SplitGeometry(width: experts * copies, experts: experts, topK: 1, shared: 0)
+    var random = RandomStream(seed: 12)
+    let rows = (0..<2 * experts).map { _ in random.normal(hidden) }
+    var (gate, up, down) = (
+      [Float](), [Float](), [Float](repeating: 0, count: hidden * experts * copies)
+    )
+    for neuron in 0..<experts * copies {
+      gate += rows[neuron / copies]
+      up += rows[experts + neuron / copies].map { $0 * Float(1 + neuron % copies) }
+      down[neuron] = Float(1 + neuron / copies)
+    }
+    let weights = MLPWeights(
+      gate_ID: context.tensor(gate, [experts * copies, hidden]),
+      up_ID: context.tensor(up, [experts * copies, hidden]),
+      down_DI: context.tensor(down, [hidden, experts * copies]))
+    let x = random.normal(200 * hidden)
+    let layer = LayerUnderConstruction(
+      index: 0, geometry: geometry, weights: weights,
+      inputs: RecordedInputs(context.tensor(x, [200, hidden])), seed: 1, context: context)
+    let split = try SequentialStrategy().split(layer)
+    let router = try AnalyticRouter().router(for: layer, split, allowsBias: true)
+    #expect(router.bias_E == nil && router.up_ED?.count == router.weight_ED.count)
+    let record = try layer.activations()
+    let norms = context.read(record.expertEnergy(split)).map { Double($0.squareRoot()) }
+    #expect(relativeError(context.read(router.scores(record.x_TD, context)), norms) < 1e-3)
+    #expect(try layer.reconstructionError(split, router) < 1)
+  }
+
+  /// Inputs in well separated heaps: every heap's mean is one row, and no row has a bias.
+  @Test func kMeansRouterFindsPlantedCentres() throws {
+    let context = try Context()
+    let geometry = try SplitGeometry(width: 12, experts: 3, topK: 1, shared: 0)
+    var random = RandomStream(seed: 5)
+    let centres: [[Float]] = [[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 1]]
+    let x = (0..<90).flatMap { token in
+      zip(centres[token % 3], random.normal(4)).map { $0 + 0.1 * $1 }
+    }
+    let plain = randomLayer(context, geometry: geometry, hidden: 4)
+    let layer = LayerUnderConstruction(
+      index: 0, geometry: geometry, weights: plain.weights,
+      inputs: RecordedInputs(context.tensor(x, [90, 4])), seed: 1, context: context)
+    let router = try KMeansRouter().router(
+      for: layer, try SequentialStrategy().split(layer), allowsBias: true)
+    #expect(router.bias_E == nil)
+    let rows = (0..<3).map { Array(router.weight_ED[$0 * 4..<($0 + 1) * 4]) }
+    for centre in centres {
+      #expect(rows.contains { zip($0, centre).allSatisfy { abs($0 - $1) < 0.2 } }, "\(centre)")
+    }
+  }
+
+  /// Every token ranks the experts alike, so that a threshold keeps a prefix of importance.
+  @Test func prefixRouterKeepsPrefixes() throws {
+    let context = try Context()
+    let geometry = try SplitGeometry(width: 24, experts: 6, topK: 6, shared: 0)
+    let layer = randomLayer(context, geometry: geometry, hidden: 6, tokens: 150)
+    let split = try NestedStrategy().split(layer)
+    let importance = try layer.activations().importance_I
+    let least = split.experts.map { $0.map { importance[Int($0)] }.min() ?? 0 }
+    let most = split.experts.map { $0.map { importance[Int($0)] }.max() ?? 0 }
+    #expect(zip(least, most.dropFirst()).allSatisfy { $0 >= $1 })
+    let router = try PrefixRouter().router(for: layer, split, allowsBias: true)
+    let routing = context.route(
+      router.scores(try layer.activations().x_TD, context), topK: 6,
+      combination: .uniform(weight: 1))
+    let threshold = try ScoreThreshold.keeping(3, router, layer)
+    let kept = context.readIntegers(context.keeping(routing, atLeast: threshold).experts_TK)
+    let first = Array(kept.prefix(6))
+    let order = context.readIntegers(routing.experts_TK).prefix(6)
+    var lengths: Set<Int> = []
+    for start in stride(from: 0, to: kept.count, by: 6) {
+      let length = kept[start..<start + 6].count { $0 >= 0 }
+      #expect(Array(kept[start..<start + length]) == Array(order.prefix(length)))
+      lengths.insert(length)
+    }
+    #expect(lengths.count > 1 && first[0] == order.first)
+  }
+
+  /// The threshold gives the wanted mean, and a larger mean a lower threshold.
+  @Test func thresholdsKeepTheWantedMean() throws {
+    let context = try Context()
+    let geometry = try SplitGeometry(width: 24, experts: 6, topK: 4, shared: 0)
+    let layer = randomLayer(context, geometry: geometry, hidden: 6, tokens: 120)
+    let router = try RegressedRouter().router(
+      for: layer, try SequentialStrategy().split(layer), allowsBias: true)
+    let scores = router.scores(try layer.activations().x_TD, context)
+    let routing = context.route(scores, topK: 4, combination: .uniform(weight: 1))
+    var last = Double.infinity
+    for mean in [1, 1.5, 2.25, 4] {
+      let threshold = try ScoreThreshold.keeping(mean, router, layer)
+      let kept = context.keeping(routing, atLeast: threshold)
+      let used = context.readIntegers(kept.counts_E).reduce(0, +)
+      #expect(abs(Double(used) / 120 - mean) < 0.01, "\(mean)")
+      #expect(threshold < last)
+      last = threshold
+    }
+  }
+
   @Test func randomRouterIsSeededAndBounded() throws {
     let context = try Context()
     let geometry = try SplitGeometry(width: 8, experts: 4, topK: 1, shared: 0)

@@ -88,7 +88,8 @@ import Testing
 
   /// Neurons that fire on the same kind of token belong together; the ones that fire on every token
   /// are shared.
-  @Test func activationRecoversPlantedGroupsAndSharesWhatIsAlwaysActive() throws {
+  @Test(arguments: [StrategyName.activation, .cmoe, .profile])
+  func plantedGroupsAreRecoveredAndWhatIsAlwaysActiveIsShared(name: StrategyName) throws {
     let context = try Context()
     let (groups, perGroup) = (4, 6)
     let geometry = try SplitGeometry(width: 30, experts: groups, topK: 1, shared: 1)
@@ -105,9 +106,9 @@ import Testing
     }
     var random = RandomStream(seed: 8)
     var x: [Float] = []
-    for token in 0..<64 {
+    for token in 0..<256 {
       for feature in 0..<5 {
-        let isOn = feature == 4 || feature == token % groups
+        let isOn = feature == 4 || feature == token / 64
         x.append(isOn ? 1 + 0.1 * Float(random.uniform()) : 0)
       }
     }
@@ -116,8 +117,8 @@ import Testing
       down_DI: context.tensor([Float](repeating: 1, count: 150), [5, 30]))
     let layer = LayerUnderConstruction(
       index: 0, geometry: geometry, weights: weights,
-      inputs: RecordedInputs(context.tensor(x, [64, 5])), seed: 1, context: context)
-    let split = try ActivationStrategy().split(layer)
+      inputs: RecordedInputs(context.tensor(x, [256, 5])), seed: 1, context: context)
+    let split = try name.make().split(layer)
     #expect(split.shared.allSatisfy { planted[Int($0)] == 4 })
     for expert in split.experts {
       #expect(Set(expert.map { planted[Int($0)] }).count == 1, "\(expert)")
@@ -137,6 +138,22 @@ import Testing
     let after = try energy.captured(expertOf(refined, 48), experts: 4, topK: 1)
     #expect(after >= before)
     #expect(after > 0.25 && after < 1)
+  }
+
+  /// The published rule of the profile strategy: the less activity varies, the more is shared.
+  @Test func theProfileSaysHowManyAreShared() throws {
+    let context = try Context()
+    let geometry = try SplitGeometry(width: 48, experts: 10, topK: 8, shared: 2)
+    let layer = randomLayer(context, geometry: geometry, hidden: 8, tokens: 200)
+    // One stretch of text does not vary: 0.7 of 10 active units.
+    #expect(try ProfileStrategy().sharedCount(for: layer, active: 10) == 7)
+    #expect(try ActivationStrategy().sharedCount(for: layer, active: 10) == nil)
+  }
+
+  @Test func segmentsAreCutIntoPieces() {
+    let cut = CalibrationSegment.cut(
+      [.init(tokens: 5, domain: 0), .init(tokens: 130, domain: 1)], atMost: 64)
+    #expect(cut.map(\.tokens) == [5, 64, 64, 2] && cut.map(\.domain) == [0, 1, 1, 1])
   }
 
   @Test func calibrationIsAskedForByName() throws {

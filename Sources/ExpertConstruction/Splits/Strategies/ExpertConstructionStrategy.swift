@@ -25,6 +25,13 @@ public protocol ExpertConstructionStrategy: Sendable {
   var sharedUnits: SharedUnits { get }
   /// Divides the layer.
   func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit
+  /// How many of the `active` units that a token uses should be shared, where the strategy has a rule
+  /// for it; `nil` leaves it to a search.
+  func sharedCount(for layer: LayerUnderConstruction, active: Int) throws -> Int?
+}
+
+extension ExpertConstructionStrategy {
+  public func sharedCount(for layer: LayerUnderConstruction, active: Int) throws -> Int? { nil }
 }
 
 extension ExpertConstructionStrategy {
@@ -46,6 +53,8 @@ public enum StrategyName: String, CaseIterable, Sendable {
   case sharingInter = "sharing-inter"
   case prune
   case cmoe
+  case profile
+  case nested
 
   /// The strategy of this name with its standard settings.
   /// - Parameter assignment: How those that score neurons per cluster give them to experts.
@@ -64,6 +73,8 @@ public enum StrategyName: String, CaseIterable, Sendable {
     case .sharingInter: SharingInterStrategy()
     case .prune: PruneStrategy()
     case .cmoe: CMoEStrategy()
+    case .profile: ProfileStrategy()
+    case .nested: NestedStrategy()
     }
   }
 }

@@ -1,0 +1,67 @@
+import Formats
+import Numerics
+
+/// Finds for each layer how many of the units a token uses should be shared: the number that leaves
+/// the least of the layer's output missing on calibration text, the active share being fixed
+/// (after the search per layer in public work on CMoE).
+public struct SharedSearch {
+  private let plan: ConversionPlan
+  private let checkpoint: Checkpoint
+  private let context: Context
+
+  /// - Parameter plan: Its geometry says how many units there are and how many a token uses.
+  public init(_ plan: ConversionPlan, checkpoint: Checkpoint, context: Context) {
+    self.plan = plan
+    self.checkpoint = checkpoint
+    self.context = context
+  }
+
+  /// Shared units of each layer.
+  ///
+  /// - Parameters:
+  ///   - calibration: The text; it is used up.
+  ///   - progress: Called with the number of layers done.
+  public func run(
+    _ calibration: any CalibrationSource, progress: (Int) -> Void = { _ in }
+  ) throws -> [Int] {
+    guard let block = plan.block else { return [] }
+    let (source, hidden) = (SourceReader(checkpoint), plan.source.hidden)
+    let bytes = DenseLayerBytes(
+      bytesPerMatrix: hidden * plan.source.width * plan.source.elementType.bitWidth / 8)
+    var found: [Int] = []
+    for layer in 0..<plan.source.layers {
+      for projection in Projection.allCases {
+        try source.read(DenseSource.name(layer, projection), into: bytes[projection])
+      }
+      let inputs = try calibration.inputs(ofLayer: layer)
+      found.append(
+        try context.withMLP(
+          width: plan.source.width, hidden: hidden, plan.source.elementType, bytes: { bytes[$0] }
+        ) { weights in
+          try best(
+            LayerUnderConstruction(
+              index: layer, geometry: block.geometry, weights: weights, inputs: inputs,
+              seed: plan.settings.seed, context: context),
+            allowsBias: block.hasRouterBias)
+        })
+      progress(layer + 1)
+    }
+    return found
+  }
+
+  private func best(_ layer: LayerUnderConstruction, allowsBias: Bool) throws -> Int {
+    let strategy = plan.settings.strategy.make()
+    let active = layer.geometry.topK + layer.geometry.shared
+    if let published = try strategy.sharedCount(for: layer, active: active) { return published }
+    var best = (shared: layer.geometry.shared, error: Double.infinity)
+    for shared in 0..<active {
+      let candidate = try layer.cut(as: layer.geometry.sharing(shared))
+      let split = try strategy.split(candidate)
+      let router = try plan.settings.router.make().router(
+        for: candidate, split, allowsBias: allowsBias)
+      let error = try candidate.reconstructionError(split, router)
+      if error < best.error { best = (shared, error) }
+    }
+    return best.shared
+  }
+}

@@ -1,0 +1,52 @@
+import Numerics
+
+extension ConformanceCase {
+  /// What routers besides linear ones are made of, and layers some of whose choices are dropped.
+  static let routers: [ConformanceCase] = [(1, 4, 2), (63, 7, 3), (300, 64, 8)].flatMap {
+    t, e, k in
+    [
+      ConformanceCase("absolute \(t)x\(e)") { trial in
+        let x = trial.weight([t, e])
+        trial.differentiate { [("y", trial.context.absolute(x.tensor))] }
+      },
+      ConformanceCase("noisy \(t)x\(e)") { trial in
+        let (scores, spread) = (trial.weight([t, e]), trial.weight([t, e]))
+        let noise = trial.weight([t, e])
+        noise.isTrainable = false
+        trial.differentiate {
+          [
+            (
+              "y",
+              trial.context.noisy(
+                scores.tensor, noise: noise.value, spread: spread.tensor, least: 0.25)
+            ),
+            ("plain", trial.context.noisy(scores.tensor, noise: noise.value, least: 0.5)),
+          ]
+        }
+      },
+      ConformanceCase("mixture keeping T\(t) E\(e) K\(k)") { trial in
+        let context = trial.context
+        let (x, logits) = (trial.activation([t, 40]), trial.steps([t, e]))
+        let (gate, up) = (trial.matrix([e, 24, 40]), trial.matrix([e, 24, 40]))
+        let down = trial.matrix([e, 40, 24])
+        func layer(_ p: [Tensor]) -> (y: Tensor, routing: Routing) {
+          let routing = context.keeping(
+            context.route(p[1], topK: k, combination: .softmax(scale: 2)), atLeast: 0.6)
+          let y = context.mixtureOfExperts(
+            p[0], gate: p[2], up: p[3], down: p[4],
+            dispatch: context.dispatch(routing, experts: e), weights: routing.weights_TK)
+          return (y, routing)
+        }
+        let parameters = [x, logits, gate, up, down]
+        trial.note("inference", layer(parameters.map(\.value)).y)
+        trial.differentiate {
+          let (y, routing) = layer(parameters.map(\.tensor))
+          return [
+            ("y", y), ("experts", routing.experts_TK), ("counts", routing.counts_E),
+            ("weights", routing.weights_TK),
+          ]
+        }
+      },
+    ]
+  }
+}
