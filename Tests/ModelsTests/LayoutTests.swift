@@ -6,7 +6,8 @@ import Testing
 
 /// One configuration per layout herd reads.
 enum Example: String, CaseIterable, Sendable {
-  case llama, tied, qwen2, mixtral, granite, qwen2moe, glm4moe, herd, attention, llamamoe1, llamamoe2
+  case llama, tied, qwen2, mixtral, granite, qwen2moe, glm4moe, herd, attention
+  case llamamoe1, llamamoe2
 
   var config: JSONObject {
     var config = TinyCheckpoint.llamaConfig(tied: self == .tied)

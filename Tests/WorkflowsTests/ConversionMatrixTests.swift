@@ -102,7 +102,7 @@ import Workflows
     #expect(result.json["verification"]?["passed"] == true)
     #expect(try loss("moe-\(router.rawValue)").isFinite)
     guard router.make().kind != .linear else { return }
-    for format in OutputFormat.allCases where format != .herd && format != .llama {
+    for format in OutputFormat.convertible where format != .herd && format != .llama {
       let error = #expect(throws: ConstructionError.self) {
         try ModelExport(
           source: moe, output: small.path("out"), format: format.rawValue
@@ -139,16 +139,18 @@ import Workflows
     }
     guard !what.hasSuffix("auto") else { return }
     let reason = what == "mean" ? "varies from token to token" : "softmax of the scores"
-    for format in OutputFormat.allCases where format != .herd && format != .llama {
+    for format in OutputFormat.convertible where format != .herd && format != .llama {
       var stock = settings
       stock.format = format.rawValue
       if what == "mean" { stock.combination = "gained" }
       if format == .mixtral { (stock.experts, stock.topK, stock.shared) = (8, 4, 0) }
-      let error = #expect(throws: ConstructionError.self) {
-        try ModelConversion(
-          source: small.path("dense/initial"), output: small.path("out"), settings: stock
-        ).plan()
+      let plan = ModelConversion(
+        source: small.path("dense/initial"), output: small.path("out"), settings: stock)
+      if format == .glm4_moe, what.contains("sigmoid") {
+        _ = try plan.plan()  // The one stock format that has them.
+        continue
       }
+      let error = #expect(throws: ConstructionError.self) { try plan.plan() }
       #expect(
         error?.description.contains(reason) == true, "\(format): \(String(describing: error))")
     }
