@@ -105,6 +105,9 @@ import Testing
     #expect(found["tokenizer"]?["chat_format"] == "llama3")
     expectError(
       "--force", try HerdRun("export", path("plain"), path("out"), "--format", "mixtral"))
+    expectError(
+      "an export starts from", try HerdRun("export", path("plain"), path("x"), "--format", "herd"),
+      status: 64)
     #expect(
       try HerdRun("export", path("plain"), path("out"), "--format", "mixtral", "--force").status
         == 0)

@@ -88,6 +88,7 @@ import Workflows
     ("model: x\nstages: [\(stage.replacing("one", with: "data"))]", "\"data\" is taken"),
     ("model: x\nstages: [\(stage.replacing("one", with: "a/b"))]", "a/b"),
     ("model: x\nexport: [mixtral]", "add \"convert\""),
+    ("model: x\nconvert: {}\nexport: [herd]", "an export starts from"),
     ("model: x\nconvert: {format: mixtral}\nexport: [mixtral]", "herd's own format"),
     ("- a\n- b", "mapping of keys"),
   ])

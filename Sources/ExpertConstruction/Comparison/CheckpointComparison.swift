@@ -30,9 +30,11 @@ public struct CheckpointComparison {
       first.layout.configuration.blocks.count, second.layout.configuration.blocks.count)
     var regrouped: Set<String> = []
     for layer in 0..<layers {
-      let (own, other) = (
-        try first.neurons(ofLayer: layer).parameters, try second.neurons(ofLayer: layer).parameters
+      let (here, there) = (
+        try first.neurons(ofLayer: layer), try second.neurons(ofLayer: layer)
       )
+      let (own, other) = (here.parameters, there.parameters)
+      regrouped.formUnion(here.padding.union(there.padding))
       let isSame = own == other && own.allSatisfy { shapes.0[$0] == shapes.1[$0] }
       if !isSame {
         regrouped.formUnion(own.union(other))

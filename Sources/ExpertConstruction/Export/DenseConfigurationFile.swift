@@ -10,7 +10,7 @@ enum DenseConfigurationFile {
   /// Fields that only mixtures have.
   private static let mixtureFields = [
     "herd", "herd_export", "num_local_experts", "num_experts", "n_routed_experts",
-    "num_experts_per_tok", "n_shared_experts", "moe_intermediate_size",
+    "num_experts_per_tok", "n_shared_experts", "num_nextn_predict_layers", "moe_intermediate_size",
     "shared_intermediate_size", "shared_expert_intermediate_size", "norm_topk_prob",
     "routed_scaling_factor", "n_group", "topk_group", "first_k_dense_replace", "use_qk_norm",
     "decoder_sparse_step", "mlp_only_layers", "qkv_bias", "router_aux_loss_coef", "aux_loss_coef",

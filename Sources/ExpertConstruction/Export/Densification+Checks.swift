@@ -3,10 +3,10 @@ import Models
 import Numerics
 
 extension Densification {
-  /// The ledger, when it is there and the bytes still agree with it, and what scales rounded.
+  /// The ledger, when it is there and the bytes still agree with it, and what was found then.
   static func ledger(
     _ loader: ModelLoader
-  ) throws -> (ledger: ByteLedger, rounded: [String])? {
+  ) throws -> (ledger: ByteLedger, verification: LedgerVerification)? {
     let path = "\(loader.checkpoint.folder)/\(ByteLedger.fileName)"
     guard Files.exists(path) else { return nil }
     let ledger = try ByteLedger(contentsOf: path)
@@ -21,13 +21,17 @@ extension Densification {
           + "experts would be another function")
     }
     let verification = try LedgerVerification(loader.checkpoint, ledger)
-    return verification.isExact ? (ledger, verification.rounded) : nil
+    return verification.isExact ? (ledger, verification) : nil
   }
 
   /// The width of the dense MLPs, the same in every layer.
-  static func width(_ loader: ModelLoader, _ configuration: ConfigurationFile) throws -> Int {
+  static func width(
+    _ loader: ModelLoader, _ configuration: ConfigurationFile, _ ledger: ByteLedger?
+  ) throws -> Int {
     let model = loader.layout.configuration
-    let widths = try model.blocks.indices.map { try loader.neurons(ofLayer: $0).count }
+    let widths = try model.blocks.indices.map {
+      try loader.neurons(ofLayer: $0, ledger?.split(ofLayer: $0)).count
+    }
     let width = widths.first ?? 0
     if let layer = widths.firstIndex(where: { $0 != width }) {
       throw ConstructionError(
@@ -102,18 +106,25 @@ extension Densification {
   }
 
   /// What a dense model cannot hold, in one line.
-  static func losses(_ loader: ModelLoader) throws -> String {
+  /// - Parameter rewritten: Matrices of the source that recovery rewrote.
+  static func losses(_ loader: ModelLoader, rewritten: Int) -> String {
     let shapes = loader.layout.configuration.parameterShapes
     var parts: [String] = []
     for (ending, name) in [
       (".router.weight", "routers"), (".router.bias", "router biases"),
       (".router.gain", "gains"), (".router.selection_bias", "balancing biases"),
       (".router.up_weight", "second router rows"), (".router.noise_weight", "noise weights"),
-      (".shared_expert_gate.weight", "shared gates"),
+      (".router.hidden_weight", "hidden router layers"),
+      (".shared_expert_gate.weight", "shared gates"), (".mlp.bias", "output biases"),
     ] {
       let count = shapes.filter { $0.name.hasSuffix(ending) }.count
       if count > 0 { parts.append("\(count) \(name)") }
     }
+    let thresholds = loader.layout.configuration.blocks.count {
+      if case .mixture(let mixture) = $0.mlp { mixture.scoreThreshold != nil } else { false }
+    }
+    if thresholds > 0 { parts.append("\(thresholds) score thresholds") }
+    if rewritten > 0 { parts.append("\(rewritten) source matrices that recovery rewrote") }
     return "lost: \(parts.joined(separator: ", ")); neurons are in the order of the experts"
   }
 

@@ -5,7 +5,7 @@ import Numerics
 /// A mixture turned back into a dense model: the experts of each layer side by side.
 ///
 /// Where the byte ledger still holds, every tensor of the dense source comes back in its place.
-/// Otherwise, as after training, the neurons come in the order of the experts, and the dense model
+/// Otherwise, as after training or where recovery rewrote matrices, the neurons come in the order of the experts, and the dense model
 /// computes what the mixture would with every expert chosen and every weight one.
 public struct Densification {
   /// What does not come back, in one line; `nil` when the source comes back whole.
@@ -36,23 +36,26 @@ public struct Densification {
       throw ConstructionError(.refused, "\(folder) has no experts; it is dense already")
     }
     let found = try Self.ledger(loader)
-    ledger = found?.ledger
-    isRestoration = found != nil
-    rounded = found?.rounded ?? []
-    let width = try Self.width(loader, configuration)
-    if found == nil {
+    let rewritten = found?.verification.rewritten.count ?? 0
+    // What recovery rewrote is no source: then only the places of the neurons are known.
+    let whole = rewritten == 0 ? found : nil
+    ledger = whole?.ledger
+    isRestoration = whole != nil
+    rounded = whole?.verification.rounded ?? []
+    let width = try Self.width(loader, configuration, ledger)
+    if whole == nil {
       try Self.checkGates(loader)
       if !weightsAsOne { try Self.checkWeights(loader) }
     }
-    losses = found == nil ? try Self.losses(loader) : nil
+    losses = whole == nil ? Self.losses(loader, rewritten: rewritten) : nil
     let hasBias = model.attentions.contains(where: \.inputBias)
     let dense = try DenseConfigurationFile.make(
       from: configuration, model, width: width,
-      hasInputBias: found.map { $0.ledger.source.contains { $0.name.hasSuffix(".q_proj.bias") } }
+      hasInputBias: whole.map { $0.ledger.source.contains { $0.name.hasSuffix(".q_proj.bias") } }
         ?? hasBias)
     self.configuration = dense
-    if let found {
-      outputs = found.ledger.source.map {
+    if let whole {
+      outputs = whole.ledger.source.map {
         TensorDeclaration(name: $0.name, elementType: $0.elementType, shape: $0.shape)
       }
     } else {
@@ -117,7 +120,7 @@ public struct Densification {
     _ projection: Projection, ofLayer layer: Int, as output: TensorDeclaration,
     to writer: CheckpointWriter
   ) throws {
-    let neurons = try loader.neurons(ofLayer: layer)
+    let neurons = try loader.neurons(ofLayer: layer, ledger?.split(ofLayer: layer))
     let (hidden, width) = (neurons.hidden, neurons.count)
     let size = output.elementType.bitWidth / 8
     let dense = ByteBuffer(hidden * width * size)
@@ -144,7 +147,7 @@ public struct Densification {
 
   /// The places of each unit's neurons in the dense matrix.
   private func order(of neurons: LayerNeurons, layer: Int) -> [[Int32]] {
-    if let ledger, layer < ledger.splits.count, let split = ledger.splits[layer] {
+    if let split = ledger?.split(ofLayer: layer) {
       return (split.shared.isEmpty ? [] : [split.shared]) + split.experts
     }
     var next: Int32 = 0

@@ -9,6 +9,8 @@ public struct Export {
   public let model: MixtureModel
   /// Every tensor to be written.
   public let outputs: [TensorDeclaration]
+  /// What readers should know besides ``rounding``, one line each.
+  public let notes: [String]
   private let checkpoint: Checkpoint
   private let layout: any OutputLayout
   private let copies: [TensorDescription]
@@ -28,6 +30,10 @@ public struct Export {
   public init(
     _ checkpoint: Checkpoint, configuration: ConfigurationFile, to format: OutputFormat
   ) throws {
+    guard format != .herd else {
+      throw ConstructionError(
+        .refused, "\(checkpoint.folder) is in the herd format already; copy the folder instead")
+    }
     self.checkpoint = checkpoint
     self.format = format
     let layout = format.make()
@@ -58,7 +64,11 @@ public struct Export {
       layers.flatMap { layer, shape in
         MixtureTensor.all(of: shape.block).map { HerdOutput.name(of: $0, layer: layer) }
       })
-    let copies = checkpoint.tensors.filter { !divided.contains($0.name) }
+    let unused = checkpoint.tensors.filter { $0.name.hasSuffix(Self.trainingNoise) }
+    notes = Self.noiseNote(unused.count).map { [$0] } ?? []
+    let copies = checkpoint.tensors.filter {
+      !divided.contains($0.name) && !$0.name.hasSuffix(Self.trainingNoise)
+    }
     self.copies = copies
     var outputs = copies.map {
       TensorDeclaration(name: $0.name, elementType: $0.elementType, shape: $0.shape)
@@ -71,6 +81,15 @@ public struct Export {
     }
     for (layer, shape) in layers { outputs += layout.layer(layer, of: shape).declarations }
     self.outputs = outputs + zeros
+  }
+
+  /// How the names of router tensors end that only training uses.
+  static let trainingNoise = ".mlp.router.noise_weight"
+
+  /// One line on `count` left out tensors of that name; `nil` for none.
+  static func noiseNote(_ count: Int) -> String? {
+    count == 0
+      ? nil : "\(count) router noise weights are left out: only training adds noise to scores"
   }
 
   /// One line on what scales do to the weights; `nil` when nothing is rounded.
@@ -104,9 +123,9 @@ public struct Export {
       guard let shape = model.shape(ofLayer: layer) else { continue }
       let places = layout.layer(layer, of: shape)
       for tensor in MixtureTensor.all(of: shape.block) {
-        // Gains are zero, or the model would have been refused.
-        guard let place = places.places[tensor] else { continue }
-        try write(tensor, of: layer, to: place, writer, source)
+        // Gains without a place are zero, or the model would have been refused.
+        if tensor == .routerGain, places.places[tensor] == nil { continue }
+        try write(tensor, of: layer, to: places.place(of: tensor), writer, source)
       }
       for zeros in places.declarations where places.zeros.contains(zeros.name) {
         try writer.writeZeros(zeros)

@@ -14,7 +14,7 @@ public struct Glm4MoEOutput: OutputLayout {
     guard let (_, block) = Self.leading(model) else {
       return "its layers differ otherwise than by leading dense ones; use --format herd"
     }
-    if let refusal = StockOutput.routerRefusal(model) { return refusal }
+    if let refusal = StockOutput.mixtureRefusal(model) { return refusal }
     if !block.rule.isOfSigmoids {
       return "its weights are sigmoids of the scores; use --format granitemoeshared, mixtral or "
         + "qwen2_moe for a softmax, or --combination renormalized_sigmoid"

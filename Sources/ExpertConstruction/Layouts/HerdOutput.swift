@@ -57,16 +57,9 @@ public struct HerdOutput: OutputLayout {
   }
 
   private static func describe(_ block: MixtureBlock?, denseWidth: Int) -> JSON {
-    guard let block else { return ["type": "dense", "width": JSON(denseWidth)] }
-    let geometry = block.geometry
-    var object: JSONObject = [
-      "type": "mixture", "experts": JSON(geometry.experts), "top_k": JSON(geometry.topK),
-      "shared": JSON(geometry.shared), "expert_width": JSON(geometry.expertWidth),
-      "combination": ["rule": .string(block.rule.rawValue), "scale": JSON(block.scale)],
-      "router_bias": .bool(block.hasRouterBias), "output_bias": .bool(block.hasOutputBias),
-    ]
-    if block.routerKind != .linear { object["router_kind"] = .string(block.routerKind.rawValue) }
-    if let threshold = block.scoreThreshold { object["score_threshold"] = JSON(threshold) }
-    return .object(object)
+    let mlp =
+      block.map { MLPConfiguration.mixture($0.configuration) }
+      ?? .dense(DenseConfiguration(width: denseWidth))
+    return mlp.json
   }
 }

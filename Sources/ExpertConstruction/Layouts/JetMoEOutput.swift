@@ -19,7 +19,7 @@ public struct JetMoEOutput: OutputLayout {
       return "its layers all have MLP experts of one kind; use --format herd"
     }
     if let refusal = attentionRefusal(model, block) { return refusal }
-    if let refusal = StockOutput.routerRefusal(model) { return refusal }
+    if let refusal = StockOutput.mixtureRefusal(model) { return refusal }
     if block.hasSelectionBias { return StockOutput.selectionRefusal }
     if block.rule == .gained, !model.gainsAreZero {
       return "weights 1 + p·u with trained u exist in no stock format; use --format herd"

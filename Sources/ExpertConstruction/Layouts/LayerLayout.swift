@@ -19,6 +19,17 @@ public struct LayerLayout: Sendable {
   /// Declared tensors that hold nothing but zeros.
   public private(set) var zeros: [String] = []
 
+  /// Where `tensor` is.
+  /// - Throws: ``ConstructionError`` when the format has no place for it, so that its values would be
+  ///   lost.
+  func place(of tensor: MixtureTensor) throws(ConstructionError) -> Place {
+    guard let place = places[tensor] else {
+      throw ConstructionError(
+        .refused, "the format has no place for \(tensor); use --format herd")
+    }
+    return place
+  }
+
   /// One line on what the scales do to weights of type `type`; `nil` when nothing is rounded.
   func rounding(of type: ElementType) -> String? {
     let scales = Set(places.filter { $0.key.isMatrix }.map(\.value.scale))

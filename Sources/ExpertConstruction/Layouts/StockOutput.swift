@@ -1,4 +1,5 @@
 import Formats
+import Models
 
 /// What the formats of stock transformers have in common.
 enum StockOutput {
@@ -6,7 +7,7 @@ enum StockOutput {
   /// bias, cannot hold `model`.
   /// - Parameter holdsDenseLayers: Whether the format has layers without experts, all of one width.
   static func refusal(of model: MixtureModel, holdsDenseLayers: Bool = false) -> String? {
-    if let refusal = attentionRefusal(model) ?? routerRefusal(model) { return refusal }
+    if let refusal = attentionRefusal(model) ?? mixtureRefusal(model) { return refusal }
     guard let block = model.uniformBlock else {
       return model.denseLayers.count == model.blocks.count
         ? "it is made of experts and the model has none; use --format herd or llama"
@@ -21,10 +22,6 @@ enum StockOutput {
       if model.denseWidth == nil {
         return "the dense MLPs of layers \(layers) differ in width; use --format herd"
       }
-    }
-    if block.hasOutputBias {
-      return "its MLPs end in a bias, which no stock format here has; use --format herd, or a "
-        + "--recovery without a bias"
     }
     if block.hasSelectionBias { return selectionRefusal }
     if block.rule == .gained, !model.gainsAreZero {
@@ -46,12 +43,17 @@ enum StockOutput {
     }
   }
 
-  /// Why a format with linear routers and a fixed number of experts per token cannot hold `model`.
-  static func routerRefusal(_ model: MixtureModel) -> String? {
+  /// Why a format with linear routers, a fixed number of experts per token and no bias on their
+  /// output, as all stock formats are, cannot hold `model`.
+  static func mixtureRefusal(_ model: MixtureModel) -> String? {
     for block in model.blocks.lazy.compactMap({ $0 }) {
-      if block.routerKind != .linear {
-        return "its router scores experts by gated pairs of rows, and the format's are linear; use "
+      if let scoring = block.routerKind.nonlinearScoring {
+        return "its router scores experts by \(scoring), and the format's are linear; use "
           + "--format herd, or another --router"
+      }
+      if block.hasOutputBias {
+        return "its MLPs end in a bias, which no stock format here has; use --format herd, or a "
+          + "--recovery without a bias"
       }
       if block.scoreThreshold != nil {
         return "the number of experts varies from token to token, and the format has one for all; "
@@ -125,5 +127,16 @@ enum StockOutput {
     configuration["router_aux_loss_coef"] = 0.001
     configuration["output_router_logits"] = false
     configuration["herd_export"] = ["folded_scale": JSON(foldedScale)]
+  }
+}
+
+extension RouterKind {
+  /// How a router that is not linear scores experts, in words; `nil` for a linear one.
+  var nonlinearScoring: String? {
+    switch self {
+    case .linear: nil
+    case .gatedPair: "gated pairs of rows"
+    case .tanhPair: "two layers with a tanh between"
+    }
   }
 }

@@ -112,7 +112,7 @@ extension ByteLedger {
     return MixtureBlock(
       geometry: geometry, rule: try named("rule", mlp), scale: try mlp.double("scale"),
       hasRouterBias: try mlp.bool("router_bias", default: false),
-      routerKind: RouterKind(rawValue: try mlp.string("router_kind", default: "linear")) ?? .linear,
+      routerKind: try mlp.contains("router_kind") ? named("router_kind", mlp) : .linear,
       hasOutputBias: try mlp.bool("output_bias", default: false))
   }
 

@@ -34,9 +34,14 @@ public struct ByteLedger: Equatable, Sendable {
   /// The neurons of each layer, `nil` where its MLP is dense; empty when all are.
   public var splits: [NeuronSplit?]
 
+  /// The neurons of layer `layer`; `nil` where its MLP is dense.
+  func split(ofLayer layer: Int) -> NeuronSplit? {
+    layer < splits.count ? splits[layer] : nil
+  }
+
   /// What decides the tensors of one layer: ``shape``, with the units shared that its split shares.
   func shape(ofLayer layer: Int) throws -> MixtureShape? {
-    guard var own = shape, layer < splits.count, let split = splits[layer] else { return shape }
+    guard var own = shape, let split = split(ofLayer: layer) else { return shape }
     own.block.geometry = try Self.geometry(own, shared: split.shared.count)
     return own
   }

@@ -102,23 +102,29 @@ public struct LedgerVerification: Equatable, Sendable {
 
   /// The matrices that recovery put in the place of dense ones, put together from their experts, by
   /// the names of the source tensors.
+  /// - Throws: ``ConstructionError`` when the ledger does not fit `mixture`.
   public static func rewrittenMatrices(
     of ledger: ByteLedger, in mixture: Checkpoint,
     _ body: (_ name: String, _ bytes: UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    guard let shape = ledger.shape else { return }
-    let count = shape.hidden * shape.block.geometry.width * shape.elementType.bitWidth / 8
+    let format = ledger.format.make()
     for entry in ledger.source where entry.rewrittenSHA256 != nil {
       guard let (layer, projection) = DenseSource.place(of: entry.name),
-        layer < ledger.splits.count, let split = ledger.splits[layer]
+        layer < ledger.splits.count, let split = ledger.splits[layer],
+        let shape = try ledger.shape(ofLayer: layer)
       else {
         throw ConstructionError(
           .damagedSource, "the ledger cannot have rewritten \(entry.name)")
       }
+      let count = shape.hidden * shape.block.geometry.width * shape.elementType.bitWidth / 8
       let dense = ByteBuffer(count)
-      _ = try restore(
-        projection, split, shape, ledger.format.make().places(layer, of: shape), mixture,
-        into: dense, byteCount: count)
+      let (_, problem) = try restore(
+        projection, split, shape, format.places(layer, of: shape), mixture, into: dense,
+        byteCount: count)
+      if let problem {
+        throw ConstructionError(
+          .damagedSource, "\(mixture.folder): \(entry.name) does not come back: it is \(problem)")
+      }
       try body(entry.name, UnsafeRawBufferPointer(dense.slice(0..<count)))
     }
   }

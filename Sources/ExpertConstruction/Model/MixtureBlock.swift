@@ -38,6 +38,15 @@ public struct MixtureBlock: Equatable, Sendable {
     self.hasOutputBias = hasOutputBias
   }
 
+  /// The block as Models describes it.
+  var configuration: MixtureConfiguration {
+    MixtureConfiguration(
+      experts: geometry.experts, topK: geometry.topK, expertWidth: geometry.expertWidth,
+      sharedWidth: geometry.sharedWidth, combination: combination, routerKind: routerKind,
+      routerBias: hasRouterBias, scoreThreshold: scoreThreshold, selectionBias: hasSelectionBias,
+      outputBias: hasOutputBias)
+  }
+
   /// The rule as operations take it.
   var combination: Combination {
     switch rule {

@@ -42,8 +42,10 @@ struct LayerRepair {
   }
 
   /// Writes the layer's bias, if it has one.
+  /// - Throws: ``ConstructionError`` when the layout has no place for it.
   func writeBias(_ layout: LayerLayout, to writer: CheckpointWriter) throws {
-    guard let bias, let place = layout.places[.outputBias] else { return }
+    guard let bias else { return }
+    let place = try layout.place(of: .outputBias)
     try bias.withUnsafeBytes { try writer.write(place.name, at: place.byteOffset, $0) }
   }
 

@@ -10,7 +10,8 @@ public struct ModelWriter {
 
   /// Writes every tensor of the layout into `folder`, element type `elementType`.
   ///
-  /// Router tensors of the `herd` format stay F32: they are small and steer everything.
+  /// Router tensors of the `herd` format and selection biases of any format stay F32: they are small
+  /// and steer everything.
   /// - Parameter shardLimit: Largest file in bytes.
   public func write(
     _ model: LanguageModel, to folder: String, elementType: ElementType,
@@ -25,11 +26,11 @@ public struct ModelWriter {
       folder: folder,
       tensors: bindings.map {
         TensorDeclaration(
-          name: $0.tensor, elementType: storedType($0.tensor, elementType), shape: $0.shape)
+          name: $0.tensor, elementType: storedType($0, elementType), shape: $0.shape)
       } + zeros, shardLimit: shardLimit)
     for tensor in zeros { try writer.writeZeros(tensor) }
     for binding in bindings {
-      let type = storedType(binding.tensor, elementType)
+      let type = storedType(binding, elementType)
       guard let dtype = DType(type), dtype.isFloatingPoint else {
         throw ModelError("\(type.rawValue) cannot be written; choose F32, BF16 or F16")
       }
@@ -52,7 +53,11 @@ public struct ModelWriter {
     try writer.finish()
   }
 
-  private func storedType(_ tensor: String, _ elementType: ElementType) -> ElementType {
-    tensor.contains(".router.") && layout is HerdLayout ? .f32 : elementType
+  private func storedType(_ binding: TensorBinding, _ elementType: ElementType) -> ElementType {
+    let staysFull =
+      layout is HerdLayout
+      ? binding.tensor.contains(".router.")
+      : binding.parts.contains { $0.parameter.hasSuffix(".router.selection_bias") }
+    return staysFull ? .f32 : elementType
   }
 }

@@ -189,7 +189,7 @@ extension ConvertSettings {
       router: try Self.choice(RouterName.self, router, "router"),
       rule: try combination.map { try Self.choice(CombinationRule.self, $0, "combination") },
       format: try Self.choice(OutputFormat.self, format, "format"),
-      exports: try exports.map { try Self.choice(OutputFormat.self, $0, "export") },
+      exports: try exports.map { try ModelExport.target($0) },
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs

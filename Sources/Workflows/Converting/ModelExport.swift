@@ -31,15 +31,27 @@ public struct ModelExport {
   /// The format that is a file and no folder.
   static let fileFormat = "gguf"
   /// The names of all formats.
-  public static let formats = "\(ConvertSettings.formats), \(fileFormat)"
+  public static let formats =
+    "\(OutputFormat.allCases.filter { $0 != .herd }.map(\.rawValue).joined(separator: ", ")), "
+    + fileFormat
   /// The names of how a GGUF file stores weights.
   public static let weightTypes = GGUFExport.Weights.allCases.map(\.rawValue)
     .joined(separator: ", ")
 
+  /// The format of a folder to export to; `other` is one more name that users may give.
+  static func target(_ name: String, or other: String? = nil) throws -> OutputFormat {
+    let format = try ConvertSettings.choice(OutputFormat.self, name, "format", or: other)
+    guard format != .herd else {
+      throw WorkflowError(
+        "herd is the format that an export starts from; copy the folder, or name a stock format")
+    }
+    return format
+  }
+
   /// Refuses names that do not exist, without looking at files.
   public func checkNames() throws {
     if format != Self.fileFormat {
-      _ = try ConvertSettings.choice(OutputFormat.self, format, "format", or: Self.fileFormat)
+      _ = try Self.target(format, or: Self.fileFormat)
       guard weights == nil else {
         throw WorkflowError(
           "--dtype is for --format gguf; \(format) keeps the element types of the source")
@@ -79,13 +91,15 @@ public struct ModelExport {
         "\(source): a \(try folder.config.string("model_type")) folder; export starts from herd's own format, run herd convert without --format first"
       )
     }
-    let format = try ConvertSettings.choice(OutputFormat.self, format, "format")
+    let format = try Self.target(format)
     let export = try Export(folder.checkpoint, configuration: folder.config, to: format)
     if let rounding = export.rounding { events.note(rounding) }
+    for note in export.notes { events.note(note) }
     try export.run(to: output, force: force)
     return [
       "path": JSON(output), "format": JSON(format.rawValue),
       "rounding": export.rounding.map { JSON($0) } ?? .null,
+      "notes": .array(export.notes.map { JSON($0) }),
       "tensors": JSON(export.outputs.count),
     ]
   }

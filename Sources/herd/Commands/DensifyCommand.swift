@@ -6,9 +6,10 @@ struct DensifyCommand: HerdCommand {
   static let configuration = CommandConfiguration(
     "densify", "Turn a mixture back into a dense model.",
     details: """
-      A mixture that was not trained gives its dense source back, byte for byte, by the ledger beside \
-      its weights. A trained one becomes a dense model with the experts side by side; what that loses \
-      is printed, and a mixture whose experts do not enter with weight one is refused.
+      A mixture that was not trained gives its dense source back by the ledger beside its weights, byte \
+      for byte but where a folded scale rounded it. One that was trained, or whose matrices a recovery \
+      rewrote, becomes a dense model with the experts side by side; what that loses is printed, and a \
+      mixture whose experts do not enter with weight one is refused.
       """,
     example: "herd densify moe dense")
 

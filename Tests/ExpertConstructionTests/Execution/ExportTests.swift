@@ -28,7 +28,13 @@ import Testing
     let export = try Export(
       try Checkpoint(folder: herd),
       configuration: try ConfigurationFile(contentsOf: "\(herd)/config.json"), to: format)
-    #expect(export.rounding == nil)
+    #expect(export.rounding == nil && export.notes.isEmpty)
+    let again = #expect(throws: ConstructionError.self) {
+      try Export(
+        Checkpoint(folder: herd),
+        configuration: ConfigurationFile(contentsOf: "\(herd)/config.json"), to: .herd)
+    }
+    #expect(again?.description.contains("in the herd format already") == true)
     let exported = "\(folder.path)/exported"
     try export.run(to: exported)
     for name in try Files.names(inFolder: direct) where name != "README.md" {

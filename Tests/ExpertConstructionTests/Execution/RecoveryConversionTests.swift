@@ -13,6 +13,11 @@ import Testing
       experts: format == .mixtral ? 4 : 3, topK: 1, shared: format == .mixtral ? 0 : 1,
       strategy: .random, format: format)
     settings.recovery = recovery
+    if format == .jetmoe {
+      (settings.experts, settings.shared) = (2, 0)
+      (settings.router, settings.rule) = (.random, .renormalizedSoftmax)
+      settings.attention = AttentionSettings(strategy: .moa, topK: 1)
+    }
     return settings
   }
 
@@ -54,16 +59,29 @@ import Testing
     }
   }
 
-  @Test(arguments: [OutputFormat.mixtral, .qwen2_moe, .granitemoeshared])
+  @Test(arguments: [OutputFormat.mixtral, .qwen2_moe, .granitemoeshared, .glm4_moe, .jetmoe])
   func stockFormatsHoldScalesAndRefuseBiases(_ format: OutputFormat) throws {
     let folder = TemporaryFolder()
     let context = try Context()
     let (source, checkpoint) = try openDense(try SmallCheckpoint().write(in: folder))
     let output = "\(folder.path)/moe"
-    _ = try Conversion(
-      try ConversionPlan(source, settings(.scale, format)), checkpoint: checkpoint,
-      context: context
-    ).run(to: output, calibration: NoiseCalibration(context: context, hidden: 8))
+    func convert(_ settings: ConversionSettings) throws {
+      _ = try Conversion(
+        try ConversionPlan(source, settings), checkpoint: checkpoint, context: context
+      ).run(
+        to: output, force: true, calibration: NoiseCalibration(context: context, hidden: 8))
+    }
+    var herd = settings(.affine, format)
+    herd.format = .herd
+    try convert(herd)
+    let lost = #expect(throws: ConstructionError.self) {
+      try Export(
+        Checkpoint(folder: output),
+        configuration: ConfigurationFile(contentsOf: "\(output)/config.json"), to: format)
+    }
+    #expect(lost?.description.contains("end in a bias") == true)
+    if format == .jetmoe { return }  // Only exports write it.
+    try convert(settings(.scale, format))
     let ledger = try ByteLedger(contentsOf: "\(output)/\(ByteLedger.fileName)")
     let verification = try LedgerVerification(try Checkpoint(folder: output), ledger)
     #expect(verification.isExact && verification.rewritten.count == 2)
@@ -73,6 +91,53 @@ import Testing
       }
       #expect(error?.description.contains("end in a bias") == true)
     }
+  }
+
+  /// Layers that share other numbers of units are put together by their own.
+  @Test func searchedSharedUnitsAreRecovered() throws {
+    let folder = TemporaryFolder()
+    let context = try Context()
+    let (source, checkpoint) = try openDense(try SmallCheckpoint().write(in: folder))
+    var settings = ConversionSettings(experts: 4, topK: 2, shared: 2, strategy: .random)
+    (settings.recovery, settings.sharedPerLayer) = (.scale, [1, 3])
+    let output = "\(folder.path)/moe"
+    let report = try Conversion(
+      try ConversionPlan(source, settings), checkpoint: checkpoint, context: context
+    ).run(to: output, calibration: NoiseCalibration(context: context, hidden: 8))
+    let written = try Checkpoint(folder: output)
+    #expect(try LedgerVerification(written, report.ledger).rewritten.count == 2)
+    var found = 0
+    try LedgerVerification.rewrittenMatrices(of: report.ledger, in: written) { name, bytes in
+      var hasher = TensorHasher()
+      hasher.update(bytes)
+      let entry = report.ledger.source.first { $0.name == name }
+      #expect(entry?.rewrittenSHA256 == hasher.hexadecimal(), "\(name)")
+      found += 1
+    }
+    #expect(found == 2)
+    // A ledger of other experts does not fit, which is no reason for zeros.
+    var other = report.ledger
+    other.splits.swapAt(0, 1)
+    #expect(throws: (any Error).self) {
+      try LedgerVerification.rewrittenMatrices(of: other, in: written) { _, _ in }
+    }
+  }
+
+  @Test func unknownRoutersOfALedgerAreRefused() throws {
+    let folder = TemporaryFolder()
+    let context = try Context()
+    let (source, checkpoint) = try openDense(try SmallCheckpoint(layers: 1).write(in: folder))
+    let output = "\(folder.path)/moe"
+    _ = try Conversion(
+      try ConversionPlan(source, settings(.none)), checkpoint: checkpoint, context: context
+    ).run(to: output, calibration: NoiseCalibration(context: context, hidden: 8))
+    var file = try ConfigurationFile(contentsOf: "\(output)/\(ByteLedger.fileName)")
+    var mlp = try file.section("mlp").object
+    mlp["router_kind"] = "spiral"
+    file["mlp"] = .object(mlp)
+    let changed = file
+    let error = #expect(throws: ConstructionError.self) { try ByteLedger(changed) }
+    #expect(error?.description.contains("unknown router_kind \"spiral\"") == true)
   }
 
   @Test func settingsThatContradictThemselvesAreRefused() throws {

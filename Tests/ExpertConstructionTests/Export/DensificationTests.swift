@@ -87,6 +87,45 @@ import Testing
     }
   }
 
+  /// A format that always has shared experts writes zeros, which are no neurons.
+  @Test func sharedExpertsOfZerosAreNoNeurons() throws {
+    let dense = try SmallCheckpoint().write(in: folder)
+    let moe = try convert(
+      dense,
+      ConversionSettings(
+        experts: 4, topK: 2, shared: 0, strategy: .clusterWeights, router: .random,
+        rule: .renormalizedSigmoid, scale: 4, format: .glm4_moe))
+    let found = try CheckpointComparison(open(dense).0, open(moe).0).run()
+    #expect(found.neurons.count == 2 && found.neurons.allSatisfy(\.isPermutation))
+    #expect(!found.onlyInSecond.contains { $0.name.contains("shared_expert") })
+    let work = try densify(moe)
+    #expect(work.isRestoration)
+    #expect(try bytes("\(folder.path)/back") == bytes(dense))
+    try Files.remove("\(moe)/\(ByteLedger.fileName)")
+    _ = try densify(moe, weightsAsOne: true)
+    let config = try ConfigurationFile(contentsOf: "\(folder.path)/back/config.json")
+    #expect(try config.integer("intermediate_size") == 24)
+    #expect(config["num_nextn_predict_layers"] == nil)
+    let back = try CheckpointComparison(open(dense).0, open("\(folder.path)/back").0).run()
+    #expect(back.neurons.count == 2 && back.neurons.allSatisfy(\.isPermutation))
+  }
+
+  /// What recovery rewrote is not said to be the source.
+  @Test(arguments: [RecoveryName.affine, .scale, .align])
+  func rewrittenMatricesAreNoSource(recovery: RecoveryName) throws {
+    let dense = try SmallCheckpoint().write(in: folder)
+    var settings = ConversionSettings(experts: 3, topK: 1, shared: 1, strategy: .random)
+    settings.recovery = recovery
+    let work = try densify(convert(dense, settings), weightsAsOne: true)
+    #expect(work.isRestoration == (recovery == .affine))
+    let back = try bytes("\(folder.path)/back")
+    #expect(try (back == bytes(dense)) == (recovery == .affine))
+    if recovery != .affine {
+      #expect(work.losses?.contains("2 source matrices that recovery rewrote") == true)
+      #expect(work.losses?.contains("2 output biases") == (recovery == .align))
+    }
+  }
+
   /// Without a ledger, as after training, the experts stand side by side: the function is that of
   /// the mixture with every expert chosen.
   @Test func aTrainedMixtureBecomesItsExpertsSideBySide() throws {

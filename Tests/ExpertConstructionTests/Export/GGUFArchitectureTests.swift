@@ -73,6 +73,14 @@ import Testing
     #expect(refusal([mixture(.softmax(scale: 1), selection: true)]).contains("no such weights"))
     #expect(refusal([mixture(.gained), dense]).contains("dense layers behind"))
     #expect(refusal([mixture(.gained), mixture(.gained, topK: 1)]).contains("layers differ"))
+    func changed(_ change: (inout MixtureConfiguration) -> Void) -> [MLPConfiguration] {
+      var mixture = MixtureConfiguration(experts: 4, topK: 1, expertWidth: 8, combination: .gained)
+      change(&mixture)
+      return [.mixture(mixture)]
+    }
+    #expect(refusal(changed { $0.outputBias = true }).contains("MLPs end in a bias"))
+    #expect(refusal(changed { $0.routerKind = .gatedPair }).contains("gated pairs of rows"))
+    #expect(refusal(changed { $0.routerKind = .tanhPair }).contains("a tanh between"))
     #expect(refusal([dense]) { $0.window = 16 }.contains("sliding window of 16"))
     #expect(refusal([dense]) { $0.window = 128 } == "held")
     #expect(refusal([dense]) { $0.scale = 1 }.contains("scale of its own"))

@@ -10,20 +10,23 @@ import Testing
 @Suite struct Glm4MoEExportTests {
   private let folder = TemporaryFolder()
 
-  private func herd(rule: String, shared: Int, mixtureFirst: Bool = false) throws -> String {
+  private func herd(rule: String, shared: Int, mixtureFirst: Bool = false, _ more: JSONObject = [:])
+    throws -> String
+  {
     let path = "\(folder.path)/herd"
     try Files.createFolder(path)
     var config = TinyCheckpoint.llamaConfig()
-    let mixture: JSON = [
+    var mixture: JSONObject = [
       "type": "mixture", "experts": 3, "top_k": 2, "shared": JSON(shared), "expert_width": 6,
       "combination": ["rule": .string(rule), "scale": 1.75], "selection_bias": true,
     ]
+    for (key, value) in more { mixture[key] = value }
     let dense: JSON = ["type": "dense", "width": 24]
     config["model_type"] = "herd"
     config["herd"] = [
       "format_version": 1,
       "blocks": .array(
-        (mixtureFirst ? [mixture, dense] : [dense, mixture]).map {
+        (mixtureFirst ? [.object(mixture), dense] : [dense, .object(mixture)]).map {
           ["mixer": ["type": "attention"], "mlp": $0]
         }),
     ]
@@ -68,7 +71,44 @@ import Testing
     #expect(zip(given, expected).allSatisfy { abs($0 - $1) <= 1e-5 * max(1, largest) })
     let difference = try CheckpointComparison(loader(herd), loader(stock)).run()
     #expect(difference.tensors.isEmpty)
-    #expect(difference.isEmpty == (shared > 0))
+    #expect(difference.isEmpty)
+  }
+
+  /// The noise of training is left out, and told.
+  @Test func trainingNoiseIsLeftOut() throws {
+    let export = try export(herd(rule: "sigmoid", shared: 1, ["noise_weight": true]))
+    #expect(!export.outputs.contains { $0.name.contains("noise") })
+    #expect(export.notes.count == 1 && export.notes[0].contains("1 router noise weights"))
+    try export.run(to: "\(folder.path)/glm")
+    _ = try loader("\(folder.path)/glm")
+  }
+
+  /// Training stages may store weights in 16 bits; the bias that chooses experts stays as it is.
+  @Test func selectionBiasesStayFull() throws {
+    let (stock, again) = ("\(folder.path)/glm", "\(folder.path)/again")
+    try export(herd(rule: "sigmoid", shared: 1)).run(to: stock)
+    let (read, context) = try (loader(stock), Context())
+    try Files.createFolder(again)
+    try ModelWriter(layout: read.layout).write(
+      read.model(in: context), to: again, elementType: .bf16, in: context)
+    let written = try Checkpoint(folder: again)
+    let name = "model.layers.1.mlp.gate.e_score_correction_bias"
+    #expect(try written.tensor(name).elementType == .f32)
+    #expect(try written.tensor("model.layers.1.mlp.gate.weight").elementType == .bf16)
+    let expected = try Checkpoint(folder: stock).withBytes(of: name) { Array($0) }
+    #expect(try written.withBytes(of: name) { Array($0) } == expected)
+  }
+
+  @Test func whatADenseModelLosesIsNamed() throws {
+    let herd = try herd(
+      rule: "sigmoid", shared: 1,
+      ["router_kind": "tanh_pair", "score_threshold": 0.25, "output_bias": true])
+    let losses = Densification.losses(try loader(herd), rewritten: 0)
+    for words in ["1 routers", "1 hidden router layers", "1 score thresholds", "1 output biases"] {
+      #expect(losses.contains(words), "\(losses)")
+    }
+    let error = #expect(throws: ConstructionError.self) { try export(herd) }
+    #expect(error?.description.contains("a tanh between") == true)
   }
 
   @Test func theSameAsAFileForLlamaCpp() throws {

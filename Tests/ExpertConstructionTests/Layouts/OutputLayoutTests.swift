@@ -1,4 +1,5 @@
 import Formats
+import Models
 import TestSupport
 import Testing
 
@@ -85,6 +86,18 @@ import Testing
       #expect(text.contains("\"router_aux_loss_coef\": 0.001"))
       #expect(text.contains("\"folded_scale\": 1.0"))
     }
+  }
+
+  /// What herd's own configuration says is read back as it was.
+  @Test func herdsOwnConfigurationIsWholeAndReadBack() throws {
+    var model = try model(Case(format: .herd, topK: 2, rule: .sigmoid, refusal: []))
+    var block = try #require(model.blocks[0])
+    (block.hasSelectionBias, block.hasOutputBias, block.scoreThreshold) = (true, true, 0.25)
+    block.routerKind = .tanhPair
+    model.blocks = [block, nil]
+    let layout = try HerdLayout(HerdOutput().configuration(of: model))
+    #expect(layout.configuration.blocks.map(\.mlp).first == .mixture(block.configuration))
+    #expect(layout.configuration.blocks.map(\.mlp).last == .dense(DenseConfiguration(width: 24)))
   }
 
   @Test func widthsAndCountsAreUnderEachFormatsNames() throws {

@@ -93,10 +93,15 @@ struct GGUFArchitecture: Equatable {
         "its router has a bias, which GGUF has not; convert with --format mixtral's "
           + "settings (--router without a bias), or keep the herd format")
     }
-    if mixture.routerKind != .linear {
+    if let scoring = mixture.routerKind.nonlinearScoring {
       throw Self.refused(
-        "its router scores experts by gated pairs of rows, where llama.cpp's are linear; keep the "
-          + "herd format")
+        "its router scores experts by \(scoring), where llama.cpp's are linear; keep the herd format"
+      )
+    }
+    if mixture.outputBias {
+      throw Self.refused(
+        "its MLPs end in a bias, which llama.cpp's mixtures have not; keep the herd format, or "
+          + "convert with a --recovery without a bias")
     }
     if mixture.scoreThreshold != nil {
       throw Self.refused(

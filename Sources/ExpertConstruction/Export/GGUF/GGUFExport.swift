@@ -67,6 +67,11 @@ public struct GGUFExport {
     if plan.downScale.significand != 1, chosen == .bf16 {
       notes.append("down projections times \(plan.downScale) are rounded to BF16")
     }
+    if let note = Export.noiseNote(
+      shapes.count { $0.name.hasSuffix(Export.trainingNoise) })
+    {
+      notes.append(note)
+    }
     if plan.padsShared {
       notes.append("glm4moe always has a shared expert; one of zeros is written")
     }

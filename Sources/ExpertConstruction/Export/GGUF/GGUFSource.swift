@@ -42,7 +42,7 @@ struct GGUFSource {
   }
 
   /// Gains, which are zero here, and what only training uses.
-  private static let unwritten = [".mlp.router.gain", ".mlp.router.noise_weight"]
+  private static let unwritten = [".mlp.router.gain", Export.trainingNoise]
 
   /// What `glm4moe` wants of every layer and the model has not.
   private static func padding(
