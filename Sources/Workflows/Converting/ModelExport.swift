@@ -31,7 +31,8 @@ public struct ModelExport {
   /// The format that is a file and no folder.
   static let fileFormat = "gguf"
   /// The names of all formats.
-  public static let formats = "\(ConvertSettings.formats), \(fileFormat)"
+  public static let formats =
+    (OutputFormat.allCases.map(\.rawValue) + [fileFormat]).joined(separator: ", ")
   /// The names of how a GGUF file stores weights.
   public static let weightTypes = GGUFExport.Weights.allCases.map(\.rawValue)
     .joined(separator: ", ")
