@@ -52,6 +52,7 @@ public struct ConformanceCase: Sendable {
     // left to compare: it counts against the size of the other outputs. So does that of an output of
     // a few numbers, each of which may be what is left of larger ones that cancel.
     let largest = expected.filter { $0.comparison == .relative }.map { size($0.values) }.max() ?? 0
+    guard found.map(\.name) == expected.map(\.name) else { return ("outputs", .infinity) }
     var worst = (name: "", error: 0.0)
     for (a, b) in zip(found, expected) {
       var error = Double.infinity

@@ -55,7 +55,8 @@ extension ConformanceCase {
   private static let mixtureLayers: [ConformanceCase] = {
     let sizes: [(t: Int, d: Int, i: Int, e: Int, k: Int, shared: Int)] = [
       (1, 64, 24, 8, 2, 0), (3, 40, 16, 5, 2, 8), (8, 37, 7, 40, 3, 5), (2, 520, 9, 70, 8, 0),
-      (4, 72, 8, 8, 8, 16), (9, 40, 8, 6, 2, 8),
+      (4, 72, 8, 8, 8, 16), (9, 40, 8, 6, 2, 8), (1, 64, 8, 140, 4, 8), (2, 64, 8, 600, 40, 8),
+      (1, 37, 7, 300, 34, 0),
     ]
     let rules: [Combination] = [
       .renormalizedSoftmax(scale: 1.5), .softmax(scale: 2), .gained, .uniform(weight: 0.25),

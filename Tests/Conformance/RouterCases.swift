@@ -9,6 +9,30 @@ extension ConformanceCase {
         let x = trial.weight([t, e])
         trial.differentiate { [("y", trial.context.absolute(x.tensor))] }
       },
+      ConformanceCase("tanh \(t)x\(e)") { trial in
+        let x = trial.weight([t, e])
+        trial.differentiate { [("y", trial.context.tanh(x.tensor))] }
+      },
+      ConformanceCase("mixtureLayer by other routers T\(t) E\(e) K\(k)") { trial in
+        let context = trial.context
+        let x = trial.activation([t, 37]).value
+        // Scores far enough apart that rounding does not change the choice.
+        let spread = context.tensor(
+          (0..<e).map { Double(($0 * 11) % e) * 8 }, [e], trial.small)
+        for isDeep in [false, true] {
+          let layer = MixtureLayer(
+            norm: RMSNorm(weight_D: trial.weight([37]).value, epsilon: 1e-5),
+            router: trial.scoreMap(isDeep ? [e, e] : [e, 37]),
+            routerHidden: isDeep ? trial.scoreMap([e, 37]) : nil,
+            routerUp: isDeep ? nil : trial.scoreMap([e, 37]), selectionBias: spread, topK: k,
+            combination: .softmax(scale: 2), gate_EID: trial.matrix([e, 12, 37]).value,
+            up_EID: trial.matrix([e, 12, 37]).value, down_EDI: trial.matrix([e, 37, 12]).value)
+          let (y, routing) = context.mixtureLayer(x, layer)
+          trial.note("y", y)
+          trial.note("weights", routing.weights_TK)
+          trial.note("counts", routing.counts_E)
+        }
+      },
       ConformanceCase("noisy \(t)x\(e)") { trial in
         let (scores, spread) = (trial.weight([t, e]), trial.weight([t, e]))
         let noise = trial.weight([t, e])

@@ -84,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(128) head_scale_backward(
     const int expert = experts[choice + k];
     float sum = 0.0f;
     for (int h = 0; h < heads; h++)
-      if (expert_of_head[h] == expert) sum += inner[h];
+      if (expert >= 0 && expert_of_head[h] == expert) sum += inner[h];
     dweights[choice + k] = sum;
   }
 }

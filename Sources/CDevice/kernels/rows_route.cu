@@ -145,6 +145,7 @@ extern "C" __global__ void CLUSTER __launch_bounds__(THREADS, ROWS == 1 ? 2 : 1)
     }
   }
 #if __CUDA_ARCH__ >= 900
+  __syncwarp();
   cluster_arrive();
 #endif
 #pragma unroll

@@ -26,6 +26,7 @@ extension Context {
   public func packExperts(_ x_TC: Tensor, _ routing: Routing, _ dispatch: ExpertDispatch) -> Tensor
   {
     let experts = dispatch.offsets.count - 1
+    precondition(!routing.isPartial, "packExperts: every choice is a row, so none may be dropped")
     precondition(
       x_TC.columns % experts == 0 && routing.experts_TK.rows == x_TC.rows,
       "packExperts: \(x_TC.shape) for \(experts) experts, choices \(routing.experts_TK.shape)")

@@ -19,6 +19,7 @@ extension Context {
   ///
   /// - Parameter routing: Of a combination whose weights do not depend on which others are chosen.
   public func keeping(_ routing: Routing, atLeast threshold: Double) -> Routing {
+    precondition(!routing.isPartial, "keeping: choices were dropped already")
     let (chosen, weighed) = (routing.experts_TK, routing.weights_TK)
     let experts_TK = empty(chosen.shape, .i32)
     let weights_TK = empty(weighed.shape, weighed.dtype)
