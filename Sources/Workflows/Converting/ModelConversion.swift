@@ -189,8 +189,10 @@ extension ConvertSettings {
         ? .sequential : try Self.choice(StrategyName.self, strategy, "strategy", or: "none"),
       router: try Self.choice(RouterName.self, router, "router"),
       rule: try combination.map { try Self.choice(CombinationRule.self, $0, "combination") },
-      format: try Self.outputFormat(format, "format"),
-      exports: try exports.map { try Self.outputFormat($0, "export") },
+      format: try Self.outputFormat(format, "format", from: OutputFormat.convertible),
+      exports: try exports.map {
+        try Self.outputFormat($0, "export", from: OutputFormat.allCases)
+      },
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs
@@ -227,12 +229,14 @@ extension ConvertSettings {
   }
 
   /// A format that is a folder.
-  private static func outputFormat(_ name: String, _ what: String) throws(WorkflowError)
-    -> OutputFormat
-  {
+  /// - Parameter offered: What to name where a file is asked for.
+  private static func outputFormat(
+    _ name: String, _ what: String, from offered: [OutputFormat]
+  ) throws(WorkflowError) -> OutputFormat {
     guard name != ModelExport.fileFormat else {
+      let names = offered.map(\.rawValue).joined(separator: ", ")
       throw WorkflowError(
-        "\(what) \"\(name)\" is one file, which only herd export writes; leave it out here and run herd export FOLDER FILE --format \(name) afterwards"
+        "\(what) \"\(name)\" is one file, which only herd export writes; choose here from \(names), and run herd export FOLDER FILE --format \(name) afterwards"
       )
     }
     return try choice(OutputFormat.self, name, what)
