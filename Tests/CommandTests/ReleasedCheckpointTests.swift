@@ -42,7 +42,7 @@ import Testing
           sequence_length: 32
           batch_sequences: 2
           learning_rate: 5e-3
-          losses: {cross_entropy: 1, load_balance: 0.01}
+          losses: {cross_entropy: 1, load_balance: 0.01, selection_bias_rate: 0.001}
       """)
     let output = "\(released.path)/run"
     let run = try HerdRun("train", pipeline, "--output", output, "--threads", "1", "--quiet")
@@ -50,7 +50,9 @@ import Testing
     let trained = try json(HerdRun("inspect", "\(output)/more", "--json"))
     #expect(trained["model_type"]?.string == "herd")
     #expect(trained["ignored_tensors"]?.array?.isEmpty == true)
-    #expect(trained["parameters"]?["active"]?.int == found["parameters"]?["active"]?.int)
+    // One balancing bias per expert is new: 4 experts a layer, or 3 and 2 of attention.
+    let active = try #require(found["parameters"]?["active"]?.int)
+    #expect(trained["parameters"]?["active"]?.int == active + 2 * (isFirstVersion ? 4 : 5))
     #expect(try loss("\(output)/more") < before - 0.05)
   }
 

@@ -65,6 +65,27 @@ import Testing
     }
   }
 
+  /// Balancing adds a bias of zeros to every mixture, which changes nothing and is saved with herd's
+  /// fields.
+  @Test(arguments: DividedModel.Kind.allCases)
+  func balancingBiasesAreAdded(_ kind: DividedModel.Kind) throws {
+    let folder = TemporaryFolder()
+    let plain = try model(DividedModel(kind: kind, isLossless: false), folder)
+    var config = try ConfigurationFile(contentsOf: "\(folder.path)/config.json")
+    let layout = try CheckpointLayouts.layoutWithSelectionBias(for: &config)
+    let loader = try ModelLoader(
+      layout: layout, checkpoint: Checkpoint(folder: folder.path), selectionBiasFromZero: true)
+    let biased = try loader.model(in: context)
+    #expect(!biased.routers.isEmpty)
+    #expect(biased.routers.allSatisfy { $0.router.selectionBias != nil })
+    #expect(plain.routers.allSatisfy { $0.router.selectionBias == nil })
+    #expect(
+      context.read(biased.logits(tokens, in: context))
+        == context.read(plain.logits(tokens, in: context)))
+    let saved = try HerdLayout(HerdLayout.config(for: layout, from: config))
+    #expect(saved.configuration == layout.configuration)
+  }
+
   @Test(arguments: DividedModel.Kind.allCases)
   func everyTensorIsUsedOnce(_ kind: DividedModel.Kind) throws {
     let divided = DividedModel(kind: kind, isLossless: false)

@@ -171,6 +171,66 @@ import Workflows
     #expect(refusal()?.contains("--combination gained") == true)
   }
 
+  /// The search leaves dense layers alone, a shared unit to recovery and experts to the mean.
+  @Test(arguments: [StrategyName.activation, .profile])
+  func theSearchKeepsToTheOtherSettings(strategy: StrategyName) throws {
+    var settings = settings(strategy, .herd)
+    (settings.experts, settings.topK, settings.shared) = (8, 2, nil)
+    settings.searchesShared = true
+    func units(_ name: String) throws -> [Int?] {
+      _ = try ModelConversion(
+        source: small.path("dense/initial"), output: small.path(name), settings: settings, seed: 2
+      ).execute(on: .cpu(threads: 1))
+      return try ModelFolder(small.path(name)).configuration.blocks.map { block in
+        guard case .mixture(let mixture) = block.mlp else { return nil }
+        return mixture.sharedWidth / mixture.expertWidth
+      }
+    }
+    (settings.recovery, settings.keepDense) = ("refit-shared", [1])
+    #expect(try units("refit") == [1, nil])
+    (settings.recovery, settings.keepDense) = ("none", [])
+    settings.meanTopK = 1.5
+    #expect(try units("mean") == [0, 0])
+  }
+
+  /// Settings that would say nothing, or could not be kept, are refused before any work.
+  @Test func settingsThatSayNothingAreRefused() throws {
+    func refusal(_ change: (inout ConvertSettings) -> Void) -> String {
+      var settings = settings(.activation, .herd)
+      (settings.experts, settings.topK) = (8, 4)
+      change(&settings)
+      do {
+        _ = try ModelConversion(
+          source: small.path("dense/initial"), output: small.path("out"), settings: settings
+        ).plan()
+        return "accepted"
+      } catch { return "\(error)" }
+    }
+    for attention in ["none", "heads"] {
+      #expect(
+        refusal {
+          ($0.strategy, $0.attention, $0.meanTopK) = ("none", attention, 2)
+        }.contains(attention == "none" ? "nothing would become" : "--mean-top-k says nothing"))
+    }
+    #expect(
+      refusal { ($0.strategy, $0.attention, $0.searchesShared) = ("none", "heads", true) }
+        .contains("--shared auto says nothing"))
+    #expect(
+      refusal { ($0.strategy, $0.shared, $0.meanTopK) = ("prune", 0, 2) }
+        .contains("--mean-top-k says nothing"))
+    for format in ["qwen2_moe", "granitemoeshared"] {
+      let auto = refusal { ($0.format, $0.shared, $0.searchesShared) = (format, nil, true) }
+      #expect(auto.contains("--shared auto lets layers differ, and \(format)"))
+      let exported = refusal { ($0.exports, $0.shared, $0.searchesShared) = ([format], nil, true) }
+      #expect(exported.contains("--shared auto lets layers differ, and \(format)"))
+      let prefix = refusal { ($0.format, $0.shared, $0.router) = (format, 0, "prefix") }
+      #expect(prefix.contains("prefix ranks experts by biases, which \(format) has not"))
+    }
+    #expect(refusal { $0.exports = ["gguf"] }.contains("which only herd export writes"))
+    #expect(refusal { $0.format = "gguf" }.contains("which only herd export writes"))
+    #expect(!ConvertSettings.formats.contains("jetmoe"))
+  }
+
   @Test func exportsThatCannotHoldTheModelAreRefused() throws {
     _ = try ModelConversion(
       source: small.path("dense/initial"), output: small.path("herd"),

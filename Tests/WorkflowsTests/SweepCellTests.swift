@@ -83,6 +83,47 @@ import Testing
     #expect(reasons.contains { $0.contains("keeps 33.3 %") })
   }
 
+  @Test func searchedSharedUnitsAreACellOfTheirOwn() throws {
+    let cells = try cells("active_share: 0.25\ngrid: {experts: 8, shared: [0, auto]}")
+    #expect(names(cells) == ["random-random-8top2-seed4", "random-random-auto+8top2-seed4"])
+    let rows = cells.cells.filter { !$0.isPruned }.map {
+      SweepRow($0, folder: "none", owner: $0.name, failure: nil)
+    }
+    #expect(rows.map { $0.json["shared"] } == [0, "auto"])
+    let groups = rows.map { SweepGroup(name: $0.group, rows: [$0]) }
+    #expect(groups.map(\.label) == ["8 top-2", "auto+8 top-2"])
+    #expect(groups.map(\.series) == ["random", "random, shared units"])
+  }
+
+  /// What experts alone have does not keep the baseline from being made, and rows tell it apart.
+  @Test func theBaselineLeavesOutWhatExpertsHave() throws {
+    let cells = try cells(
+      """
+      grid: {recovery: [scale, refit], mean_top_k: 1.5}
+      cells:
+        - {strategy: gradient, assignment: greedy, keep_dense: [[0]]}
+        - {strategy: prune, recovery: scale}
+      """)
+    #expect(cells.refused.isEmpty)
+    let pruned = cells.cells.filter(\.isPruned)
+    #expect(pruned.map(\.name) == ["prune-25-seed4", "prune-25-keep_dense__0_-seed4"])
+    for cell in pruned {
+      #expect(cell.convert.recovery == "none" && cell.convert.meanTopK == nil)
+      #expect(cell.convert.assignment == nil)
+    }
+    #expect(pruned.map(\.convert.keepDense) == [[], [0]])
+    let rows = cells.cells.filter { !$0.isPruned }.map {
+      SweepRow($0, folder: "none", owner: $0.name, failure: nil)
+    }
+    #expect(rows.map { $0.text("recovery") } == ["scale", "refit", "none"])
+    #expect(rows.map { $0.number("mean_top_k") } == [1.5, 1.5, nil])
+    let groups = rows.map { SweepGroup(name: $0.group, rows: [$0]) }
+    #expect(
+      groups.map(\.label)
+        == ["8 top-2, mean 1.5, scale", "8 top-2, mean 1.5, refit", "8 top-2"])
+    #expect(groups[1].json["recovery"] == "refit" && groups[1].json["mean_top_k"] == 1.5)
+  }
+
   @Test func lossesAndSeedsMultiply() throws {
     let cells = try cells(
       """

@@ -83,6 +83,7 @@ import Testing
     let csv = try text("sweep/sweep.csv").split(separator: "\n")
     #expect(csv.count == 2 + cells.count)
     #expect(csv.first?.hasPrefix("name,group,status,strategy") == true)
+    #expect(csv.first?.contains(",mean_top_k,shared,recovery,") == true)
     #expect(csv.dropFirst().first?.hasPrefix("dense,dense,finished") == true)
     let html = try text("sweep/report.html")
     for words in [

@@ -37,10 +37,11 @@ struct AttentionConstruction {
     let targets = record.norms(
       mixture.expertOfHead(plan.attention), units: plan.geometry.experts)
     let regression = try RidgeRegression(
-      inputs_TD: record.x_TD, relativeRidge: RegressedRouter.relativeRidge, intercept: true,
-      context: context)
+      inputs_TD: record.x_TD, relativeRidge: RegressedRouter.relativeRidge,
+      intercept: plan.hasRouterBias, context: context)
     let router = RegressedRouter.router(
-      norms: targets, experts: mixture.experts, regression, allowsBias: true, context)
+      norms: targets, experts: mixture.experts, regression, allowsBias: plan.hasRouterBias,
+      context)
     guard router.isFinite else {
       throw ConstructionError(
         .proofFailed,

@@ -12,8 +12,13 @@ public struct AttentionPlan: Sendable {
   public let geometry: AttentionGeometry
   /// Whether routers are fitted to calibration text; else they are random.
   public let usesText: Bool
+  /// Whether routers have a bias.
+  public let hasRouterBias: Bool
 
-  init(_ settings: AttentionSettings, _ source: DenseSource, usesText: Bool) throws {
+  /// - Parameter allowsBias: Whether all formats that shall hold the model have router biases.
+  init(_ settings: AttentionSettings, _ source: DenseSource, usesText: Bool, allowsBias: Bool)
+    throws
+  {
     let model = try CheckpointLayouts.layout(for: source.configuration).configuration
     guard let block = model.blocks.first, case .attention(let attention) = block.mixer else {
       throw ConstructionError(.refused, "the model has no attention to divide")
@@ -22,6 +27,7 @@ public struct AttentionPlan: Sendable {
     self.attention = attention
     geometry = try strategy.make().geometry(settings, for: attention)
     self.usesText = usesText
+    hasRouterBias = usesText && allowsBias
   }
 
   /// The attention of a layer whose shared units are given.
@@ -32,7 +38,7 @@ public struct AttentionPlan: Sendable {
       kind: maker.kind, experts: geometry.experts, topK: geometry.topK,
       sharedHeads: shared.sorted().flatMap { $0 * unit..<($0 + 1) * unit },
       combination: maker.combination(topK: geometry.topK, isRandom: !usesText),
-      routerBias: usesText)
+      routerBias: hasRouterBias)
   }
 
   /// The same before the shared units are known: the first ones stand for them.
@@ -44,7 +50,7 @@ public struct AttentionPlan: Sendable {
   /// The tensors that a layer's router adds, all `f32`.
   func routerTensors(_ layer: Int, hidden: Int) -> [TensorDeclaration] {
     let prefix = "\(Self.prefix(layer)).router"
-    let perExpert = [("bias", usesText), ("gain", outline.combination == .gained)].filter(\.1)
+    let perExpert = [("bias", hasRouterBias), ("gain", outline.combination == .gained)].filter(\.1)
     return [
       TensorDeclaration(
         name: "\(prefix).weight", elementType: .f32, shape: [geometry.experts, hidden])

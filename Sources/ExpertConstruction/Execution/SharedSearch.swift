@@ -16,7 +16,7 @@ public struct SharedSearch {
     self.context = context
   }
 
-  /// Shared units of each layer.
+  /// Shared units of each layer, 0 of those that stay dense.
   ///
   /// - Parameters:
   ///   - calibration: The text; it is used up.
@@ -30,6 +30,10 @@ public struct SharedSearch {
       bytesPerMatrix: hidden * plan.source.width * plan.source.elementType.bitWidth / 8)
     var found: [Int] = []
     for layer in 0..<plan.source.layers {
+      guard !plan.denseLayers.contains(layer) else {
+        found.append(0)
+        continue
+      }
       for projection in Projection.allCases {
         try source.read(DenseSource.name(layer, projection), into: bytes[projection])
       }
@@ -52,9 +56,12 @@ public struct SharedSearch {
   private func best(_ layer: LayerUnderConstruction, allowsBias: Bool) throws -> Int {
     let strategy = plan.settings.strategy.make()
     let active = layer.geometry.topK + layer.geometry.shared
-    if let published = try strategy.sharedCount(for: layer, active: active) { return published }
+    let possible = try possibleNumbers(layer.geometry)
+    if let published = try strategy.sharedCount(for: layer, active: active) {
+      return min(max(published, possible.lowerBound), possible.upperBound)
+    }
     var best = (shared: layer.geometry.shared, error: Double.infinity)
-    for shared in 0..<active {
+    for shared in possible {
       let candidate = try layer.cut(as: layer.geometry.sharing(shared))
       let split = try strategy.split(candidate)
       let router = try plan.settings.router.make().router(
@@ -63,5 +70,18 @@ public struct SharedSearch {
       if error < best.error { best = (shared, error) }
     }
     return best.shared
+  }
+
+  /// The numbers of shared units that recovery and the mean number of experts leave, all of which
+  /// follow one another.
+  private func possibleNumbers(_ geometry: SplitGeometry) throws -> ClosedRange<Int> {
+    let recovery = plan.settings.recovery.make()
+    let numbers = try (0..<geometry.topK + geometry.shared).filter { shared in
+      let cut = try geometry.sharing(shared)
+      return recovery?.refusal(of: cut) == nil
+        && plan.settings.meanTopK.map { $0 <= Double(cut.topK) } ?? true
+    }
+    // The plan's own number is possible, or the plan had been refused.
+    return (numbers.first ?? geometry.shared)...(numbers.last ?? geometry.shared)
   }
 }

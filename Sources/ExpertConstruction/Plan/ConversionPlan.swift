@@ -44,10 +44,18 @@ public struct ConversionPlan: Sendable {
         "recovery \(settings.recovery.rawValue) corrects MLPs, and they stay dense; give --strategy "
           + "another value, or --recovery none")
     }
+    guard !settings.keepsMLPs || (settings.meanTopK == nil && !settings.searchesShared) else {
+      throw ConstructionError(
+        .refused,
+        "\(settings.searchesShared ? "--shared auto" : "--mean-top-k") says nothing where --strategy "
+          + "none leaves all MLPs dense; leave it out, or give --strategy another value")
+    }
     let format = settings.format.make()
     var notes: [String] = []
     let attention = try settings.attention.map {
-      try AttentionPlan($0, source, usesText: settings.attentionUsesText)
+      try AttentionPlan(
+        $0, source, usesText: settings.attentionUsesText,
+        allowsBias: settings.formats.allSatisfy { $0.make().holdsRouterBias })
     }
     self.attention = attention
     let block = settings.keepsMLPs ? nil : try Self.block(source, settings, &notes)
@@ -57,7 +65,7 @@ public struct ConversionPlan: Sendable {
     let mixture = block.flatMap { $0.geometry.form == .pruned ? nil : $0 }
     let width = block.flatMap { $0.geometry.form == .pruned ? $0.geometry.activeWidth : nil }
     if settings.searchesShared { try Self.checkSearch(settings) }
-    let blocks = try Self.blocks(source, settings, block)
+    let blocks = try Self.blocks(source, settings, block, skipping: kept)
     self.blocks = blocks
     model = MixtureModel(
       configuration: source.configuration, modelType: source.modelType, hidden: source.hidden,
@@ -142,8 +150,15 @@ public struct ConversionPlan: Sendable {
     outputs.reduce(0) { $0 + $1.shape.reduce(1, *) * $1.elementType.bitWidth / 8 }
   }
 
-  /// Refuses to search for shared units where the strategy has none to choose.
+  /// Refuses to search for shared units where the strategy has none to choose, or layers that differ
+  /// in them would have no place.
   private static func checkSearch(_ settings: ConversionSettings) throws(ConstructionError) {
+    if let stock = settings.formats.first(where: { $0 != .herd }) {
+      throw ConstructionError(
+        .refused,
+        "--shared auto lets layers differ, and \(stock.rawValue) has one setting for all; give a "
+          + "number, or write herd's own format only")
+    }
     let strategy = settings.strategy.make()
     guard strategy.sharedUnits != .optional || strategy.needsGradients || strategy.form == .pruned
     else { return }
@@ -155,7 +170,8 @@ public struct ConversionPlan: Sendable {
 
   /// The mixture of each layer, `nil` where the MLP stays dense.
   private static func blocks(
-    _ source: DenseSource, _ settings: ConversionSettings, _ block: MixtureBlock?
+    _ source: DenseSource, _ settings: ConversionSettings, _ block: MixtureBlock?,
+    skipping dense: Set<Int>
   ) throws -> [MixtureBlock?] {
     guard let block, let shared = settings.sharedPerLayer else {
       return Array(repeating: block, count: source.layers)
@@ -164,7 +180,8 @@ public struct ConversionPlan: Sendable {
       throw ConstructionError(
         .refused, "\(shared.count) numbers of shared units for \(source.layers) layers")
     }
-    return try shared.map { units in
+    return try shared.enumerated().map { layer, units in
+      guard !dense.contains(layer) else { return nil }
       var own = settings
       let geometry = try block.geometry.sharing(units)
       (own.experts, own.topK, own.shared) = (geometry.experts, geometry.topK, units)
@@ -189,6 +206,12 @@ public struct ConversionPlan: Sendable {
           + "strategy \(settings.strategy.rawValue) does not make such; use another strategy, or "
           + "--recovery none")
     }
+    guard settings.meanTopK == nil || geometry.form != .pruned else {
+      throw ConstructionError(
+        .refused,
+        "--mean-top-k says nothing where --strategy \(settings.strategy.rawValue) makes no experts; "
+          + "leave it out")
+    }
     if geometry.form == .pruned {
       return MixtureBlock(geometry: geometry, rule: .gained, scale: 1, hasRouterBias: false)
     }
@@ -196,8 +219,15 @@ public struct ConversionPlan: Sendable {
       throw ConstructionError(.refused, refusal)
     }
     let (rule, scale) = combination(settings, geometry, &notes)
-    let wantsBias = settings.router.make().usesBias(withInputs: settings.needsCalibration)
+    let router = settings.router.make()
+    let wantsBias = router.usesBias(withInputs: settings.needsCalibration)
     let withoutBias = settings.formats.first { !$0.make().holdsRouterBias }
+    if router.needsBias, let withoutBias {
+      throw ConstructionError(
+        .refused,
+        "the router \(settings.router.rawValue) ranks experts by biases, which "
+          + "\(withoutBias.rawValue) has not; use another --router, or --format herd")
+    }
     if wantsBias, let withoutBias {
       notes.append("\(withoutBias.rawValue) has no router bias; the router is made without")
     }
@@ -215,7 +245,7 @@ public struct ConversionPlan: Sendable {
     }
     return MixtureBlock(
       geometry: geometry, rule: rule, scale: scale,
-      hasRouterBias: wantsBias && withoutBias == nil, routerKind: settings.router.make().kind,
+      hasRouterBias: wantsBias && withoutBias == nil, routerKind: router.kind,
       scoreThreshold: settings.meanTopK.map { _ in 0 },
       hasOutputBias: settings.recovery.make()?.addsBias ?? false)
   }

@@ -13,7 +13,7 @@ public struct ConversionSettings: Equatable, Sendable {
   public var meanTopK: Double?
   /// Shared units of the same width; `nil` takes what suits strategy and width.
   public var shared: Int?
-  /// Shared units of each layer, where they differ; the units in all and those a token uses stay as
+  /// Shared units of each layer, where they differ, of one that stays dense 0; the units in all and those a token uses stay as
   /// `experts`, `topK` and `shared` have them.
   public var sharedPerLayer: [Int]?
   /// Whether ``sharedPerLayer`` is to be searched before the conversion.

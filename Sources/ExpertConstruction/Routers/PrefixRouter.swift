@@ -12,6 +12,7 @@ public struct PrefixRouter: RouterConstruction {
   public let data = "calibration text"
   public let cost = "one pass of the text and one linear solve a layer"
   public let inputPasses = 1
+  public let needsBias = true
 
   /// The construction; it has no settings.
   public init() {}

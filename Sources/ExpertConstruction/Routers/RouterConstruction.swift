@@ -54,6 +54,8 @@ public protocol RouterConstruction: Sendable {
   var inputPasses: Int { get }
   /// Whether its routers have a bias when the format allows one.
   func usesBias(withInputs: Bool) -> Bool
+  /// Whether its routers are nothing without their bias.
+  var needsBias: Bool { get }
   /// How its routers score experts.
   var kind: RouterKind { get }
   /// Makes the router; without a bias unless `allowsBias`.
@@ -62,6 +64,7 @@ public protocol RouterConstruction: Sendable {
 }
 
 extension RouterConstruction {
+  public var needsBias: Bool { false }
   public var kind: RouterKind { .linear }
 }
 

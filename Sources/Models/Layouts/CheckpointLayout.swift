@@ -22,6 +22,9 @@ public protocol CheckpointLayout: Sendable {
   /// Fields of `config.json` that only this format has, where its models are saved in herd's own
   /// format; `nil` where they are saved as they were read.
   var foreignFields: [String]? { get }
+  /// The same with a selection bias in every mixture, for which the files have no tensors; `nil`
+  /// where the format has to say so itself.
+  var withSelectionBias: Self? { get }
 }
 
 extension CheckpointLayout {
@@ -34,6 +37,8 @@ extension CheckpointLayout {
   }
 
   public var foreignFields: [String]? { nil }
+
+  public var withSelectionBias: Self? { nil }
 
   public func mayIgnore(_ tensor: String) -> Bool { isRedundant(tensor) }
 
@@ -98,5 +103,18 @@ public enum CheckpointLayouts {
     let known = all.flatMap { $0.modelTypes }.joined(separator: ", ")
     throw ModelError(
       "\(config.path): model_type \"\(type)\" is not supported; herd reads \(known)")
+  }
+
+  /// The layout for a `config.json` with a selection bias in every mixture, which starts at zero where
+  /// the weights have none; a herd `config` is changed to say so.
+  /// - Throws: ``ModelError`` for a format that is saved as it is and has no place for it.
+  public static func layoutWithSelectionBias(
+    for config: inout ConfigurationFile
+  ) throws -> any CheckpointLayout {
+    let layout = try layout(for: config)
+    if layout.configuration.hasSelectionBiases { return layout }
+    if let biased = layout.withSelectionBias { return biased }
+    try HerdLayout.addSelectionBias(to: &config)
+    return try self.layout(for: config)
   }
 }

@@ -40,13 +40,13 @@ public struct HerdLayout: CheckpointLayout {
 }
 
 extension HerdLayout {
-  /// Lets every mixture, of MLPs and of attention, of a herd `config.json` have a selection bias; it starts at zero where the
-  /// weights have none.
+  /// Lets every mixture, of MLPs and of attention, of a herd `config.json` have a selection bias.
   /// - Throws: ``ModelError`` for another format, which has no place for it.
-  public static func addSelectionBias(to config: inout ConfigurationFile) throws {
+  static func addSelectionBias(to config: inout ConfigurationFile) throws {
     guard modelTypes.contains(try config.string("model_type")) else {
       throw ModelError(
-        "\(config.path): selection biases need herd's own format; convert with --format herd")
+        "\(config.path): selection biases need herd's own format or glm4_moe; convert with --format herd"
+      )
     }
     var herd = try config.section("herd").object
     let blocks = (herd["blocks"]?.array ?? []).map { block -> JSON in

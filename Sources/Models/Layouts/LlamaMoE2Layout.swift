@@ -9,7 +9,7 @@ import Numerics
 public struct LlamaMoE2Layout: CheckpointLayout {
   public static let modelTypes: [String] = []
   public static let title: String? = "LLaMA-MoE v2 (mixtral)"
-  public let configuration: ModelConfiguration
+  public private(set) var configuration: ModelConfiguration
 
   /// Fields that Mixtral does not have; each marks a `mixtral` folder as one of these.
   private static let fields = [
@@ -116,6 +116,12 @@ public struct LlamaMoE2Layout: CheckpointLayout {
           }))
     }
     return result
+  }
+
+  public var withSelectionBias: Self? {
+    var biased = self
+    biased.configuration = configuration.withSelectionBiases
+    return biased
   }
 
   public var foreignFields: [String]? {

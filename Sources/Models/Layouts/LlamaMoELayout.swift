@@ -9,7 +9,7 @@ import Numerics
 public struct LlamaMoELayout: CheckpointLayout {
   public static let modelTypes = ["llama_moe"]
   public static let title: String? = "LLaMA-MoE v1 (llama_moe)"
-  public let configuration: ModelConfiguration
+  public private(set) var configuration: ModelConfiguration
 
   public init(_ config: ConfigurationFile) throws {
     try Self.refuseOtherKinds(config)
@@ -65,6 +65,12 @@ public struct LlamaMoELayout: CheckpointLayout {
 
   public func mayIgnore(_ tensor: String) -> Bool {
     isRedundant(tensor) || tensor.hasSuffix(".mlp.gate.weight_noise.weight")
+  }
+
+  public var withSelectionBias: Self? {
+    var biased = self
+    biased.configuration = configuration.withSelectionBiases
+    return biased
   }
 
   public var foreignFields: [String]? {

@@ -20,8 +20,10 @@ package protocol RouterLossKernels {
 extension Context {
   /// `E · Σ_e f_e · P_e` (Fedus et al. 2021, eq. 4, for any number of choices): 1 when balanced.
   ///
-  /// `f_e` is the share of chosen slots that went to expert `e` (they sum to 1) and carries no
-  /// gradient; `P_e` is the mean probability of `e` over tokens, through which the gradient flows.
+  /// `f_e` is the share of the `rows · topK` slots that went to expert `e` and carries no gradient;
+  /// `P_e` is the mean probability of `e` over tokens, through which the gradient flows. The shares
+  /// sum to 1, or under a score threshold, whose dropped choices are not counted, to the part of the
+  /// slots that was kept; a balanced load then costs that part.
   ///
   /// - Parameters:
   ///   - routing: Probabilities and counts of one layer.

@@ -159,19 +159,20 @@ public struct ModelConversion {
 }
 
 extension ConversionSettings {
-  /// Takes `experts` as all units and `topK` as all that a token uses; half of those are shared until
-  /// the search says how many.
+  /// Takes `experts` as all units and `topK` as all that a token uses; half of those are shared, or as
+  /// many as ``meanTopK`` leaves, until the search says how many.
   fileprivate mutating func searchShared() throws(WorkflowError) {
     guard topK >= 2, topK < experts else {
       throw WorkflowError(
         "with shared units searched for, experts counts all units and top-k those a token uses; top-k must be between 2 and \(max(2, experts - 1))"
       )
     }
-    searchesShared = true
-    let half = topK / 2
-    shared = half
-    experts -= half
-    topK -= half
+    // Tokens choose at least as many as they shall use on average.
+    let mean = (meanTopK ?? 1).rounded(.up)
+    let first = Int(min(Double(topK / 2), max(0, Double(topK) - mean)))
+    shared = first
+    experts -= first
+    topK -= first
   }
 }
 
@@ -188,8 +189,11 @@ extension ConvertSettings {
         ? .sequential : try Self.choice(StrategyName.self, strategy, "strategy", or: "none"),
       router: try Self.choice(RouterName.self, router, "router"),
       rule: try combination.map { try Self.choice(CombinationRule.self, $0, "combination") },
-      format: try Self.choice(OutputFormat.self, format, "format"),
-      exports: try exports.map { try ModelExport.target($0) },
+      format: try Self.outputFormat(format, "format", from: OutputFormat.convertible),
+      exports: try exports.map { name in
+        _ = try Self.outputFormat(name, "export", from: OutputFormat.allCases)
+        return try ModelExport.target(name)
+      },
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs
@@ -205,6 +209,7 @@ extension ConvertSettings {
       }
     }
     resolved.meanTopK = meanTopK
+    resolved.searchesShared = searchesShared
     if searchesShared, !keepsMLPs { try resolved.searchShared() }
     resolved.attention = try attentionSettings()
     return resolved
@@ -222,6 +227,20 @@ extension ConvertSettings {
     return AttentionSettings(
       strategy: try Self.choice(AttentionStrategyName.self, attention, "attention", or: "none"),
       experts: attentionExperts, topK: attentionTopK, shared: attentionShared)
+  }
+
+  /// A format that is a folder.
+  /// - Parameter offered: What to name where a file is asked for.
+  private static func outputFormat(
+    _ name: String, _ what: String, from offered: [OutputFormat]
+  ) throws(WorkflowError) -> OutputFormat {
+    guard name != ModelExport.fileFormat else {
+      let names = offered.map(\.rawValue).joined(separator: ", ")
+      throw WorkflowError(
+        "\(what) \"\(name)\" is one file, which only herd export writes; choose here from \(names), and run herd export FOLDER FILE --format \(name) afterwards"
+      )
+    }
+    return try choice(OutputFormat.self, name, what)
   }
 
   /// One of an enumeration's names; `other` is one more that users may give.

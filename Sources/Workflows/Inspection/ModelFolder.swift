@@ -16,8 +16,8 @@ public struct ModelFolder {
   ///
   /// - Parameters:
   ///   - access: How weights will be read.
-  ///   - addingSelectionBias: Gives each mixture of a herd model that has none a selection bias of
-  ///     zero, for training that balances experts by it.
+  ///   - addingSelectionBias: Gives each mixture that has none a selection bias of zero, for training
+  ///     that balances experts by it; refused where the model is saved in a format without.
   /// - Throws: An error naming the file, tensor or field at fault.
   public init(
     _ path: String, access: SafetensorsFile.Access = .mapped, addingSelectionBias: Bool = false
@@ -30,9 +30,11 @@ public struct ModelFolder {
     }
     self.path = path
     var config = try ConfigurationFile(contentsOf: "\(path)/config.json")
-    if addingSelectionBias { try HerdLayout.addSelectionBias(to: &config) }
+    let layout =
+      try addingSelectionBias
+      ? CheckpointLayouts.layoutWithSelectionBias(for: &config)
+      : CheckpointLayouts.layout(for: config)
     self.config = config
-    let layout = try CheckpointLayouts.layout(for: config)
     loader = try ModelLoader(
       layout: layout, checkpoint: Checkpoint(folder: path, access: access),
       selectionBiasFromZero: addingSelectionBias)

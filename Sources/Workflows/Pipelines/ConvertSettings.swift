@@ -61,14 +61,16 @@ public struct ConvertSettings: Sendable, Equatable {
   /// The names of all combination rules.
   public static let combinations = CombinationRule.allCases.map(\.rawValue)
     .joined(separator: ", ")
-  /// The names of all formats.
-  public static let formats = OutputFormat.allCases.map(\.rawValue).joined(separator: ", ")
+  /// The names of the formats that a conversion writes.
+  public static let formats = OutputFormat.convertible.map(\.rawValue).joined(separator: ", ")
 
   /// The defaults, which measured best.
   public init() {}
 
   /// Units that every token uses, where their number was given.
   var sharedUnits: Int { shared ?? 0 }
+  /// The same as a word: `auto` where it is searched for.
+  var sharedText: String { searchesShared ? "auto" : "\(sharedUnits)" }
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [

@@ -50,7 +50,9 @@ struct SweepCells {
     }
     var conversions: [(name: String, overrides: JSONObject, settings: ConvertSettings)] = []
     var names: Set<String> = []
-    func consider(_ overrides: JSONObject) {
+    func consider(_ wanted: JSONObject) {
+      let overrides =
+        wanted["strategy"]?.string == SweepCell.pruning ? Self.withoutExperts(wanted) : wanted
       let name: String
       do {
         let overrides = try Self.withTopK(
@@ -122,8 +124,9 @@ struct SweepCells {
     guard let share, !overrides.contains("top_k") else { return overrides }
     let defaults = ConvertSettings()
     func value(_ key: String, _ fallback: Int) -> Int {
-      overrides[key]?.int ?? base["convert"]?[key]?.int ?? fallback
+      (overrides[key] ?? base["convert"]?[key])?.int ?? fallback
     }
+    // With `auto` the experts are all units, of which the shared ones are a part.
     let (experts, shared) = (
       value("experts", defaults.experts), value("shared", defaults.sharedUnits)
     )
@@ -163,12 +166,19 @@ struct SweepCells {
     guard StrategyName(rawValue: SweepCell.pruning) != nil else { return [] }
     return conversions.filter { !["none", SweepCell.pruning].contains($0.settings.strategy) }
       .map { conversion in
-        [
+        var overrides: JSONObject = [
           "strategy": JSON(SweepCell.pruning), "experts": JSON(conversion.settings.experts),
           "top_k": JSON(conversion.settings.topK), "shared": JSON(conversion.settings.sharedUnits),
           "attention": "none",
         ]
+        overrides["keep_dense"] = conversion.overrides["keep_dense"]
+        return overrides
       }
+  }
+
+  /// A cell of the baseline has no experts to correct, to give neurons to or to vary in number.
+  private static func withoutExperts(_ overrides: JSONObject) -> JSONObject {
+    merged(overrides, ["recovery": "none", "assignment": .null, "mean_top_k": .null])
   }
 
   private static func cell(
@@ -208,6 +218,8 @@ struct SweepCells {
   // MARK: - Names
 
   private static let named = ["strategy", "router", "experts", "top_k", "shared", "attention"]
+  /// What else tells cells of the baseline apart.
+  private static let namedOfPruned = ["keep_dense"]
 
   private static func name(_ settings: ConvertSettings, _ overrides: JSONObject) -> String {
     if settings.strategy == SweepCell.pruning {
@@ -215,15 +227,19 @@ struct SweepCells {
         Double(settings.topK + settings.sharedUnits)
         / Double(settings.experts + settings.sharedUnits)
       return "\(SweepCell.pruning)-\(Decimals.trimmed(share * 100, places: 1))"
+        + suffix(overrides) { namedOfPruned.contains($0) }
     }
-    let units = settings.sharedUnits > 0 ? "\(settings.sharedUnits)+" : ""
+    let units = settings.sharedText == "0" ? "" : "\(settings.sharedText)+"
     var name =
       settings.strategy == "none"
       ? "none"
       : "\(settings.strategy)-\(settings.router)-\(units)\(settings.experts)top\(settings.topK)"
     if settings.attention != "none" { name += "-\(settings.attention)" }
-    for (key, value) in overrides where !named.contains(key) { name += "-\(key)_\(plain(value))" }
-    return name
+    return name + suffix(overrides) { !named.contains($0) }
+  }
+
+  private static func suffix(_ overrides: JSONObject, _ isShown: (String) -> Bool) -> String {
+    overrides.filter { isShown($0.key) }.map { "-\($0.key)_\(plain($0.value))" }.joined()
   }
 
   /// A name for what could not even be read.

@@ -42,13 +42,16 @@ struct SweepGroup {
     return low...high
   }
 
-  /// Short words for charts, such as `4+28 top-4`.
-  var label: String {
+  /// Short words for charts, such as `4+28 top-4, refit`.
+  var label: String { ([granularity] + (rows.first?.variations ?? [])).joined(separator: ", ") }
+
+  /// What an MLP is cut into, such as `4+28 top-4`.
+  var granularity: String {
     guard let row = rows.first else { return name }
     if isPruned { return "pruned" }
     if row.text("strategy") == "none" { return row.text("attention") }
     func count(_ key: String) -> Int { row.json[key]?.int ?? 0 }
-    let shared = count("shared") > 0 ? "\(count("shared"))+" : ""
+    let shared = row.shared.map { "\($0)+" } ?? ""
     return "\(shared)\(count("experts")) top-\(count("top_k"))"
   }
 
@@ -58,7 +61,8 @@ struct SweepGroup {
     if isPruned { return "static pruning" }
     var words = [row.text("strategy")]
     if row.text("attention") != "none" { words.append(row.text("attention")) }
-    if (row.json["shared"]?.int ?? 0) > 0 { words.append("shared units") }
+    if row.shared != nil { words.append("shared units") }
+    words += row.variations
     if !row.text("losses").isEmpty { words.append(row.text("losses")) }
     return words.joined(separator: ", ")
   }
@@ -66,8 +70,8 @@ struct SweepGroup {
   var json: JSONObject {
     var object: JSONObject = ["group": JSON(name), "seeds": JSON(rows.count)]
     for key in [
-      "strategy", "router", "experts", "top_k", "shared", "attention", "losses", "active_share",
-      "bytes_per_token", "active_parameters",
+      "strategy", "router", "experts", "top_k", "mean_top_k", "shared", "recovery", "attention",
+      "losses", "active_share", "bytes_per_token", "active_parameters",
     ] {
       object[key] = rows.first?.json[key]
     }

@@ -112,11 +112,11 @@ struct SweepRecord {
   }
 
   private static let columns = [
-    "name", "group", "status", "strategy", "router", "experts", "top_k", "shared", "attention",
-    "losses", "seed", "active_share", "active_attention_share", "training_free_loss", "loss",
-    "kl_to_dense", "top1_agreement", "decode_tokens_per_second", "bytes_per_token",
-    "active_parameters", "parameters", "dead_experts", "min_load_entropy", "max_load_share",
-    "reason",
+    "name", "group", "status", "strategy", "router", "experts", "top_k", "mean_top_k", "shared",
+    "recovery", "attention", "losses", "seed", "active_share", "active_attention_share",
+    "training_free_loss", "loss", "kl_to_dense", "top1_agreement", "decode_tokens_per_second",
+    "bytes_per_token", "active_parameters", "parameters", "dead_experts", "min_load_entropy",
+    "max_load_share", "reason",
   ]
 
   /// One line a cell, fields with commas or quotes quoted (RFC 4180); the first line names them.

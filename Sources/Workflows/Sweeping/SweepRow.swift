@@ -1,5 +1,7 @@
+import ExpertConstruction
 import Formats
 import Models
+import Reports
 
 /// What is known of one cell, read from its run folder.
 struct SweepRow {
@@ -18,6 +20,21 @@ struct SweepRow {
 
   func text(_ key: String) -> String { json[key]?.string ?? "" }
   func number(_ key: String) -> Double? { json[key]?.double }
+
+  /// Its shared units as a word, such as `4` or `auto`; `nil` where it has none.
+  var shared: String? {
+    if let word = json["shared"]?.string { return word }
+    return json["shared"]?.int.flatMap { $0 > 0 ? "\($0)" : nil }
+  }
+
+  /// What else than geometry, strategy and losses sets its experts apart, in words.
+  var variations: [String] {
+    var words: [String] = []
+    if let mean = number("mean_top_k") { words.append("mean \(Decimals.trimmed(mean, places: 3))") }
+    let recovery = text("recovery")
+    if !recovery.isEmpty, recovery != RecoveryName.none.rawValue { words.append(recovery) }
+    return words
+  }
 
   /// A row of `sweep.json`.
   init(json: JSONObject) { self.json = json }
@@ -63,7 +80,9 @@ struct SweepRow {
     return [
       "strategy": JSON(convert.strategy), "router": JSON(convert.router),
       "experts": JSON(convert.experts), "top_k": JSON(convert.topK),
-      "shared": JSON(convert.sharedUnits),
+      "shared": convert.searchesShared ? JSON(convert.sharedText) : JSON(convert.sharedUnits),
+      "mean_top_k": convert.meanTopK.map { JSON($0) } ?? .null,
+      "recovery": JSON(convert.recovery),
       "attention": JSON(convert.attention), "losses": JSON(cell.losses),
       "seed": JSON(Int(clamping: cell.seed)),
     ]

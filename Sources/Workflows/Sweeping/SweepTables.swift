@@ -51,8 +51,8 @@ struct SweepTables {
     var order: [String] = []
     var members: [String: [SweepRow]] = [:]
     for group in groups {
-      if members[group.label] == nil { order.append(group.label) }
-      members[group.label, default: []] += group.rows
+      if members[group.granularity] == nil { order.append(group.granularity) }
+      members[group.granularity, default: []] += group.rows
     }
     return order.map { label in
       var table = ReportTable(

@@ -57,6 +57,31 @@ import Testing
     }
   }
 
+  /// An export without router biases gets attention routers without, fitted to text all the same.
+  @Test func routersFitTheExport() throws {
+    let context = try Context()
+    let folder = TemporaryFolder()
+    let path = try SmallCheckpoint(elementType: .f32).write(in: folder)
+    var config = try ConfigurationFile(contentsOf: "\(path)/config.json")
+    config["rms_norm_eps"] = 1e-6
+    try config.write(to: "\(path)/config.json")
+    let (source, checkpoint) = try openDense(path)
+    var settings = settings(.init(strategy: .moa), keepsMLPs: false)
+    (settings.experts, settings.topK, settings.shared) = (2, 1, 0)
+    settings.exports = [.jetmoe]
+    let output = "\(folder.path)/moe"
+    _ = try Conversion(
+      ConversionPlan(source, settings), checkpoint: checkpoint, context: context
+    ).run(to: output, calibration: NoiseCalibration(context: context, hidden: 8))
+    let written = try Checkpoint(folder: output)
+    #expect(!written.tensors.contains { $0.name.hasSuffix("router.bias") })
+    try Export(
+      written, configuration: ConfigurationFile(contentsOf: "\(output)/config.json"), to: .jetmoe
+    ).run(to: "\(folder.path)/jetmoe")
+    settings.exports = []
+    #expect(try ConversionPlan(source, settings).attention?.hasRouterBias == true)
+  }
+
   @Test func aDamagedProjectionIsFound() throws {
     let folder = TemporaryFolder()
     let context = try Context()
@@ -91,7 +116,7 @@ import Testing
     let folder = TemporaryFolder()
     let (source, _) = try openDense(try SmallCheckpoint().write(in: folder))
     let attention = AttentionSettings(strategy: .heads, experts: 3, topK: 1, shared: 1)
-    let plan = try AttentionPlan(attention, source, usesText: true)
+    let plan = try AttentionPlan(attention, source, usesText: true, allowsBias: true)
     let x = context.randomTensor([80, 8], .f32, seed: 1)
     let values = context.read(x)
     let heads = (0..<80).flatMap { row -> [Float] in

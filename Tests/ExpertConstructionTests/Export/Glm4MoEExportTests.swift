@@ -37,6 +37,27 @@ import Testing
     return path
   }
 
+  /// The format has the balancing bias already; another stock format has no place for it.
+  @Test func balancingNeedsNothingAdded() throws {
+    var config = ConfigurationFile(path: "config.json", object: TinyCheckpoint.llamaConfig())
+    for (key, value) in [
+      ("model_type", "glm4_moe"), ("moe_intermediate_size", 6), ("n_routed_experts", 4),
+      ("num_experts_per_tok", 2), ("partial_rotary_factor", 1),
+    ] as [(String, JSON)] {
+      config[key] = value
+    }
+    let before = config.object
+    let layout = try CheckpointLayouts.layoutWithSelectionBias(for: &config)
+    #expect(config.object == before)
+    #expect(layout.configuration == (try CheckpointLayouts.layout(for: config)).configuration)
+    config["model_type"] = "mixtral"
+    config["num_local_experts"] = 4
+    let error = #expect(throws: ModelError.self) {
+      try CheckpointLayouts.layoutWithSelectionBias(for: &config)
+    }
+    #expect(error?.description.contains("need herd's own format or glm4_moe") == true)
+  }
+
   private func loader(_ path: String) throws -> ModelLoader {
     try ModelLoader(
       layout: CheckpointLayouts.layout(for: ConfigurationFile(contentsOf: "\(path)/config.json")),
