@@ -26,7 +26,8 @@ package struct CUDALibraries: @unchecked Sendable {
     if let driver = try? driver.get().pointee { _ = driver.driver_version(&version) }
     let suffixes = version < 13000 ? ["so.12", "so.13", "so"] : ["so.13", "so.12", "so"]
     compiler = search.table(
-      suffixes.map { "libnvrtc.\($0)" }, cd_load_compiler, what: "the run-time compiler (libnvrtc)",
+      suffixes.map { "libnvrtc.\($0)" }, with: "libnvrtc-builtins.so.*", cd_load_compiler,
+      what: "the run-time compiler (libnvrtc)",
       advice: "install the CUDA toolkit or the Python package nvidia-cuda-nvrtc, "
         + "and name its folder in HERD_CUDA_LIBRARIES")
     blas = search.table(
@@ -78,16 +79,18 @@ private struct Search {
     last = folders
   }
 
+  /// - Parameter companion: A shell pattern of libraries that the one found opens by name at run time.
   func table<Table>(
-    _ names: [String],
+    _ names: [String], with companion: String? = nil,
     _ load: (UnsafeMutableRawPointer, UnsafeMutablePointer<Table>) -> UnsafePointer<CChar>?,
     what: String, advice: String
   ) -> CUDALibraries.Found<Table> {
     var reason: String?
-    guard let library = open(names, &reason) else {
+    guard let (library, path) = open(names, &reason) else {
       let fault = reason.map { "does not load (\($0))" } ?? "was not found"
       return .failure(DeviceError("\(what) \(fault); \(advice)"))
     }
+    if let companion { openCompanion(companion, of: path) }
     let table = UnsafeMutablePointer<Table>.allocate(capacity: 1)
     if let missing = load(library, table) {
       table.deallocate()
@@ -98,12 +101,14 @@ private struct Search {
   }
 
   /// - Parameter reason: Why the first library that is there cannot be opened.
-  private func open(_ names: [String], _ reason: inout String?) -> UnsafeMutableRawPointer? {
+  private func open(
+    _ names: [String], _ reason: inout String?
+  ) -> (library: UnsafeMutableRawPointer, path: String)? {
     let paths = { (folders: [String]) in
       folders.flatMap { folder in names.map { "\(folder)/\($0)" } }
     }
     for path in paths(first) + names + paths(last) {
-      if let library = dlopen(path, RTLD_NOW | RTLD_GLOBAL) { return library }
+      if let library = dlopen(path, RTLD_NOW | RTLD_GLOBAL) { return (library, path) }
       let message = dlerror().map { String(cString: $0) } ?? "\(path): unknown reason"
       // The loader tells what it did not find only by its words.
       let exists =
@@ -112,6 +117,18 @@ private struct Search {
       if exists, reason == nil { reason = message }
     }
     return nil
+  }
+
+  /// Opens what a library will itself open by name: the loader looks neither in the folder that the
+  /// library came from nor in the others searched here, but takes what is open already.
+  private func openCompanion(_ pattern: String, of path: String) {
+    let own = path.lastIndex(of: "/").map { [String(path[..<$0])] } ?? []
+    for folder in own + first + last {
+      let opened = Self.matches("\(folder)/\(pattern)").filter {
+        dlopen($0, RTLD_NOW | RTLD_GLOBAL) != nil
+      }
+      if !opened.isEmpty { return }
+    }
   }
 
   /// The paths that fit a shell pattern.
