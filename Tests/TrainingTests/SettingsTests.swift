@@ -31,13 +31,17 @@ import Training
       "final_fraction":0.1},"losses":{"cross_entropy":0.1,"distillation":0.9,
       "distillation_over":"all","hidden_alignment":1,"local_alignment":2,"load_balance":0,"balance_over":"mean",
       "router_z":1e-3,"selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
-      "save_dtype":"bf16","router_noise":0.25}
+      "save_dtype":"bf16","router_noise":0.25,
+      "domain_weighting":{"every":40,"reference":[1.5,0.75],"windows":6}}
       """)
     let text = JSON.object(settings.json).serialized()
     #expect(try decode(text) == settings)
     #expect(settings.losses.needsTeacher && settings.losses.localAlignment == 2)
     #expect(settings.routerNoise == 0.25)
     #expect(settings.groups == [.init(pattern: "*.gain", learningRate: 0)])
+    #expect(
+      settings.domainWeighting
+        == DomainWeighting(every: 40, reference: .losses([1.5, 0.75]), windows: 6))
   }
 
   @Test(arguments: [
@@ -94,6 +98,47 @@ import Training
   func errorsNameFilePathAndRemedy(_ addition: String, _ message: String) {
     let error = #expect(throws: SettingsError.self) { try decode("{\(minimal),\(addition)}") }
     #expect(error?.description == message)
+  }
+
+  private let twoDomains = #""name":"s","tokens":9,"data":[{"file":"a.txt"},{"file":"x/b.txt"}]"#
+
+  @Test func domainWeightingByTheTeacher() throws {
+    let settings = try decode(
+      "{\(twoDomains)," + #""domain_weighting":{"every":5,"reference":"teacher"}}"#)
+    #expect(settings.domainWeighting == DomainWeighting(every: 5, reference: .teacher))
+    #expect(try decode(JSON.object(settings.json).serialized()) == settings)
+    #expect(settings.domains == ["a", "b"])
+  }
+
+  @Test(arguments: [
+    (#"{"reference":"teacher"}"#, ".every: missing; give an integer from 1"),
+    (#"{"every":0,"reference":"teacher"}"#, ".every: 0 is out of bounds"),
+    (#"{"every":5}"#, ".reference: missing; give a loss above 0 for each of the 2 data files"),
+    (#"{"every":5,"reference":[1]}"#, ".reference: give a loss above 0 for each of the 2 data"),
+    (#"{"every":5,"reference":[1,-1]}"#, ".reference: give a loss above 0"),
+    (#"{"every":5,"reference":"dense"}"#, ".reference: give a loss above 0"),
+    (#"{"every":5,"references":[1,1]}"#, ".references: unknown key; did you mean reference?"),
+    (#"{"every":5,"reference":[1,1],"windows":0}"#, ".windows: 0 is out of bounds"),
+    ("[1]", ": found an array; give a section"),
+  ])
+  func badDomainWeightingIsNamed(_ text: String, _ message: String) {
+    let error = #expect(throws: SettingsError.self) {
+      try decode("{\(twoDomains),\"domain_weighting\":\(text)}")
+    }
+    let start = "p.yaml: stages[1].domain_weighting\(message)"
+    #expect(error?.description.hasPrefix(start) == true, "\(error?.description ?? "")")
+  }
+
+  @Test func oneDomainHasNothingToWeigh() {
+    let error = #expect(throws: SettingsError.self) {
+      try decode(
+        #"{"name":"s","tokens":9,"data":[{"file":"a.1.txt"},{"file":"a.2.txt"}],"#
+          + #""domain_weighting":{"every":5,"reference":[1,1]}}"#)
+    }
+    #expect(
+      error?.description
+        == "p.yaml: stages[1].domain_weighting: the data is of one domain, a, whose share is always 1; give files of two or more, or leave it out"
+    )
   }
 
   @Test(arguments: [

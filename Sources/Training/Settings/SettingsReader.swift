@@ -74,6 +74,11 @@ struct SettingsReader {
     return integer
   }
 
+  /// An integer in `range`, or `nil` where the key is absent.
+  func optionalInteger(_ key: String, in range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+    value(key) == nil ? nil : try integer(key, in: range)
+  }
+
   /// A finite number for which `isValid` holds; without `fallback` the key is required.
   func number(
     _ key: String, _ expected: String, default fallback: Double? = nil,
@@ -134,6 +139,20 @@ struct SettingsReader {
     return numbers
   }
 
+  /// A list of `count` numbers; `nil` for the word that may stand instead. The key is required.
+  func numbers(
+    _ key: String, orWord word: String, count: Int, _ expected: String,
+    where isValid: (Double) -> Bool
+  ) throws(SettingsError) -> [Double]? {
+    guard let value = value(key) else { throw mismatch(key, expected) }
+    if value.string == word { return nil }
+    let numbers = value.array?.compactMap(\.double) ?? []
+    guard numbers.count == count, value.array?.count == count, numbers.allSatisfy(isValid) else {
+      throw failure(key, "give \(expected)")
+    }
+    return numbers
+  }
+
   /// A non-empty list of non-empty strings.
   func strings(_ key: String, default fallback: [String]) throws(SettingsError) -> [String] {
     guard let value = value(key) else { return fallback }
@@ -149,6 +168,13 @@ struct SettingsReader {
     guard let value = value(key) else { return try nested(JSONObject(), key, keys: keys) }
     guard let object = value.object else { throw mismatch(key, "a section of keys and values") }
     return try nested(object, key, keys: keys)
+  }
+
+  /// A section, or `nil` where the key is absent.
+  func optionalSection(
+    _ key: String, keys: [String]
+  ) throws(SettingsError) -> SettingsReader? {
+    value(key) == nil ? nil : try section(key, keys: keys)
   }
 
   /// A list of sections, empty where the key is absent.

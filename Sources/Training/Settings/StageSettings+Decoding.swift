@@ -1,3 +1,4 @@
+import Data
 import Formats
 
 extension StageSettings {
@@ -5,7 +6,7 @@ extension StageSettings {
     "name", "data", "tokens", "sequence_length", "batch_sequences", "micro_batch", "sampling",
     "train", "learning_rate", "groups", "optimizer", "weights", "betas", "epsilon", "weight_decay",
     "clip", "schedule", "losses", "checkpointing", "evaluate_every", "checkpoint_every",
-    "save_dtype", "router_noise",
+    "save_dtype", "router_noise", "domain_weighting",
   ]
 
   /// The most tokens, steps or sequences a setting may ask for.
@@ -33,6 +34,17 @@ extension StageSettings {
     }
     self.init(
       name: name, data: data, tokens: try reader.integer("tokens", in: 1...Self.largestCount))
+    if let section = try reader.optionalSection(
+      "domain_weighting", keys: ["every", "reference", "windows"])
+    {
+      guard Set(domains).count > 1 else {
+        throw reader.failure(
+          "domain_weighting",
+          "the data is of one domain, \(domains[0]), whose share is always 1; give files of two or more, or leave it out"
+        )
+      }
+      domainWeighting = try DomainWeighting(section, entries: data.count)
+    }
     try decodeBatches(reader)
     try decodeOptimizer(reader)
     routerNoise = try reader.nonNegative("router_noise", default: routerNoise)
@@ -105,6 +117,19 @@ extension StageSettings {
       true
     default: false
     }
+  }
+}
+
+extension DomainWeighting {
+  /// - Parameter entries: Entries of the stage's data.
+  init(_ reader: SettingsReader, entries: Int) throws(SettingsError) {
+    every = try reader.integer("every", in: 1...1 << 40)
+    let losses = try reader.numbers(
+      "reference", orWord: "teacher", count: entries,
+      "a loss above 0 for each of the \(entries) data files, in their order, or teacher"
+    ) { $0 > 0 && $0.isFinite }
+    reference = losses.map(Reference.losses) ?? .teacher
+    windows = try reader.optionalInteger("windows", in: 1...1 << 40)
   }
 }
 

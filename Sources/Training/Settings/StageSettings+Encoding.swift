@@ -6,6 +6,7 @@ extension StageSettings {
     [
       "name": JSON(name),
       "data": .array(data.map(\.json)),
+      "domain_weighting": domainWeighting?.json ?? .null,
       "tokens": JSON(tokens),
       "sequence_length": JSON(sequenceLength),
       "batch_sequences": JSON(batchSequences),
@@ -41,6 +42,19 @@ extension StageSettings.DataSource {
     var object: JSONObject = ["file": JSON(file), "weight": JSON(weight)]
     if let format { object["format"] = JSON(format) }
     return .object(object)
+  }
+}
+
+extension DomainWeighting {
+  fileprivate var json: JSON {
+    let losses: JSON =
+      switch reference {
+      case .teacher: "teacher"
+      case .losses(let losses): .array(losses.map { JSON($0) })
+      }
+    return [
+      "every": JSON(every), "reference": losses, "windows": windows.map { JSON($0) } ?? .null,
+    ]
   }
 }
 

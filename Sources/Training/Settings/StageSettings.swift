@@ -1,3 +1,4 @@
+import Data
 import Numerics
 
 /// Everything that decides what a training stage does, besides the model and the seed.
@@ -71,6 +72,8 @@ public struct StageSettings: Sendable, Equatable {
   public var name: String
   /// The weighted mix of data files.
   public var data: [DataSource]
+  /// How the shares of the domains change on the way; `nil` leaves them as `data` says.
+  public var domainWeighting: DomainWeighting?
   /// Tokens to train on; rounded up to whole steps.
   public var tokens: Int
   /// Tokens in a sequence.
@@ -121,6 +124,9 @@ public struct StageSettings: Sendable, Equatable {
     self.data = data
     self.tokens = tokens
   }
+
+  /// The domain of each entry of ``data``.
+  public var domains: [String] { data.map { TokenStream.domain(of: $0.file) } }
 
   /// The optimizer that the settings name.
   func makeOptimizer(seed: UInt64) -> any Optimizer {
