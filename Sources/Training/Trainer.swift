@@ -5,8 +5,9 @@ import Numerics
 /// Trains a model through one stage.
 ///
 /// A step is a function of the weights, the optimizer's state, the shares of the domains, the settings,
-/// the seed of the batches and the step's number; a stage killed at any moment and run again from its checkpoints therefore
-/// ends with the same bits as one that was left alone, at the same number of threads.
+/// the seed of the batches and the step's number; a stage killed at any moment and run again from its
+/// checkpoints therefore ends with the same bits as one that was left alone, at the same number of
+/// threads.
 public final class Trainer {
   private let settings: StageSettings
   private let model: LanguageModel
@@ -36,7 +37,7 @@ public final class Trainer {
   ///   - teacher: The dense model to learn from, where the losses need one; may be 16-bit.
   ///   - heldOut: What a stage with ``StageSettings/domainWeighting`` learns its shares from.
   ///   - store: Where checkpoints go; `nil` for none.
-  ///   - seed: Of the random rounding of `bf16` weights and of noise on router scores.
+  ///   - seed: Of the random rounding of `bf16` weights and of what is random about routers.
   ///   - optimizer: The one that the stage's settings name unless given.
   /// - Throws: ``SettingsError`` for a pattern that matches nothing, ``TrainingError`` for a model or
   ///   teacher that does not fit the stage.
@@ -58,7 +59,8 @@ public final class Trainer {
     self.optimizer = optimizer ?? settings.makeOptimizer(seed: seed)
     objective = Objective(settings.losses)
     balancing = SelectionBiasBalancing(rate: settings.losses.selectionBiasRate)
-    noise = RouterNoising(size: settings.routerNoise, seed: seed)
+    noise = RouterNoising(
+      size: settings.routerNoise, jitter: settings.routerJitter, seed: seed)
     selection = try ParameterSelection(settings, model: model)
     weighting = try DomainReweighting(settings, batches: batches, losses: heldOut)
     try checkModels()

@@ -31,13 +31,13 @@ import Training
       "final_fraction":0.1},"losses":{"cross_entropy":0.1,"distillation":0.9,
       "distillation_over":"all","hidden_alignment":1,"local_alignment":2,"load_balance":0,"balance_over":"mean",
       "router_z":1e-3,"selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
-      "save_dtype":"bf16","router_noise":0.25,
+      "save_dtype":"bf16","router_noise":0.25,"router_jitter":0.01,
       "domain_weighting":{"every":40,"reference":[1.5,0.75],"windows":6}}
       """)
     let text = JSON.object(settings.json).serialized()
     #expect(try decode(text) == settings)
     #expect(settings.losses.needsTeacher && settings.losses.localAlignment == 2)
-    #expect(settings.routerNoise == 0.25)
+    #expect(settings.routerNoise == 0.25 && settings.routerJitter == 0.01)
     #expect(settings.groups == [.init(pattern: "*.gain", learningRate: 0)])
     #expect(
       settings.domainWeighting
@@ -89,6 +89,10 @@ import Training
     (
       #""losses":{"cross_entropy":0}"#,
       "p.yaml: stages[1].losses: nothing to learn from; give cross_entropy, distillation, hidden_alignment or local_alignment a weight"
+    ),
+    (
+      #""router_jitter":1"#,
+      "p.yaml: stages[1].router_jitter: 1.0 is out of bounds; give a number of at least 0 and below 1"
     ),
     (
       #""losses":3"#,

@@ -6,7 +6,7 @@ extension StageSettings {
     "name", "data", "tokens", "sequence_length", "batch_sequences", "micro_batch", "sampling",
     "train", "learning_rate", "groups", "optimizer", "weights", "betas", "epsilon", "weight_decay",
     "clip", "schedule", "losses", "checkpointing", "evaluate_every", "checkpoint_every",
-    "save_dtype", "router_noise", "domain_weighting",
+    "save_dtype", "router_noise", "router_jitter", "domain_weighting",
   ]
 
   /// The most tokens, steps or sequences a setting may ask for.
@@ -48,6 +48,9 @@ extension StageSettings {
     try decodeBatches(reader)
     try decodeOptimizer(reader)
     routerNoise = try reader.nonNegative("router_noise", default: routerNoise)
+    routerJitter = try reader.number(
+      "router_jitter", "a number of at least 0 and below 1", default: routerJitter
+    ) { $0 >= 0 && $0 < 1 }
     schedule = try Schedule(
       reader.section("schedule", keys: ["kind", "warmup_steps", "final_fraction"]))
     losses = try Losses(

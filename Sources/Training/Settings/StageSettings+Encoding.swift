@@ -28,6 +28,7 @@ extension StageSettings {
         "final_fraction": JSON(schedule.finalFraction),
       ],
       "router_noise": JSON(routerNoise),
+      "router_jitter": JSON(routerJitter),
       "losses": losses.json,
       "checkpointing": JSON(checkpointing),
       "evaluate_every": JSON(evaluateEvery),

@@ -107,6 +107,9 @@ public struct StageSettings: Sendable, Equatable {
   /// Standard deviation of noise on the scores of MLP routers while they train (where a router has
   /// learned sizes, added to those); 0 for none.
   public var routerNoise = 0.0
+  /// What every router sees is multiplied, element by element, by factors from one less this to one
+  /// more while it trains; 0 for none.
+  public var routerJitter = 0.0
   /// What is minimised.
   public var losses = Losses()
   /// Recompute each block's activations in backward instead of keeping them.

@@ -22,6 +22,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case groupedMMA = "grouped_mma"
   case headScale = "head_scale"
   case indicator
+  case jitter
   case largest
   case mixtureElementwise = "mixture_elementwise"
   case rmsNorm = "rms_norm"
