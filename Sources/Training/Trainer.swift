@@ -18,6 +18,7 @@ public final class Trainer {
   private let store: CheckpointStore?
   private let hooks: TrainingHooks
   private let context: Context
+  private let adaptation: LowRankAdaptation
   private let selection: ParameterSelection
   private let optimizer: any Optimizer
   private let objective: Objective
@@ -29,7 +30,8 @@ public final class Trainer {
   /// This process's micro-batches of a step; the loss tokens and the tokens of text of the whole step.
   private typealias Draw = (passes: [Batch], lossTokens: Double, textTokens: Double)
 
-  /// Prepares a stage; nothing is read or written yet.
+  /// Prepares a stage; nothing is read or written yet. With ``StageSettings/lora`` the model has
+  /// adapters from here on until ``run()`` has come to the end of the stage.
   ///
   /// - Parameters:
   ///   - model: The model to train, in `f32`, or with matrices in `bf16` where the stage says so;
@@ -37,9 +39,10 @@ public final class Trainer {
   ///   - teacher: The dense model to learn from, where the losses need one; may be 16-bit.
   ///   - heldOut: What a stage with ``StageSettings/domainWeighting`` learns its shares from.
   ///   - store: Where checkpoints go; `nil` for none.
-  ///   - seed: Of the random rounding of `bf16` weights and of what is random about routers.
+  ///   - seed: Of the random rounding of `bf16` weights, of what is random about routers and of the
+  ///     adapters' first values.
   ///   - optimizer: The one that the stage's settings name unless given.
-  /// - Throws: ``SettingsError`` for a pattern that matches nothing, ``TrainingError`` for a model or
+  /// - Throws: ``SettingsError`` for a pattern that matches nothing it could, ``TrainingError`` for a model or
   ///   teacher that does not fit the stage.
   public init(
     _ settings: StageSettings, model: LanguageModel, teacher: LanguageModel? = nil,
@@ -61,7 +64,9 @@ public final class Trainer {
     balancing = SelectionBiasBalancing(rate: settings.losses.selectionBiasRate)
     noise = RouterNoising(
       size: settings.routerNoise, jitter: settings.routerJitter, seed: seed)
-    selection = try ParameterSelection(settings, model: model)
+    adaptation = try LowRankAdaptation(settings, model: model, seed: seed, in: context)
+    selection = try ParameterSelection(
+      settings, model: model, adapters: adaptation.parameters, frozen: adaptation.frozen)
     weighting = try DomainReweighting(settings, batches: batches, losses: heldOut)
     try checkModels()
   }
@@ -108,6 +113,7 @@ public final class Trainer {
         return Summary(steps: steps, resumedAt: resumedAt, last: last, stoppedAt: done)
       }
     }
+    adaptation.merge(in: context)
     return Summary(steps: steps, resumedAt: resumedAt, last: last)
   }
 
@@ -222,7 +228,7 @@ public final class Trainer {
   /// Takes over the newest checkpoint's state. Returns the steps it had done.
   private func resume() throws -> Int? {
     guard let store, let saved = try store.newest(in: context) else { return nil }
-    for parameter in model.parameters {
+    for parameter in model.parameters + adaptation.parameters {
       parameter.value = try saved.weight(of: parameter)
     }
     for entry in selection.entries {
@@ -243,7 +249,9 @@ public final class Trainer {
     guard let store, group.rank == 0 else { return }
     try hooks.beforeCheckpoint()
     var state = TrainingState(step: done)
-    for parameter in model.parameters { state.add(parameter.value, .weight, of: parameter) }
+    for parameter in model.parameters + adaptation.parameters {
+      state.add(parameter.value, .weight, of: parameter)
+    }
     for entry in selection.entries {
       let tensors = optimizer.state(of: entry.parameter, in: context)
       for (layout, tensor) in zip(optimizer.stateLayout(of: entry.parameter), tensors) {

@@ -32,6 +32,7 @@ import Training
       "distillation_over":"all","hidden_alignment":1,"local_alignment":2,"load_balance":0,"balance_over":"mean",
       "router_z":1e-3,"selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
       "save_dtype":"bf16","router_noise":0.25,"router_jitter":0.01,
+      "lora":{"rank":4,"alpha":16,"targets":["*.q_proj.weight"]},
       "domain_weighting":{"every":40,"reference":[1.5,0.75],"windows":6}}
       """)
     let text = JSON.object(settings.json).serialized()
@@ -39,6 +40,8 @@ import Training
     #expect(settings.losses.needsTeacher && settings.losses.localAlignment == 2)
     #expect(settings.routerNoise == 0.25 && settings.routerJitter == 0.01)
     #expect(settings.groups == [.init(pattern: "*.gain", learningRate: 0)])
+    #expect(
+      settings.lora == LowRankSettings(rank: 4, alpha: 16, targets: ["*.q_proj.weight"]))
     #expect(
       settings.domainWeighting
         == DomainWeighting(every: 40, reference: .losses([1.5, 0.75]), windows: 6))
@@ -102,6 +105,37 @@ import Training
   func errorsNameFilePathAndRemedy(_ addition: String, _ message: String) {
     let error = #expect(throws: SettingsError.self) { try decode("{\(minimal),\(addition)}") }
     #expect(error?.description == message)
+  }
+
+  /// With adapters nothing else trains unless it is named.
+  @Test func adaptersCanBeAllThatTrains() throws {
+    for (more, train) in [
+      ("", []), (#","train":[]"#, []), (#","train":["*.router.*"]"#, ["*.router.*"]),
+    ] {
+      let settings = try decode(
+        "{\(minimal)," + #""lora":{"rank":8,"targets":["*.self_attn.*"]}"# + "\(more)}")
+      #expect(settings.lora == LowRankSettings(rank: 8, alpha: 8, targets: ["*.self_attn.*"]))
+      #expect(settings.train == train)
+      #expect(try decode(JSON.object(settings.json).serialized()) == settings)
+    }
+  }
+
+  @Test(arguments: [
+    (#"{"rank":0,"targets":["*"]}"#, ".rank: 0 is out of bounds; give an integer from 1"),
+    (#"{"targets":["*"]}"#, ".rank: missing; give an integer from 1"),
+    (#"{"rank":4}"#, ".targets: missing; give a list of one or more non-empty strings"),
+    (#"{"rank":4,"targets":[]}"#, ".targets: give a list of one or more non-empty strings"),
+    (#"{"rank":4,"targets":"*"}"#, ".targets: give a list"),
+    (#"{"rank":4,"alpha":0,"targets":["*"]}"#, ".alpha: 0.0 is out of bounds"),
+    (#"{"rank":4,"target":["*"]}"#, ".target: unknown key; did you mean targets?"),
+    ("true", ": found a boolean; give a section"),
+  ])
+  func badAdaptersAreNamed(_ text: String, _ message: String) {
+    let error = #expect(throws: SettingsError.self) {
+      try decode("{\(minimal),\"lora\":\(text)}")
+    }
+    let start = "p.yaml: stages[1].lora\(message)"
+    #expect(error?.description.hasPrefix(start) == true, "\(error?.description ?? "")")
   }
 
   private let twoDomains = #""name":"s","tokens":9,"data":[{"file":"a.txt"},{"file":"x/b.txt"}]"#

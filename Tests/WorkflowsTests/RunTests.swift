@@ -211,6 +211,38 @@ import Workflows
     }
   }
 
+  /// A stage of adapters starts from a checkpoint and ends in one of the same tensors; killed, it ends
+  /// with the same bits.
+  @Test func adaptersAreMergedIntoAnOrdinaryCheckpoint() throws {
+    let lora = [
+      "lora: {rank: 2, alpha: 4, targets: [\"*.self_attn.*\"]}", "train: [\"*.router.*\"]",
+    ]
+    let pipeline = try small.pipeline([SmallRun.stage("one"), SmallRun.stage("two", more: lora)])
+    let result = try small.run(pipeline)
+    func tensors(_ name: String) throws -> [TensorDescription] {
+      try Checkpoint(folder: small.path("moe/\(name)")).tensors
+    }
+    #expect(try tensors("two").map(\.name) == tensors("one").map(\.name))
+    for tensor in try tensors("two") {
+      let isTrained = tensor.name.contains(".self_attn.") || tensor.name.contains(".router.")
+      let same = try ["one", "two"].map {
+        try Checkpoint(folder: small.path("moe/\($0)")).withBytes(of: tensor.name) { Array($0) }
+      }
+      #expect((same[0] != same[1]) == isTrained, "\(tensor.name)")
+    }
+    // What was measured at the end is what the folder holds.
+    let last = try #require(
+      small.log().last { $0["event"] == "evaluation" && $0["step"]?.int == 6 })
+    let logged = try #require(last["scores"]?["mean"]?.double)
+    let stored = try #require(result.steps["evaluate:two"]?["mean"]?.double)
+    #expect(abs(logged - stored) < 1e-5)
+
+    let expected = try weights("two")
+    try small.interruptStageTwo()
+    _ = try small.run(pipeline)
+    #expect(try weights("two") == expected)
+  }
+
   /// What cannot be exported in the end is refused at the start.
   @Test func impossibleExportsAreRefusedBeforeAnythingIsWritten() throws {
     for (change, words) in [

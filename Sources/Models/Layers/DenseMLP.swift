@@ -13,7 +13,9 @@ final class DenseMLP: FeedForward {
     down = try Projection("\(prefix).down_proj", bias: bias, store)
   }
 
-  var parameters: [Parameter] { [gate, up, down].flatMap(\.parameters) }
+  var projections: [Projection] { [gate, up, down] }
+
+  var parameters: [Parameter] { projections.flatMap(\.parameters) }
 
   /// The three projections, as operations take them.
   var maps: (gate: LinearMap, up: LinearMap, down: LinearMap) { (gate.map, up.map, down.map) }

@@ -63,10 +63,12 @@ public struct MixtureLayer {
   /// Experts.
   var experts: Int { gate_EID.shape[0] }
 
-  /// Whether routing is what fused kernels do: a linear map and the largest scores.
+  /// Whether this is what fused kernels do: routing by a linear map and the largest scores, and maps
+  /// without additions.
   var isPlain: Bool {
     routerHidden == nil && routerUp == nil && noise == nil && jitter == nil
-      && scoreThreshold == nil
+      && scoreThreshold == nil && router.addition == nil
+      && [shared?.gate, shared?.up, shared?.down].allSatisfy { $0?.addition == nil }
   }
 }
 

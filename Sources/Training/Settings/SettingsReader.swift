@@ -153,11 +153,18 @@ struct SettingsReader {
     return numbers
   }
 
-  /// A non-empty list of non-empty strings.
-  func strings(_ key: String, default fallback: [String]) throws(SettingsError) -> [String] {
-    guard let value = value(key) else { return fallback }
+  /// A list of non-empty strings; without `fallback` the key is required.
+  /// - Parameter allowsNone: Whether the list may be empty.
+  func strings(
+    _ key: String, default fallback: [String]? = nil, allowsNone: Bool = false
+  ) throws(SettingsError) -> [String] {
+    if value(key) == nil, let fallback { return fallback }
+    guard let value = value(key) else {
+      throw mismatch(key, "a list of one or more non-empty strings")
+    }
     let strings = value.array?.compactMap(\.string) ?? []
-    guard !strings.isEmpty, strings.count == value.array?.count, !strings.contains("") else {
+    guard !strings.isEmpty || allowsNone, strings.count == value.array?.count, !strings.contains("")
+    else {
       throw failure(key, "give a list of one or more non-empty strings")
     }
     return strings

@@ -4,7 +4,8 @@ import Formats
 extension StageSettings {
   private static let keys = [
     "name", "data", "tokens", "sequence_length", "batch_sequences", "micro_batch", "sampling",
-    "train", "learning_rate", "groups", "optimizer", "weights", "betas", "epsilon", "weight_decay",
+    "train", "lora", "learning_rate", "groups", "optimizer", "weights", "betas", "epsilon",
+    "weight_decay",
     "clip", "schedule", "losses", "checkpointing", "evaluate_every", "checkpoint_every",
     "save_dtype", "router_noise", "router_jitter", "domain_weighting",
   ]
@@ -90,7 +91,11 @@ extension StageSettings {
   }
 
   private mutating func decodeOptimizer(_ reader: SettingsReader) throws(SettingsError) {
-    train = try reader.strings("train", default: train)
+    lora = try reader.optionalSection("lora", keys: ["rank", "alpha", "targets"])
+      .map { (section) throws(SettingsError) in try LowRankSettings(section) }
+    // Adapters can be all that trains.
+    train = try reader.strings(
+      "train", default: lora == nil ? train : [], allowsNone: lora != nil)
     learningRate = try reader.positive("learning_rate", default: learningRate)
     for group in try reader.sections("groups", keys: ["pattern", "learning_rate"]) {
       groups.append(
@@ -133,6 +138,15 @@ extension DomainWeighting {
     ) { $0 > 0 && $0.isFinite }
     reference = losses.map(Reference.losses) ?? .teacher
     windows = try reader.optionalInteger("windows", in: 1...1 << 40)
+  }
+}
+
+extension LowRankSettings {
+  init(_ reader: SettingsReader) throws(SettingsError) {
+    let rank = try reader.integer("rank", in: 1...1 << 16)
+    self.init(
+      rank: rank, alpha: try reader.positive("alpha", default: Double(rank)),
+      targets: try reader.strings("targets"))
   }
 }
 

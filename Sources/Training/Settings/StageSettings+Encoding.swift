@@ -13,6 +13,7 @@ extension StageSettings {
       "micro_batch": JSON(microBatch),
       "sampling": JSON(sampling.rawValue),
       "train": .array(train.map(JSON.string)),
+      "lora": lora?.json ?? .null,
       "learning_rate": JSON(learningRate),
       "groups": .array(
         groups.map { ["pattern": JSON($0.pattern), "learning_rate": JSON($0.learningRate)] }),
@@ -43,6 +44,14 @@ extension StageSettings.DataSource {
     var object: JSONObject = ["file": JSON(file), "weight": JSON(weight)]
     if let format { object["format"] = JSON(format) }
     return .object(object)
+  }
+}
+
+extension LowRankSettings {
+  fileprivate var json: JSON {
+    [
+      "rank": JSON(rank), "alpha": JSON(alpha), "targets": .array(targets.map(JSON.string)),
+    ]
   }
 }
 

@@ -1,4 +1,5 @@
 import Data
+import Models
 import Numerics
 
 /// Everything that decides what a training stage does, besides the model and the seed.
@@ -86,6 +87,9 @@ public struct StageSettings: Sendable, Equatable {
   public var sampling = Sampling.documents
   /// Glob patterns of the parameters that train.
   public var train = ["*"]
+  /// Weights that are trained by additions of low rank; ``train`` then names what trains in full
+  /// besides.
+  public var lora: LowRankSettings?
   /// Peak learning rate.
   public var learningRate = 1e-3
   /// Parameters with their own learning rate; the first pattern that matches counts.
@@ -144,12 +148,34 @@ public struct StageSettings: Sendable, Equatable {
     }
   }
 
-  /// Bytes that training holds for `parameters` parameters, besides activations: weights, the copy a
-  /// GPU multiplies with in 16-bit `activations`, gradients in `f32`, moments and their scales.
-  public func stateBytes(parameters: Int, activations: DType) -> Int {
+  /// Bytes that training holds for a model's parameters, besides activations: weights, the copy a GPU
+  /// multiplies with in 16-bit `activations`; of what trains gradients in `f32`, moments and their
+  /// scales. Without ``lora`` all count as trained.
+  ///
+  /// - Parameters:
+  ///   - parameters: How many the model has.
+  ///   - shapes: Theirs, by which those of adapters are counted.
+  public func stateBytes(
+    parameters: Int, shapes: [ParameterShape] = [], activations: DType
+  ) -> Int {
     let copy = weights == .f32 && activations == .bf16 ? 2 : 0
-    let moments = optimizer == .adamW ? 8 * parameters : 2 * parameters + parameters / 32
-    return parameters * (weights.dtype.byteCount + copy + 4) + moments
+    let held = parameters * (weights.dtype.byteCount + copy)
+    guard let lora else { return held + trainedBytes(parameters) }
+    let patterns = (lora: lora.targets.map(NamePattern.init), full: train.map(NamePattern.init))
+    var (full, added) = (0, 0)
+    for shape in shapes {
+      if shape.shape.count == 2, patterns.lora.contains(where: { $0.matches(shape.name) }) {
+        added += lora.rank * (shape.shape[0] + shape.shape[1])
+      } else if patterns.full.contains(where: { $0.matches(shape.name) }) {
+        full += shape.shape.reduce(1, *)
+      }
+    }
+    return held + added * (4 + copy) + trainedBytes(full + added)
+  }
+
+  /// Gradients and moments of `parameters` parameters.
+  private func trainedBytes(_ parameters: Int) -> Int {
+    4 * parameters + (optimizer == .adamW ? 8 * parameters : 2 * parameters + parameters / 32)
   }
 
   /// Optimizer steps: `tokens` over the tokens of a step, rounded up.

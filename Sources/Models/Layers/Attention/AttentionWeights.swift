@@ -25,9 +25,9 @@ struct AttentionWeights {
       frequencies, [frequencies.count], store.computeType)
   }
 
-  var parameters: [Parameter] {
-    [query, key, value, output].flatMap(\.parameters)
-  }
+  var projections: [Projection] { [query, key, value, output] }
+
+  var parameters: [Parameter] { projections.flatMap(\.parameters) }
 
   /// Queries, keys and values of the normalised rows; with `cache`, all keys and values up to them.
   func input(
