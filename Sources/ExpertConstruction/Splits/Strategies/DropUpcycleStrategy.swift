@@ -10,7 +10,7 @@ public struct DropUpcycleStrategy: ExpertConstructionStrategy {
     "every expert a copy of the whole MLP with a random share of its neurons drawn anew"
   public let source = "Nakamura et al. 2025, Drop-Upcycling"
   public let data = "none"
-  public let cost = "copying the weights E times"
+  public let cost = "copying the weights E times and drawing the new ones"
   public let inputPasses = 0
   public let readsWeights = false
   public let form = SplitForm.copied
