@@ -12,7 +12,7 @@ public protocol FeedForward: AnyObject {
   var parameters: [Parameter] { get }
 
   /// The linear maps that can have adapters: not those of experts, which are one stack.
-  var projections: [Projection] { get }
+  var projections: [LinearProjection] { get }
 
   /// What chooses among experts; `nil` where there are none.
   var router: ExpertRouter? { get }

@@ -42,7 +42,7 @@ public final class MixtureMLP: FeedForward {
       + (shared?.parameters ?? [])
   }
 
-  public var projections: [Projection] { shared?.projections ?? [] }
+  public var projections: [LinearProjection] { shared?.projections ?? [] }
 
   public func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
     output: Tensor, routing: Routing?

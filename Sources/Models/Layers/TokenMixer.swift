@@ -27,7 +27,7 @@ public protocol TokenMixer: AnyObject {
   var parameters: [Parameter] { get }
 
   /// The linear maps that can have adapters.
-  var projections: [Projection] { get }
+  var projections: [LinearProjection] { get }
 
   /// What chooses among experts; `nil` where there are none.
   var router: ExpertRouter? { get }

@@ -6,7 +6,7 @@ import Numerics
 /// (Hu et al. 2021, "LoRA", section 4.1), `A` uniform as PEFT draws it, `B` zero at first.
 struct LowRankAdaptation {
   /// The linear maps that have adapters, in the model's order.
-  let projections: [Projection]
+  let projections: [LinearProjection]
   /// Their adapters.
   private let adapters: [LowRankAdapter]
 

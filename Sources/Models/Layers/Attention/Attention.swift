@@ -8,7 +8,7 @@ final class Attention: TokenMixer {
 
   var parameters: [Parameter] { weights.parameters }
 
-  var projections: [Projection] { weights.projections }
+  var projections: [LinearProjection] { weights.projections }
 
   func callAsFunction(
     _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,

@@ -26,7 +26,7 @@ final class GroupMixtureAttention: TokenMixer {
 
   var parameters: [Parameter] { routing.parameters + weights.parameters }
 
-  var projections: [Projection] { weights.projections }
+  var projections: [LinearProjection] { weights.projections }
 
   func callAsFunction(
     _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,

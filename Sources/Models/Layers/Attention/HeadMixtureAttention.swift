@@ -22,7 +22,7 @@ final class HeadMixtureAttention: TokenMixer {
 
   var parameters: [Parameter] { routing.parameters + weights.parameters }
 
-  var projections: [Projection] { weights.projections }
+  var projections: [LinearProjection] { weights.projections }
 
   func callAsFunction(
     _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,

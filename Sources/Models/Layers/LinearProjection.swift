@@ -1,7 +1,7 @@
 import Numerics
 
 /// A linear map with an optional bias, bound to its checkpoint names.
-public final class Projection {
+public final class LinearProjection {
   /// Weight, `[O, I]`.
   public let weight: Parameter
   /// `[O]`.
