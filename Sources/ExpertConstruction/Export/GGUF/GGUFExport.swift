@@ -46,8 +46,8 @@ public struct GGUFExport {
   ///   - configuration: Its `config.json`.
   ///   - weights: How to store weights; `nil` for BF16 where they are that, else F32.
   ///   - ends: The tokens that end a text.
-  /// - Throws: ``ConstructionError`` with the reason and a format that fits; `GGUFError` or
-  ///   `TokenizerError` for a tokenizer that GGUF cannot hold.
+  /// - Throws: ``ConstructionError`` with the reason and a format that fits; `TokenizerError` for a
+  ///   tokenizer that cannot be read.
   public init(
     _ loader: ModelLoader, configuration: ConfigurationFile, weights: Weights? = nil, ends: [Int]
   ) throws {
@@ -83,10 +83,9 @@ public struct GGUFExport {
     ]
     if chosen == .q8_0 { metadata.append(("general.quantization_version", .u32(2))) }
     if Files.exists("\(folder)/tokenizer.json") {
-      let vocabulary = try GGUFVocabulary(
-        folder: folder, rows: model.vocabularySize,
-        beginning: try configuration.tokenIDs("bos_token_id").first, ends: ends,
-        chatTemplate: try ChatFormat.template(inFolder: folder))
+      let vocabulary = try Self.vocabulary(
+        folder, rows: model.vocabularySize,
+        beginning: try configuration.tokenIDs("bos_token_id").first, ends: ends)
       metadata += vocabulary.metadata
       notes += vocabulary.notes
     } else {
@@ -98,11 +97,27 @@ public struct GGUFExport {
   }
 
   /// Writes the file `path`; it appears complete or not at all.
-  public func run(to path: String, force: Bool = false) throws {
+  /// - Returns: the size of the file in bytes.
+  @discardableResult
+  public func run(to path: String, force: Bool = false) throws -> Int {
     let writer = try GGUFWriter(
       path, force: force, metadata: metadata, tensors: tensors.map(\.tensor))
     for tensor in tensors { try tensor.write(to: writer, from: loader) }
     try writer.finish()
+    return writer.byteCount
+  }
+
+  /// The tokenizer as metadata; one that GGUF cannot hold is refused.
+  private static func vocabulary(
+    _ folder: String, rows: Int, beginning: Int?, ends: [Int]
+  ) throws -> GGUFVocabulary {
+    let template = try ChatFormat.template(inFolder: folder)
+    do {
+      return try GGUFVocabulary(
+        folder: folder, rows: rows, beginning: beginning, ends: ends, chatTemplate: template)
+    } catch let error as GGUFError {
+      throw ConstructionError(.refused, error.description)
+    }
   }
 
   /// Whether no layer has a gain other than zero.
