@@ -53,8 +53,7 @@ public struct GGUFExport {
   ) throws {
     self.loader = loader
     let model = loader.layout.configuration
-    let shapes = model.parameterShapes
-    plan = try GGUFArchitecture(model, gainsAreZero: Self.gainsAreZero(shapes, loader))
+    plan = try GGUFArchitecture(model, gainsAreZero: loader.gainsAreZero())
     let stored = try loader.storedType(of: ParameterName.embedding)
     let chosen = weights ?? (stored == .bf16 ? .bf16 : .f32)
     self.weights = chosen
@@ -68,7 +67,7 @@ public struct GGUFExport {
       notes.append("down projections times \(plan.downScale) are rounded to BF16")
     }
     if let note = Export.noiseNote(
-      shapes.count { $0.name.hasSuffix(Export.trainingNoise) })
+      model.parameterShapes.count { $0.name.hasSuffix(Export.trainingNoise) })
     {
       notes.append(note)
     }
@@ -118,14 +117,5 @@ public struct GGUFExport {
     } catch let error as GGUFError {
       throw ConstructionError(.refused, error.description)
     }
-  }
-
-  /// Whether no layer has a gain other than zero.
-  private static func gainsAreZero(_ shapes: [ParameterShape], _ loader: ModelLoader) throws -> Bool
-  {
-    for shape in shapes where shape.name.hasSuffix(".mlp.router.gain") {
-      if try !loader.isZero(shape.name, count: shape.shape.reduce(1, *)) { return false }
-    }
-    return true
   }
 }
