@@ -43,6 +43,9 @@ import Testing
     #expect(!text.contains(folder.path) && !text.contains(checkpoint.path))
     #expect(text.contains("its attention is made of experts too (heads)"))
 
+    let alone = try HerdRun("try", "--beside", beside, beside)
+    #expect(alone.status == 0 && alone.output.hasPrefix(text.prefix(60)), "\(alone.error)")
+
     let there = try HerdRun(list: arguments(few + ["--output", path("tables.md")]))
     #expect(there.status == 1 && there.error.contains("--force"), "\(there.error)")
   }
@@ -58,6 +61,8 @@ import Testing
       #expect(run.status == 1 && run.output.isEmpty)
       #expect(run.errorLines.count == 1 && run.error.contains(words), "\(run.error)")
     }
+    #expect(try HerdRun("try").status == 64)
+    #expect(try HerdRun("try", checkpoint.path).error.contains("give calibration text"))
     for (more, words) in [
       (["--strategies", "activatoin"], "did you mean \"activation\""),
       (["--formats", "gptq"], "is not known"), (["--top-k", "5"], "between 1 and 4"),

@@ -81,7 +81,7 @@ public struct TrialReport {
         "Losses are nats per target, mean over the files, in herd's own format. Units are shared + "
           + "routed ones, top-k of the routed; of attention they are heads. Time is that of a "
           + "conversion with its proof, as a multiple of that of the strategy sequential with the "
-          + "same router."), .table(table),
+          + "same router; it is rough where the machine does other work besides."), .table(table),
     ]
   }
 
@@ -300,7 +300,7 @@ extension TrialRecord {
     let sequential = usualCell(of: StrategyName.sequential.rawValue)?.measurement?.seconds
     return "\(checkpoint): dense \(Decimals.fixed(denseLoss, places: 3)); \(units.all) units, "
       + "\(units.active) active; \(calibrationTokens) calibration tokens; losses on "
-      + "\(windows.count) windows of \(windows.length) tokens per file"
+      + "the first \(windows.count) windows of \(windows.length) tokens per file"
       + (windows.separateDocuments ? ", each record by itself" : "")
       + "; herd \(version) on \(machine), \(Decimals.fixed(seconds, places: 0)) s in all"
       + (sequential.map { ", \(Decimals.fixed($0, places: 1)) s for sequential" } ?? "") + "."

@@ -13,15 +13,16 @@ struct TryCommand: HerdCommand {
       """,
     example: """
       herd try llama --data chat.jsonl --output strategies.md
-      herd try llama --data chat.jsonl --once --json > llama.json
-      herd try other --data chat.jsonl --beside llama.json --strategies activation gradient
+      herd try other --data chat.jsonl --once --json > other.json
+      herd try llama --data chat.jsonl --json > llama.json
+      herd try --beside llama.json other.json --output strategies.md
       """)
 
-  @Argument(help: "The dense checkpoint folder.")
-  var dense: String
+  @Argument(help: "The dense checkpoint folder; without it tables are made of --beside alone.")
+  var dense: String?
 
   @Option(parsing: .upToNextOption, help: "Calibration text.")
-  var data: [String]
+  var data: [String] = []
 
   @Option(
     parsing: .upToNextOption, help: "Text to take losses on; the calibration text unless given.")
@@ -73,14 +74,22 @@ struct TryCommand: HerdCommand {
   private static let defaults = TrialSettings(dense: "", data: [])
 
   func validate() throws {
+    guard let dense else {
+      guard !beside.isEmpty, data.isEmpty, !common.json else {
+        throw ValidationError(
+          "give a dense checkpoint with --data, or records with --beside and no --data or --json")
+      }
+      return
+    }
+    guard !data.isEmpty else { throw ValidationError("give calibration text with --data") }
     do {
-      try settings.check()
+      try settings(dense).check()
     } catch {
       throw ValidationError("\(error)")
     }
   }
 
-  private var settings: TrialSettings {
+  private func settings(_ dense: String) -> TrialSettings {
     var settings = TrialSettings(dense: dense, data: data)
     settings.evaluation = evaluate
     (settings.units, settings.active) = (experts, topK)
@@ -98,10 +107,17 @@ struct TryCommand: HerdCommand {
   func run(_ console: Console) throws {
     let others = try beside.map { try TrialRecord(contentsOf: $0) }
     let file = try output.map { try TextOutput($0, replaces: force) }
+    guard let dense else {
+      let text = TrialReport(others).markdown
+      try file?.write(text)
+      try console.result(.null) { file.map { "wrote \($0.path)" } ?? text }
+      return
+    }
     let scratch = try ScratchFolder("herd-try")
     Interruption.remove(scratch.path)
     let record = try MethodTrials(
-      settings, command: command, device: common.chosenDevice(console), events: console.events
+      settings(dense), command: command, device: common.chosenDevice(console),
+      events: console.events
     ).execute(in: scratch)
     let report = TrialReport([record] + others)
     try file?.write(report.markdown)
