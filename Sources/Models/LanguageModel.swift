@@ -110,8 +110,11 @@ public final class LanguageModel {
 
   /// Runs `body` with every mixture layer using all its experts at weight one, so that a converted
   /// model computes what the dense model did.
-  public func choosingAllExperts<Result>(_ body: () throws -> Result) rethrows -> Result {
-    let routers = routers.map(\.router)
+  /// - Parameter part: The half of the blocks that does so; both unless given.
+  public func choosingAllExperts<Result>(
+    of part: BlockPart? = nil, _ body: () throws -> Result
+  ) rethrows -> Result {
+    let routers = routers.filter { part == nil || $0.part == part }.map(\.router)
     for router in routers { router.choosesAllExperts = true }
     defer { for router in routers { router.choosesAllExperts = false } }
     return try body()

@@ -190,6 +190,75 @@ import Testing
       verified.output.contains("restored byte for byte: \(ChatCheckpoint.tensors.count)"))
   }
 
+  /// Whole copies, from conversion to what a user does with the folder.
+  @Test(arguments: ["upcycle", "drop-upcycle"])
+  func upcyclingByCommand(strategy: String) throws {
+    let listed = try json(HerdRun("strategies", "--json"))["mlp"]?.array ?? []
+    #expect(listed.contains { $0["name"]?.string == strategy })
+    let isWhole = strategy == "upcycle"
+    let converted = try json(
+      convert(
+        "moe", "--strategy", strategy, "--experts", "8", "--top-k", "2", "--data",
+        checkpoint.data("toy.jsonl"), "--json"))
+    #expect(converted["verification"]?["passed"] == true)
+    #expect(converted["verification"]?["as_routed"]?.bool == isWhole)
+    let arguments = ["verify", path("moe"), "--against", checkpoint.path, "--quiet"]
+    let verified = try HerdRun(list: arguments)
+    #expect(verified.status == 0, "\(verified.error)")
+    #expect(verified.output.contains("MLP neurons: each of 8 experts is a copy"))
+    #expect(verified.output.contains("drawn anew") != isWhole)
+    #expect(verified.output.contains("as the routers choose") == isWhole)
+    #expect(
+      verified.output.contains("restored byte for byte: \(ChatCheckpoint.tensors.count)"))
+    let inspected = try json(HerdRun("inspect", path("moe"), "--json"))
+    let mlp = inspected["architecture"]?["blocks"]?.array?.first?["mlp"]
+    #expect(mlp?["expert_width"]?.int == 24)
+    let reply = try HerdRun(
+      "generate", path("moe"), "--prompt", "two?", "--max-tokens", "6", "--threads", "1")
+    #expect(reply.status == 0, "\(reply.error)")
+    if isWhole {
+      let same = try HerdRun(
+        "generate", checkpoint.path, "--prompt", "two?", "--max-tokens", "6", "--threads", "1")
+      #expect(same.output == reply.output)
+    }
+    for format in ["mixtral", "gguf"] {
+      let name = format == "gguf" ? "moe.gguf" : format
+      let exported = try HerdRun("export", path("moe"), path(name), "--format", format)
+      #expect(exported.status == 0, "\(exported.error)")
+    }
+    let back = try HerdRun("densify", path("moe"), path("back"), "--quiet")
+    if isWhole {
+      #expect(try HerdRun("diff", checkpoint.path, path("back"), "--quiet").status == 0)
+    } else {
+      expectError("drawn anew", back)
+    }
+    let weights = path("moe/model.safetensors")
+    var bytes = try Files.read(weights)
+    bytes[bytes.count - 40] ^= 1
+    try Files.write(bytes, to: weights)
+    expectError("do not come back", try HerdRun(list: arguments))
+  }
+
+  @Test func upcyclingOptionsAreChecked() throws {
+    let sizes = [
+      "convert", checkpoint.path, path("x"), "--experts", "8", "--top-k", "2", "--quiet",
+    ]
+    func run(_ options: String...) throws -> HerdRun { try HerdRun(list: sizes + options) }
+    expectError(
+      "drop_ratio is for the strategy drop-upcycle",
+      try run("--strategy", "upcycle", "--drop-ratio", "0.5"), status: 64)
+    for ratio in ["0", "1", "nan", "-1"] {
+      expectError(
+        "above 0 and below 1", try run("--strategy", "drop-upcycle", "--drop-ratio=\(ratio)"))
+    }
+    expectError("ratio", try run("--strategy", "drop-upcycle", "--drop-ratio", "x"), status: 64)
+    expectError("nothing to share", try run("--strategy", "upcycle", "--shared", "1"))
+    expectError("--router random", try run("--strategy", "upcycle", "--router", "regressed"))
+    expectError("use each neuron once", try run("--strategy", "upcycle", "--recovery", "scale"))
+    expectError("cannot hold", try run("--strategy", "upcycle", "--format", "qwen2_moe"))
+    #expect(folder.names.isEmpty)
+  }
+
   @Test func prunedAndKeptLayersByCommand() throws {
     let data = checkpoint.data("toy.jsonl")
     let narrow = try json(

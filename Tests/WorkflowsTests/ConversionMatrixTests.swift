@@ -27,7 +27,8 @@ import Workflows
     settings.topK = target == .granitemoeshared ? 2 : 1
     settings.shared = shared
     settings.strategy = strategy.rawValue
-    settings.router = strategy == .random ? "random" : "regressed"
+    settings.router =
+      strategy.makesCopies ? nil : strategy == .random ? "random" : "regressed"
     settings.format = format.rawValue
     settings.exports = export.map { [$0.rawValue] } ?? []
     settings.data = [small.path("dense/data/math.train.jsonl")]
@@ -87,6 +88,30 @@ import Workflows
       ).run(on: .cpu(threads: 1))
       #expect(proof.ledger?.isExact == true)
     }
+  }
+
+  /// On the embedded checkpoint an upcycled model predicts what the dense one does, as it is routed.
+  @Test func theEmbeddedCheckpointIsUpcycled() throws {
+    let dense = "Checkpoints/tiny-llama"
+    guard Files.isFolder(dense) else { return }
+    var settings = ConvertSettings()
+    (settings.experts, settings.topK, settings.strategy) = (3, 2, "upcycle")
+    let whole = try #require(
+      try ModelConversion(
+        source: dense, output: small.path("whole"), settings: settings
+      ).execute(on: .cpu(threads: 2)).verification)
+    #expect(whole.isRouted && whole.largestDifference <= 1e-5 * whole.largestLogit)
+    #expect(whole.text.contains("logits as the routers choose"))
+    #expect(whole.ledger?.partial.isEmpty == true)
+    settings.strategy = "drop-upcycle"
+    let dropped = try #require(
+      try ModelConversion(
+        source: dense, output: small.path("dropped"), settings: settings
+      ).execute(on: .cpu(threads: 2)).verification)
+    #expect(!dropped.isRouted && dropped.largestDifference <= dropped.tolerance)
+    #expect(dropped.neurons?.contains("4608 of 9216 drawn anew") == true)
+    // In three experts an eighth of the neurons stays nowhere.
+    #expect(dropped.ledger?.partial.count == 12)
   }
 
   /// Every router converts, is proved, predicts and trains; those that are not linear stay in herd.

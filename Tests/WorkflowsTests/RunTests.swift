@@ -138,6 +138,29 @@ import Workflows
     #expect(try weights("two") == expected)
   }
 
+  /// Copies convert, train apart, are evaluated and exported.
+  @Test(arguments: ["upcycle", "drop-upcycle"])
+  func copiesGoThroughTheWholeRun(strategy: String) throws {
+    var sections = SmallRun.sections
+    sections["export"] = "[mixtral]"
+    sections["convert"] = "{experts: 4, top_k: 2, strategy: \(strategy)}"
+    let pipeline = try small.pipeline(sections: sections)
+    let estimate = try RunEstimate(pipeline, output: small.path("moe"), device: .cpu(threads: 1))
+    #expect(estimate.lines.contains { $0.contains("random router") })
+    let result = try small.run(pipeline)
+    #expect(result.steps["convert"]?["verification"]?["passed"] == true)
+    let load = result.steps["evaluate:two"]?["domains"]?["math"]?["load"]?.array ?? []
+    #expect(load.count == 2)
+    func expert(_ index: Int, _ folder: String) throws -> [UInt8] {
+      try Checkpoint(folder: small.path("moe/\(folder)")).withBytes(
+        of: "model.layers.0.mlp.experts.\(index).up_proj.weight"
+      ) { Array($0) }
+    }
+    #expect(try (expert(0, "converted") == expert(1, "converted")) == (strategy == "upcycle"))
+    #expect(try expert(0, "two") != expert(1, "two"))
+    #expect(Files.exists(small.path("moe/export/mixtral/model.safetensors")))
+  }
+
   /// The folder as a kill in the middle of the second stage leaves it, then moved elsewhere.
   @Test func anInterruptedStageEndsWithTheSameBits() throws {
     let pipeline = try small.pipeline()

@@ -83,6 +83,18 @@ import Testing
     #expect(reasons.contains { $0.contains("keeps 33.3 %") })
   }
 
+  /// A token uses k whole MLPs of copies, which is compared with no part of one, nor with pruning.
+  @Test func copiesUseWholeMLPs() throws {
+    let copies = "strategy: [upcycle, drop-upcycle], router: random"
+    let quarter = try cells("active_share: 0.25\ngrid: {experts: 8, top_k: 2, \(copies)}")
+    #expect(quarter.cells.isEmpty && quarter.refused.count == 2)
+    #expect(quarter.refused.allSatisfy { $0.reason.contains("keeps 200 % of each MLP active") })
+    let whole = try cells("active_share: 1\ngrid: {experts: 8, drop_ratio: 0.3, \(copies)}")
+    #expect(names(whole) == ["drop-upcycle-random-8top1-drop_ratio_0.3-seed4"])
+    #expect(whole.refused.map(\.reason).allSatisfy { $0.contains("drop_ratio is for") })
+    #expect(whole.cells.allSatisfy { !$0.isPruned })
+  }
+
   @Test func searchedSharedUnitsAreACellOfTheirOwn() throws {
     let cells = try cells("active_share: 0.25\ngrid: {experts: 8, shared: [0, auto]}")
     #expect(names(cells) == ["random-random-8top2-seed4", "random-random-auto+8top2-seed4"])

@@ -43,7 +43,6 @@ public final class DenseCalibration: CalibrationSource {
     }
     try CalibrationDocument.check(
       texts.joined(), vocabulary: loader.layout.configuration.vocabularySize)
-    let embedding = try loader.parameter(named: ParameterName.embedding, in: context)
     var pending: [[Int32]] = []
     var count = 0
     for (index, text) in texts.enumerated() {
@@ -53,8 +52,7 @@ public final class DenseCalibration: CalibrationSource {
         batches.append(
           Batch(
             layout: SequenceLayout(documentLengths: pending.map(\.count), in: context),
-            residual_TD: context.embedding(
-              context.tensor(pending.flatMap { $0 }, [count]), weight: embedding.value)))
+            residual_TD: try loader.embedding(of: pending.flatMap { $0 }, in: context)))
         (pending, count) = ([], 0)
       }
     }

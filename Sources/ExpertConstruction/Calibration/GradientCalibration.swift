@@ -170,7 +170,6 @@ public struct GradientCalibration {
 
   /// The batches with the embedded text.
   private func embed() throws -> [Batch] {
-    let embedding = try loader.parameter(named: ParameterName.embedding, in: context)
     var batches: [Batch] = []
     var pending: [CalibrationDocument] = []
     var (count, start) = (0, 0)
@@ -190,8 +189,7 @@ public struct GradientCalibration {
           tokens: start..<start + count, targets_T: context.tensor(targets, [count]),
           weights_T: context.tensor(weights, [count]),
           residuals: [
-            context.embedding(
-              context.tensor(pending.flatMap(\.tokens), [count]), weight: embedding.value)
+            try loader.embedding(of: pending.flatMap(\.tokens), in: context)
           ]))
       start += count
       (pending, count) = ([], 0)

@@ -75,6 +75,9 @@ public struct Conversion {
       format: plan.settings.format, shape: shape,
       source: try source.entries(plan.source.tensors, kept: done.keptDigests),
       splits: shape == nil ? [] : done.splits)
+    if !done.normals.isEmpty {
+      ledger.redraw = ByteLedger.Redraw(seed: plan.settings.seed, normals: done.normals)
+    }
     for index in ledger.source.indices {
       guard let (layer, projection) = DenseSource.place(of: ledger.source[index].name),
         projection == .down, let made = done.repairs[layer]?.digest,
@@ -115,6 +118,8 @@ public struct Conversion {
     var keptDigests: [String: String] = [:]
     /// Where routers choose by a threshold, theirs.
     var thresholds: [Int: Double] = [:]
+    /// What new weights were drawn from, by layer and expert, where some were.
+    var normals: [Int: [[Projection: NormalDistribution]]] = [:]
     /// What recovery did, where it was asked for.
     var repairs: [Int: LayerRepair] = [:]
   }
@@ -132,7 +137,7 @@ public struct Conversion {
     let slots = shape.map { _ in
       (0..<2).map { _ in DenseLayerBytes(bytesPerMatrix: bytesPerMatrix) }
     }
-    var mixture: (shape: MixtureShape, bytes: MixtureLayerBytes)?
+    var mixture: MixtureLayerBytes?
     let proof = LayerProof(hidden: plan.source.hidden, seed: plan.settings.seed, context: context)
     let copies = copiedTensors()
     func read(_ layer: Int) {
@@ -169,14 +174,21 @@ public struct Conversion {
           done.repairs[layer] = try LayerRepair(
             recovery, replacing: dense, shape, layer, context)
         }
-        // The buffer is written from in the background: wait until it may be overwritten.
-        try writing.drain()
-        let bytes =
-          mixture.flatMap { $0.shape == shape ? $0.bytes : nil } ?? MixtureLayerBytes(shape)
-        mixture = (shape, bytes)
-        try gather(split, dense, into: bytes, layer, shape)
+        let uses = split.uses(width: plan.source.width)
+        let normals = self.normals(split, dense, shape)
+        if !normals.isEmpty { done.normals[layer] = normals }
         let layout = format.places(layer, of: shape)
-        writing.submit { try Self.write(bytes, layout, to: writer) }
+        var finding = LayerProof.Finding(error: 0, magnitude: 0)
+        for tensors in MixtureTensor.passes(of: shape.block) {
+          // The buffer is written from in the background: wait until it may be overwritten.
+          try writing.drain()
+          let bytes = MixtureLayerBytes(shape, tensors, reusing: mixture)
+          mixture = bytes
+          try gather(split, normals, dense, into: bytes, layer, shape)
+          writing.submit { try Self.write(bytes, layout, to: writer) }
+          finding = finding.merged(
+            with: try prove(proof, dense, split, uses, bytes, layout, layer, shape))
+        }
         if let router {
           try write(router, layout, shape, to: writer)
           done.thresholds[layer] = router.threshold
@@ -187,8 +199,7 @@ public struct Conversion {
             try writer.writeZeros(zeros)
           }
         }
-        let uses = split.uses(width: plan.source.width)
-        done.findings.append(try prove(proof, dense, uses, bytes, layout, layer, shape))
+        done.findings.append(finding)
         done.splits.append(split)
         if uses.contains(0) {
           for projection in Projection.allCases {
@@ -237,7 +248,7 @@ public struct Conversion {
       let layer = LayerUnderConstruction(
         index: index, geometry: shape.block.geometry, weights: weights, inputs: inputs,
         clusterImportance: calibration.gradients[index], seed: settings.seed, context: context)
-      let split = try settings.strategy.make(assignment: settings.assignment).split(layer)
+      let split = try settings.madeStrategy.split(layer)
       guard shape.block.geometry.form != .pruned else {
         return Construction(split: split, importance: layer.importance)
       }
@@ -258,13 +269,40 @@ public struct Conversion {
     }
   }
 
+  /// By expert, what the new weights of its redrawn neurons are drawn from; empty where all stay.
+  private func normals(
+    _ split: NeuronSplit, _ dense: DenseLayerBytes, _ shape: MixtureShape
+  ) -> [[Projection: NormalDistribution]] {
+    let (projections, width) = (Projection.allCases, plan.source.width)
+    let count = split.redrawn.count * projections.count
+    let normals = [NormalDistribution](unsafeUninitializedCapacity: count) { values, made in
+      let target = values
+      pool.run(count) { index in
+        let projection = projections[index % projections.count]
+        let normal = NeuronRedraw.normal(
+          of: split.redrawn[index / projections.count], projection,
+          in: UnsafeRawBufferPointer(dense[projection]), width: width, hidden: shape.hidden,
+          shape.elementType)
+        target.initializeElement(at: index, to: normal)
+      }
+      made = count
+    }
+    return split.redrawn.indices.map { expert in
+      Dictionary(
+        uniqueKeysWithValues: projections.enumerated().map {
+          ($1, normals[expert * projections.count + $0])
+        })
+    }
+  }
+
   private func gather(
-    _ split: NeuronSplit, _ dense: DenseLayerBytes, into mixture: MixtureLayerBytes, _ layer: Int,
-    _ shape: MixtureShape
+    _ split: NeuronSplit, _ normals: [[Projection: NormalDistribution]], _ dense: DenseLayerBytes,
+    into mixture: MixtureLayerBytes, _ layer: Int, _ shape: MixtureShape
   ) throws {
     let layout = format.places(layer, of: shape)
     let elementSize = shape.elementType.bitWidth / 8
     let (width, hidden, type) = (plan.source.width, shape.hidden, shape.elementType)
+    let redraw = NeuronRedraw(seed: plan.settings.seed, layer: layer)
     let overflowed = UnsafeMutableBufferPointer<Bool>.allocate(capacity: mixture.tensors.count)
     defer { overflowed.deallocate() }
     overflowed.initialize(repeating: false)
@@ -273,21 +311,28 @@ public struct Conversion {
       guard let (neurons, projection) = tensor.neurons(in: split) else { return }
       let source = UnsafeRawBufferPointer(dense[projection])
       let target = mixture[tensor]
-      if projection == .down {
-        NeuronGather.columns(
-          neurons, width: width, elementSize: elementSize, from: source, into: target)
-      } else {
-        NeuronGather.rows(neurons, rowBytes: hidden * elementSize, from: source, into: target)
+      NeuronGather.gather(
+        neurons, of: projection, width: width, hidden: hidden, elementSize: elementSize,
+        from: source, into: target)
+      if case .expert(let expert, _) = tensor, !normals.isEmpty,
+        let normal = normals[expert][projection]
+      {
+        overflowed[index] = !redraw.apply(
+          to: split.redrawn[expert], projection, expert: expert, from: normal, in: target,
+          width: width, hidden: hidden, type)
       }
       if let scale = layout.places[tensor]?.scale, scale != 1 {
-        overflowed[index] = !StoredElements.multiply(target, type, by: Float(scale))
+        let isFinite = StoredElements.multiply(target, type, by: Float(scale))
+        overflowed[index] = overflowed[index] || !isFinite
       }
     }
     if let index = overflowed.firstIndex(of: true) {
       throw ConstructionError(
         .refused,
-        "layer \(layer): \(mixture.tensors[index]) times its scale is beyond \(type.rawValue); "
-          + "use --format herd, which does not fold scales")
+        "layer \(layer): \(mixture.tensors[index]) "
+          + (normals.isEmpty
+            ? "times its scale is beyond \(type.rawValue); use --format herd, which does not fold scales"
+            : "has new weights beyond \(type.rawValue); use a checkpoint of another type"))
     }
   }
 
@@ -320,32 +365,38 @@ public struct Conversion {
   }
 
   private func prove(
-    _ proof: LayerProof, _ dense: DenseLayerBytes, _ uses: [Int32],
+    _ proof: LayerProof, _ dense: DenseLayerBytes, _ split: NeuronSplit, _ uses: [Int32],
     _ mixture: MixtureLayerBytes, _ layout: LayerLayout, _ layer: Int, _ shape: MixtureShape
   ) throws -> LayerProof.Finding {
-    let (type, hidden, block) = (shape.elementType, shape.hidden, shape.block)
-    let isPruned = block.geometry.form == .pruned
-    var units = (0..<(isPruned ? 0 : block.geometry.experts)).map { expert in
-      (width: block.geometry.expertWidth, tensor: { MixtureTensor.expert(expert, $0) })
-    }
-    if isPruned {
-      units.append((block.geometry.activeWidth, { MixtureTensor.dense($0) }))
-    } else if block.geometry.shared > 0 {
-      units.append((block.geometry.sharedWidth, { MixtureTensor.shared($0) }))
+    let (type, hidden, geometry) = (shape.elementType, shape.hidden, shape.block.geometry)
+    var (uses, partUses) = (uses.allSatisfy { $0 == 1 } ? nil : uses, [Int32]?.none)
+    let units = mixture.tensors.compactMap { tensor -> (Int, (Projection) -> MixtureTensor)? in
+      switch tensor {
+      case .expert(let expert, .down):
+        if geometry.form == .copied {
+          // A copy is compared for itself, on the neurons that are what they were.
+          partUses = split.kept(byExpert: expert, width: plan.source.width)
+          uses = partUses
+        }
+        return (geometry.expertWidth, { .expert(expert, $0) })
+      case .shared(.down): return (geometry.sharedWidth, { .shared($0) })
+      case .dense(.down): return (geometry.activeWidth, { .dense($0) })
+      default: return nil
+      }
     }
     var rounding = 0.0
     let finding = context.withMLP(
       width: plan.source.width, hidden: hidden, type, bytes: { dense[$0] }
     ) { weights in
       proof.compare(
-        weights, uses: uses.allSatisfy { $0 == 1 } ? nil : uses, count: units.count
+        weights, uses: uses, partUses: partUses, count: units.count
       ) { index, body in
-        let unit = units[index]
-        let scale = layout.places[unit.tensor(.down)]?.scale ?? 1
+        let (width, tensor) = units[index]
+        let scale = layout.places[tensor(.down)]?.scale ?? 1
         rounding = max(rounding, StoredElements.rounding(of: type, by: scale))
-        context.withMLP(
-          width: unit.width, hidden: hidden, type, bytes: { mixture[unit.tensor($0)] }
-        ) { body($0, scale) }
+        context.withMLP(width: width, hidden: hidden, type, bytes: { mixture[tensor($0)] }) {
+          body($0, scale)
+        }
       }
     }
     guard finding.error <= LayerProof.tolerance(magnitude: finding.magnitude, rounding: rounding)

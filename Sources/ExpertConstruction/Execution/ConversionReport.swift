@@ -124,7 +124,9 @@ public struct ConversionReport: Sendable {
       : ledger.neuronNote == nil
         ? "Every element of the dense checkpoint is used exactly once."
         : "Every element of the dense checkpoint outside the MLPs is used exactly once; of the MLPs' "
-          + "neurons some are left out or used more than once, as the table says."
+          + (ledger.shape?.block.geometry.form == .copied
+            ? "neurons each expert has copies, as the table says."
+            : "neurons some are left out or used more than once, as the table says.")
     return """
       ---
       library_name: \(ledger.format == .herd ? "herd" : "transformers")

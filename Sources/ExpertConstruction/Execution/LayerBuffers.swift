@@ -17,17 +17,18 @@ final class DenseLayerBytes: Sendable {
   }
 }
 
-/// One mixture layer's experts as bytes, ready to be written.
+/// Some matrices of one mixture layer as bytes, ready to be written.
 final class MixtureLayerBytes: Sendable {
   private let buffer: ByteBuffer
   private let ranges: [MixtureTensor: Range<Int>]
   /// The tensors, in the order of their bytes.
   let tensors: [MixtureTensor]
 
-  init(_ shape: MixtureShape) {
+  /// - Parameter old: Bytes that nobody needs any more; their memory is used again where it suffices.
+  init(_ shape: MixtureShape, _ tensors: [MixtureTensor], reusing old: MixtureLayerBytes? = nil) {
     var ranges: [MixtureTensor: Range<Int>] = [:]
     var end = 0
-    tensors = MixtureTensor.all(of: shape.block).filter(\.isMatrix)
+    self.tensors = tensors
     for tensor in tensors {
       let count =
         tensor.shape(in: shape.block, hidden: shape.hidden).reduce(1, *)
@@ -36,7 +37,8 @@ final class MixtureLayerBytes: Sendable {
       end += count
     }
     self.ranges = ranges
-    buffer = ByteBuffer(end)
+    let usable = old.flatMap { $0.buffer.bytes.count == max(1, end) ? $0.buffer : nil }
+    buffer = usable ?? ByteBuffer(end)
   }
 
   subscript(tensor: MixtureTensor) -> UnsafeMutableRawBufferPointer {

@@ -1,7 +1,7 @@
 import Numerics
 
 /// The check that a written layer with every expert chosen computes what the dense layer does, or
-/// what its neurons do that the layer keeps, each as often as it is used.
+/// what its neurons do that the layer keeps, each as often as it is used; of copies, that each does.
 struct LayerProof {
   /// What the check found for one layer.
   struct Finding: Equatable, Sendable {
@@ -9,6 +9,11 @@ struct LayerProof {
     var error: Double
     /// The largest dense output.
     var magnitude: Double
+
+    /// The largest of both.
+    func merged(with other: Finding) -> Finding {
+      Finding(error: max(error, other.error), magnitude: max(magnitude, other.magnitude))
+    }
   }
 
   /// Random inputs the layers are compared on.
@@ -30,9 +35,10 @@ struct LayerProof {
   ///
   /// - Parameters:
   ///   - uses: How often each dense neuron is used; once each unless given.
+  ///   - partUses: How often each neuron of a part counts; once each unless given.
   ///   - withPart: Calls its second argument with the weights and the scale of one part.
   func compare(
-    _ dense: MLPWeights, uses: [Int32]? = nil, count: Int,
+    _ dense: MLPWeights, uses: [Int32]? = nil, partUses: [Int32]? = nil, count: Int,
     withPart: (Int, (MLPWeights, Double) -> Void) -> Void
   ) -> Finding {
     let expected = output(of: dense, uses: uses)
@@ -40,7 +46,9 @@ struct LayerProof {
     for index in 0..<count {
       withPart(index) { weights, scale in
         let factor = Float(1 / scale)
-        for (index, value) in output(of: weights).enumerated() { sum[index] += value * factor }
+        for (index, value) in output(of: weights, uses: partUses).enumerated() {
+          sum[index] += value * factor
+        }
       }
     }
     var finding = Finding(error: 0, magnitude: 0)

@@ -4,6 +4,31 @@ import Glibc
 ///
 /// `neurons[i]` of the dense matrix is neuron `i` of the expert's.
 enum NeuronGather {
+  /// Copies neurons of a dense matrix of `width` neurons into an expert's, rows or, of a down
+  /// projection, columns.
+  static func gather(
+    _ neurons: [Int32], of projection: Projection, width: Int, hidden: Int, elementSize: Int,
+    from dense: UnsafeRawBufferPointer, into expert: UnsafeMutableRawBufferPointer
+  ) {
+    if projection == .down {
+      columns(neurons, width: width, elementSize: elementSize, from: dense, into: expert)
+    } else {
+      rows(neurons, rowBytes: hidden * elementSize, from: dense, into: expert)
+    }
+  }
+
+  /// The inverse of ``gather(_:of:width:hidden:elementSize:from:into:)``.
+  static func scatter(
+    _ neurons: [Int32], of projection: Projection, width: Int, hidden: Int, elementSize: Int,
+    from expert: UnsafeRawBufferPointer, into dense: UnsafeMutableRawBufferPointer
+  ) {
+    if projection == .down {
+      scatterColumns(neurons, width: width, elementSize: elementSize, from: expert, into: dense)
+    } else {
+      scatterRows(neurons, rowBytes: hidden * elementSize, from: expert, into: dense)
+    }
+  }
+
   /// Copies rows of `dense` into `expert`, `[neurons, rowBytes]`.
   static func rows(
     _ neurons: [Int32], rowBytes: Int, from dense: UnsafeRawBufferPointer,

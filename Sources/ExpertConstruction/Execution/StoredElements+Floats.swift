@@ -25,6 +25,26 @@ extension StoredElements {
     }
   }
 
+  /// Calls `body` with the place of a block's first element and its elements as `f32`, block after
+  /// block.
+  static func forEachBlock(
+    of bytes: UnsafeRawBufferPointer, _ type: ElementType,
+    _ body: (_ start: Int, _ values: UnsafeBufferPointer<Float>) -> Void
+  ) {
+    let (size, block) = (type.bitWidth / 8, 4096)
+    let count = bytes.count / size
+    let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: block)
+    defer { values.deallocate() }
+    for start in stride(from: 0, to: count, by: block) {
+      let range = start..<min(count, start + block)
+      let target = UnsafeMutableBufferPointer(rebasing: values[..<range.count])
+      widen(
+        UnsafeRawBufferPointer(
+          rebasing: bytes[range.lowerBound * size..<range.upperBound * size]), type, into: target)
+      body(start, UnsafeBufferPointer(target))
+    }
+  }
+
   /// Rounds `f32` values to BF16, F16 or F32, to nearest, ties to even.
   static func narrow(
     _ values: UnsafeBufferPointer<Float>, to type: ElementType,

@@ -14,7 +14,7 @@ extension Densification {
       DenseSource.place(of: $0.name) != nil || loader.checkpoint[$0.name] != nil
     }
     guard isWhole else { return nil }
-    if let note = ledger.neuronNote {
+    if let note = ledger.neuronNote, !ledger.holdsWholeCopies {
       throw ConstructionError(
         .refused,
         "\(loader.checkpoint.folder) does not hold its dense source: \(note); a dense model of its "
@@ -24,13 +24,30 @@ extension Densification {
     return verification.isExact ? (ledger, verification) : nil
   }
 
+  /// The units that a layer's dense MLP is made of: of whole copies the first.
+  static func neurons(
+    _ loader: ModelLoader, _ layer: Int, _ ledger: ByteLedger?
+  ) throws -> LayerNeurons {
+    let split = ledger?.split(ofLayer: layer)
+    var neurons = try loader.neurons(ofLayer: layer, split)
+    if split != nil, ledger?.holdsWholeCopies == true { neurons.units.removeSubrange(1...) }
+    return neurons
+  }
+
   /// The width of the dense MLPs, the same in every layer.
   static func width(
     _ loader: ModelLoader, _ configuration: ConfigurationFile, _ ledger: ByteLedger?
   ) throws -> Int {
+    let strategy = configuration["herd"]?["construction"]?["strategy"]?.string ?? ""
+    if ledger == nil, StrategyName(rawValue: strategy)?.makesCopies == true {
+      throw ConstructionError(
+        .refused,
+        "its experts were made by \(strategy) as copies of the dense MLP and are not all the same now, "
+          + "so there is no dense MLP that they make together")
+    }
     let model = loader.layout.configuration
     let widths = try model.blocks.indices.map {
-      try loader.neurons(ofLayer: $0, ledger?.split(ofLayer: $0)).count
+      try neurons(loader, $0, ledger).count
     }
     let width = widths.first ?? 0
     if let layer = widths.firstIndex(where: { $0 != width }) {
@@ -39,7 +56,6 @@ extension Densification {
         "layer 0 would have \(width) neurons and layer \(layer) \(widths[layer]); a dense model has "
           + "one width, so this mixture stays one")
     }
-    let strategy = configuration["herd"]?["construction"]?["strategy"]?.string ?? ""
     if strategy.hasPrefix("sharing-") {
       throw ConstructionError(
         .refused,

@@ -120,7 +120,7 @@ public struct Densification {
     _ projection: Projection, ofLayer layer: Int, as output: TensorDeclaration,
     to writer: CheckpointWriter
   ) throws {
-    let neurons = try loader.neurons(ofLayer: layer, ledger?.split(ofLayer: layer))
+    let neurons = try Self.neurons(loader, layer, ledger)
     let (hidden, width) = (neurons.hidden, neurons.count)
     let size = output.elementType.bitWidth / 8
     let dense = ByteBuffer(hidden * width * size)
@@ -131,16 +131,12 @@ public struct Densification {
       let bytes = buffer.slice(0..<count * size)
       try loader.read(
         unit.parameters[projection] ?? "", unit.offset..<unit.offset + count, into: bytes)
-      if projection == .down {
-        if unit.scale != 1 {
-          _ = StoredElements.multiply(bytes, output.elementType, by: Float(1 / unit.scale))
-        }
-        NeuronGather.scatterColumns(
-          ids, width: width, elementSize: size, from: UnsafeRawBufferPointer(bytes), into: target)
-      } else {
-        NeuronGather.scatterRows(
-          ids, rowBytes: hidden * size, from: UnsafeRawBufferPointer(bytes), into: target)
+      if projection == .down, unit.scale != 1 {
+        _ = StoredElements.multiply(bytes, output.elementType, by: Float(1 / unit.scale))
       }
+      NeuronGather.scatter(
+        ids, of: projection, width: width, hidden: hidden, elementSize: size,
+        from: UnsafeRawBufferPointer(bytes), into: target)
     }
     try writer.write(output.name, UnsafeRawBufferPointer(target))
   }

@@ -119,4 +119,5 @@ enum RandomPurpose: UInt64 {
   case proof
   case attentionRouter
   case hiddenClusters
+  case redraw
 }

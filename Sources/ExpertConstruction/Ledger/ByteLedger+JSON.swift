@@ -12,6 +12,8 @@ extension ByteLedger {
       "source_digest": .string(sourceDigest),
     ]
     json["rounding"] = rounding.map { .string($0) } ?? .null
+    // Text, for readers that keep numbers as floating-point values.
+    if let redraw { json["redraw_seed"] = .string("\(redraw.seed)") }
     json["source"] = .array(
       source.map {
         var entry: JSONObject = [
@@ -26,6 +28,9 @@ extension ByteLedger {
     json["layers"] = .array(
       splits.enumerated().map { layer, split in
         guard let split else { return ["dense": true] }
+        if shape?.block.geometry.form == .copied {
+          return Self.json(ofCopies: split, redraw?.normals[layer] ?? [], uneven[layer] ?? [])
+        }
         var entry: JSONObject = [
           "shared": .array(split.shared.map { JSON(Int($0)) }),
           "experts": .array(split.experts.map { .array($0.map { JSON(Int($0)) }) }),
@@ -39,6 +44,27 @@ extension ByteLedger {
         return .object(entry)
       })
     return .object(json)
+  }
+
+  /// A layer of copies: how many there are, and what is not what it was.
+  private static func json(
+    ofCopies split: NeuronSplit, _ normals: [[Projection: NormalDistribution]], _ uses: [Int32]
+  ) -> JSON {
+    var entry: JSONObject = ["copies": JSON(split.experts.count)]
+    guard !split.redrawn.isEmpty else { return .object(entry) }
+    entry["dropped"] = .array(uses.indices.filter { uses[$0] == 0 }.map { JSON($0) })
+    entry["redrawn"] = .array(
+      zip(split.redrawn, normals).map { neurons, normals in
+        var expert: JSONObject = ["neurons": .array(neurons.map { JSON(Int($0)) })]
+        for projection in Projection.allCases {
+          let normal = normals[projection] ?? NormalDistribution(mean: 0, deviation: 0)
+          expert[projection.rawValue] = [
+            "mean": JSON(normal.mean), "deviation": JSON(normal.deviation),
+          ]
+        }
+        return .object(expert)
+      })
+    return .object(entry)
   }
 
   private static func json(of block: MixtureBlock) -> JSON {
@@ -87,8 +113,24 @@ extension ByteLedger {
         sha256: try entry.string("sha256"), keptSHA256: try entry.optionalString("kept_sha256"),
         rewrittenSHA256: try entry.optionalString("rewritten_sha256"))
     }
-    splits = try file.sections("layers").map { layer -> NeuronSplit? in
+    let seed = try file.optionalString("redraw_seed").map { text in
+      guard let seed = UInt64(text) else {
+        throw ConstructionError(.damagedSource, "\(file.path): \"\(text)\" is no redraw_seed")
+      }
+      return seed
+    }
+    var redraw = seed.map { Redraw(seed: $0, normals: [:]) }
+    splits = try file.sections("layers").enumerated().map { index, layer -> NeuronSplit? in
       if try layer.bool("dense", default: false) { return nil }
+      if let geometry = shape?.block.geometry, geometry.form == .copied {
+        let (split, normals) = try Self.copies(layer, geometry)
+        guard split.redrawn.isEmpty == (redraw == nil) else {
+          throw ConstructionError(
+            .damagedSource, "\(layer.path): redrawn neurons and redraw_seed belong together")
+        }
+        redraw?.normals[index] = normals
+        return split
+      }
       let shared = try layer.integers("shared", default: []).map(Self.neuron)
       guard let lists = layer["experts"]?.array else {
         throw ConstructionError(.damagedSource, "\(layer.path): \"experts\" is missing")
@@ -102,6 +144,31 @@ extension ByteLedger {
       return try NeuronSplit(
         shared: shared, experts: experts, geometry: Self.geometry(shape, shared: shared.count))
     }
+    self.redraw = redraw
+  }
+
+  /// A layer of copies, and what their new neurons were drawn from.
+  private static func copies(
+    _ layer: ConfigurationFile, _ geometry: SplitGeometry
+  ) throws -> (NeuronSplit, [[Projection: NormalDistribution]]) {
+    guard try layer.integer("copies") == geometry.experts else {
+      throw ConstructionError(
+        .damagedSource, "\(layer.path): the copies are not as many as the experts")
+    }
+    let redrawn = try layer.contains("redrawn") ? layer.sections("redrawn") : []
+    let split = try NeuronSplit(
+      copying: geometry,
+      redrawn: redrawn.map { try $0.integers("neurons", default: []).map(Self.neuron) })
+    let normals = try redrawn.map { expert in
+      var normals: [Projection: NormalDistribution] = [:]
+      for projection in Projection.allCases {
+        let normal = try expert.section(projection.rawValue)
+        normals[projection] = NormalDistribution(
+          mean: try normal.double("mean"), deviation: try normal.double("deviation"))
+      }
+      return normals
+    }
+    return (split, normals)
   }
 
   private static func block(_ mlp: ConfigurationFile) throws -> MixtureBlock {

@@ -33,6 +33,16 @@ public struct ByteLedger: Equatable, Sendable {
   public var source: [Entry]
   /// The neurons of each layer, `nil` where its MLP is dense; empty when all are.
   public var splits: [NeuronSplit?]
+  /// Where neurons were drawn anew: what they were drawn from.
+  public var redraw: Redraw?
+
+  /// What gives neurons that were drawn anew.
+  public struct Redraw: Equatable, Sendable {
+    /// The seed of all draws.
+    public var seed: UInt64
+    /// By layer and expert, the distribution of each matrix's new weights.
+    public var normals: [Int: [[Projection: NormalDistribution]]]
+  }
 
   /// The neurons of layer `layer`; `nil` where its MLP is dense.
   func split(ofLayer layer: Int) -> NeuronSplit? {
@@ -73,6 +83,9 @@ public struct ByteLedger: Equatable, Sendable {
     return uses
   }
 
+  /// Whether every expert is the dense MLP, whole and unchanged.
+  public var holdsWholeCopies: Bool { shape?.block.geometry.form == .copied && redraw == nil }
+
   /// Neurons of all layers that no unit uses.
   public var droppedNeurons: Int { unevenUses.values.joined().count { $0 == 0 } }
 
@@ -84,6 +97,7 @@ public struct ByteLedger: Equatable, Sendable {
     guard let geometry = shape?.block.geometry, let first = unevenUses.keys.min(),
       let uses = unevenUses[first]
     else { return nil }
+    if geometry.form == .copied { return copyNote(geometry, first) }
     var parts: [String] = []
     for (verb, count, matches) in [
       ("left out", droppedNeurons, { $0 == 0 }),
@@ -94,6 +108,16 @@ public struct ByteLedger: Equatable, Sendable {
           + Self.ranges(uses.indices.filter { matches(uses[$0]) }) + ")")
     }
     return "MLP neurons: \(parts.joined(separator: "; ")); all in \(Self.fileName)"
+  }
+
+  /// One line on copies; `first` is the first layer that has some.
+  private func copyNote(_ geometry: SplitGeometry, _ first: Int) -> String {
+    let layers = splits.compactMap { $0 }
+    let redrawn = layers.reduce(0) { $0 + $1.redrawn.reduce(0) { $0 + $1.count } }
+    let all = "MLP neurons: each of \(geometry.experts) experts is a copy of the whole MLP"
+    guard redrawn > 0, let example = split(ofLayer: first)?.redrawn(ofExpert: 0) else { return all }
+    return "\(all), \(redrawn) of \(layers.count * geometry.experts * geometry.width) drawn anew "
+      + "(layer \(first), expert 0: \(Self.ranges(example.map { Int($0) }))); all in \(Self.fileName)"
   }
 
   /// Ascending numbers as runs, `0-3, 7`; at most six of them.

@@ -40,7 +40,8 @@ public struct LedgerVerification: Equatable, Sendable {
             .damagedSource, "the ledger has no neurons for layer \(layer) of \(entry.name)")
         }
         digest = try Self.restoredDigest(
-          projection, split, shape, format.places(layer, of: shape), mixture, byteCount: bytes)
+          projection, split, shape, format.places(layer, of: shape), mixture, byteCount: bytes,
+          redraw: ledger.redrawnLayer(layer, of: entry.name, in: dense))
         if entry.keptSHA256 != nil {
           let width = shape.block.geometry.width
           let used = split.uses(width: width).count { $0 > 0 }
@@ -89,13 +90,16 @@ public struct LedgerVerification: Equatable, Sendable {
   /// none; `nil` when a scale rounded it.
   private static func restoredDigest(
     _ projection: Projection, _ split: NeuronSplit, _ shape: MixtureShape, _ layout: LayerLayout,
-    _ mixture: Checkpoint, byteCount: Int
+    _ mixture: Checkpoint, byteCount: Int, redraw: RedrawnLayer?
   ) throws -> String? {
     guard byteCount == shape.hidden * shape.block.geometry.width * shape.elementType.bitWidth / 8
     else { return "of another size" }
     let dense = ByteBuffer(byteCount)
-    let (isRounded, problem) = try restore(
-      projection, split, shape, layout, mixture, into: dense, byteCount: byteCount)
+    let (isRounded, problem) =
+      shape.block.geometry.form == .copied
+      ? try restoreCopies(
+        projection, split, shape, layout, mixture, into: dense.slice(0..<byteCount), redraw)
+      : try restore(projection, split, shape, layout, mixture, into: dense, byteCount: byteCount)
     if let problem { return problem }
     return isRounded ? nil : digest(UnsafeRawBufferPointer(dense.slice(0..<byteCount)))
   }
@@ -158,28 +162,17 @@ public struct LedgerVerification: Equatable, Sendable {
         _ = StoredElements.multiply(bytes, shape.elementType, by: Float(1 / place.scale))
       }
       if overlaps { copies.append((neurons, Self.digest(UnsafeRawBufferPointer(bytes)))) }
-      if projection == .down {
-        NeuronGather.scatterColumns(
-          neurons, width: width, elementSize: elementSize, from: UnsafeRawBufferPointer(bytes),
-          into: dense.slice(0..<byteCount))
-      } else {
-        NeuronGather.scatterRows(
-          neurons, rowBytes: hidden * elementSize, from: UnsafeRawBufferPointer(bytes),
-          into: dense.slice(0..<byteCount))
-      }
+      NeuronGather.scatter(
+        neurons, of: projection, width: width, hidden: hidden, elementSize: elementSize,
+        from: UnsafeRawBufferPointer(bytes), into: dense.slice(0..<byteCount))
     }
     // Of a neuron that several experts hold the last copy was kept; the others must equal it.
     for copy in copies {
       let expert = ByteBuffer(copy.neurons.count * hidden * elementSize)
       let bytes = expert.slice(0..<copy.neurons.count * hidden * elementSize)
-      let source = UnsafeRawBufferPointer(dense.slice(0..<byteCount))
-      if projection == .down {
-        NeuronGather.columns(
-          copy.neurons, width: width, elementSize: elementSize, from: source, into: bytes)
-      } else {
-        NeuronGather.rows(
-          copy.neurons, rowBytes: hidden * elementSize, from: source, into: bytes)
-      }
+      NeuronGather.gather(
+        copy.neurons, of: projection, width: width, hidden: hidden, elementSize: elementSize,
+        from: UnsafeRawBufferPointer(dense.slice(0..<byteCount)), into: bytes)
       guard digest(UnsafeRawBufferPointer(bytes)) == copy.digest else {
         return (isRounded, isRounded ? nil : "of copies that differ")
       }

@@ -101,6 +101,15 @@ public enum MixtureTensor: Hashable, Sendable {
     return tensors
   }
 
+  /// The matrices of `block` in the groups in which they are made and written: all at once, but
+  /// copies, each of which is as large as the dense MLP, one after another.
+  static func passes(of block: MixtureBlock) -> [[MixtureTensor]] {
+    guard block.geometry.form == .copied else { return [all(of: block).filter(\.isMatrix)] }
+    return (0..<block.geometry.experts).map { expert in
+      Projection.allCases.map { .expert(expert, $0) }
+    }
+  }
+
   /// The tensor's shape.
   func shape(in block: MixtureBlock, hidden: Int) -> [Int] {
     let geometry = block.geometry

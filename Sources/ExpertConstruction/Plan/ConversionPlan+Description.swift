@@ -22,7 +22,12 @@ extension ConversionPlan: CustomStringConvertible {
       case .copied: lines.append("  \(tensor.name) \(tensor.shape): copied")
       case .divided(let layer, let projection):
         let axis = projection == .down ? "columns" : "rows"
-        let target = block?.geometry.form == .pruned ? "the narrower MLP" : "the experts"
+        let target =
+          switch block?.geometry.form {
+          case .pruned: "the narrower MLP"
+          case .copied: "each expert"
+          default: "the experts"
+          }
         lines.append("  \(tensor.name) \(tensor.shape): \(axis) to \(target) of layer \(layer)")
       }
     }
@@ -36,6 +41,7 @@ extension ConversionPlan: CustomStringConvertible {
   private func mlpLines(_ block: MixtureBlock) -> [String] {
     let geometry = block.geometry
     let active = Int((geometry.activeShare * 1000).rounded())
+    let isCopied = geometry.form == .copied
     if geometry.form == .pruned {
       return [
         "each MLP: \(geometry.activeWidth) of \(geometry.width) neurons kept as a dense MLP; "
@@ -46,7 +52,9 @@ extension ConversionPlan: CustomStringConvertible {
     return [
       "each MLP: \(geometry.experts) routed experts of \(geometry.expertWidth), "
         + "top-\(geometry.topK), \(geometry.shared) shared; "
-        + "\(active / 10).\(active % 10) % active",
+        + "\(active / 10).\(active % 10) % active" + (isCopied ? ", each a copy of the MLP" : ""),
+      settings.strategy == .dropUpcycle
+        ? "a share of \(settings.dropRatio) of each expert's neurons is drawn anew" : nil,
       "strategy \(settings.strategy.rawValue), router \(settings.router.rawValue)"
         + (block.hasRouterBias ? " with bias" : " without bias")
         + ", recovery \(settings.recovery.rawValue), seed \(settings.seed)",

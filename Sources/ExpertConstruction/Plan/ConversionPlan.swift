@@ -219,6 +219,9 @@ public struct ConversionPlan: Sendable {
       throw ConstructionError(.refused, refusal)
     }
     let (rule, scale) = combination(settings, geometry, &notes)
+    if geometry.form == .copied, let refusal = settings.refusalOfCopies(rule) {
+      throw ConstructionError(.refused, refusal)
+    }
     let router = settings.router.make()
     let wantsBias = router.usesBias(withInputs: settings.needsCalibration)
     let withoutBias = settings.formats.first { !$0.make().holdsRouterBias }
@@ -253,13 +256,13 @@ public struct ConversionPlan: Sendable {
   private static func geometry(
     _ source: DenseSource, _ settings: ConversionSettings
   ) throws(ConstructionError) -> SplitGeometry {
-    let (name, strategy) = (settings.strategy.rawValue, settings.strategy.make())
+    let (name, strategy) = (settings.strategy.rawValue, settings.madeStrategy)
     let shared =
       settings.shared
       ?? SplitGeometry.standardShared(
         experts: settings.experts, width: source.width, strategy.sharedUnits)
     switch strategy.sharedUnits {
-    case .none where shared > 0:
+    case .none where shared > 0 && strategy.form != .copied:
       throw ConstructionError(
         .refused,
         "--strategy \(name) makes no shared units; give --shared 0, or use gradient-residual or "
@@ -270,9 +273,11 @@ public struct ConversionPlan: Sendable {
         "--strategy \(name) needs at least one shared unit; give --shared 1 or leave it out")
     default: break
     }
-    return try SplitGeometry(
+    let geometry = try SplitGeometry(
       width: source.width, experts: settings.experts, topK: settings.topK, shared: shared,
       form: strategy.form)
+    if let refusal = strategy.refusal(of: geometry) { throw ConstructionError(.refused, refusal) }
+    return geometry
   }
 
   /// The layers that stay dense, checked.
@@ -300,7 +305,10 @@ public struct ConversionPlan: Sendable {
     _ settings: ConversionSettings, _ geometry: SplitGeometry, _ notes: inout [String]
   ) -> (CombinationRule, Double) {
     let sumsToOne = settings.formats.first { $0 == .mixtral || $0 == .qwen2_moe }
-    var rule = settings.rule ?? (settings.router == .random ? .renormalizedSoftmax : .gained)
+    let isCopied = geometry.form == .copied
+    var rule =
+      settings.rule
+      ?? (isCopied || settings.router == .random ? .renormalizedSoftmax : .gained)
     if settings.rule == nil, settings.formats.contains(.glm4_moe) {
       rule = .renormalizedSigmoid
       notes.append("glm4_moe scores experts by sigmoids; the weights are sigmoids over their sum")
@@ -321,10 +329,12 @@ public struct ConversionPlan: Sendable {
     }
     if rule == .gained { return (rule, 1) }
     // A split without meaning wants the dense MLP's expected size; one with meaning wants each
-    // chosen expert whole.
+    // chosen expert whole. Of copies, weights that sum to one make one dense MLP.
     let standard =
-      settings.router == .random
-      ? Double(geometry.experts) / Double(geometry.topK) : Double(geometry.topK)
+      isCopied
+      ? 1
+      : settings.router == .random
+        ? Double(geometry.experts) / Double(geometry.topK) : Double(geometry.topK)
     let factor =
       switch rule {
       case .softmax: Double(geometry.experts)
@@ -375,6 +385,26 @@ public struct ConversionPlan: Sendable {
 }
 
 extension ConversionSettings {
+  /// Why experts that are copies of the whole MLP cannot be made so; `nil` when they can.
+  /// - Parameter rule: How chosen experts are combined.
+  fileprivate func refusalOfCopies(_ rule: CombinationRule) -> String? {
+    let experts = "strategy \(strategy.rawValue) makes experts that are copies of the whole MLP"
+    if !router.make().tellsCopiesApart {
+      let names = RouterName.allCases.filter { $0.make().tellsCopiesApart }.map(\.rawValue)
+      return
+        "\(experts), and router \(router.rawValue) looks for what their neurons have apart; use "
+        + "--router \(names.joined(separator: " or "))"
+    }
+    if meanTopK != nil {
+      return "\(experts), whose weights sum to one however many there are; leave --mean-top-k out"
+    }
+    if rule != .renormalizedSoftmax, rule != .renormalizedSigmoid {
+      return "\(experts), so the weights of the chosen ones must sum to one, and those of "
+        + "\(rule.rawValue) do not; use --combination renormalized_softmax or renormalized_sigmoid"
+    }
+    return nil
+  }
+
   /// The settings as the output's configuration records them.
   var provenance: JSONObject {
     var object: JSONObject = [
@@ -393,6 +423,7 @@ extension ConversionSettings {
       object["keep_dense"] = .array(keepDense.sorted().map { JSON($0) })
     }
     if needsGradients { object["assignment"] = .string(assignment.rawValue) }
+    if !keepsMLPs, strategy == .dropUpcycle { object["drop_ratio"] = JSON(dropRatio) }
     return object
   }
 }

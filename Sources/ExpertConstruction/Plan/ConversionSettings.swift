@@ -22,6 +22,8 @@ public struct ConversionSettings: Equatable, Sendable {
   public var keepDense: [Int] = []
   /// How strategies that score neurons per cluster give them to experts.
   public var assignment = ImportanceAssignment.exact
+  /// The share of an expert's neurons that Drop-Upcycling draws anew, above 0 and below 1.
+  public var dropRatio = DropUpcycleStrategy.publishedRatio
   /// How neurons are divided.
   public var strategy: StrategyName
   /// How routers are made.
@@ -48,9 +50,10 @@ public struct ConversionSettings: Equatable, Sendable {
   public var hasCalibrationData: Bool
 
   /// Settings with defaults that keep a quarter of each MLP active.
+  /// - Parameter router: `nil` takes what suits the strategy.
   public init(
     experts: Int = 7, topK: Int = 1, shared: Int? = 1, strategy: StrategyName = .activation,
-    router: RouterName = .regressed, rule: CombinationRule? = nil, scale: Double? = nil,
+    router: RouterName? = nil, rule: CombinationRule? = nil, scale: Double? = nil,
     format: OutputFormat = .herd, exports: [OutputFormat] = [], trainsBeforeExport: Bool = true,
     seed: UInt64 = 0, calibrationTokens: Int = 8192,
     shardLimit: Int = 5_000_000_000, hasCalibrationData: Bool = false
@@ -59,7 +62,7 @@ public struct ConversionSettings: Equatable, Sendable {
     self.topK = topK
     self.shared = shared
     self.strategy = strategy
-    self.router = router
+    self.router = router ?? strategy.make().standardRouter
     self.rule = rule
     self.scale = scale
     self.format = format
@@ -69,6 +72,11 @@ public struct ConversionSettings: Equatable, Sendable {
     self.calibrationTokens = calibrationTokens
     self.shardLimit = shardLimit
     self.hasCalibrationData = hasCalibrationData
+  }
+
+  /// The strategy with its settings.
+  var madeStrategy: any ExpertConstructionStrategy {
+    strategy.make(assignment: assignment, dropRatio: dropRatio)
   }
 
   /// The format to write and those to be exported to.

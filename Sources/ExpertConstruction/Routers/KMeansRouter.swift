@@ -12,6 +12,8 @@ public struct KMeansRouter: RouterConstruction {
   public let data = "calibration text"
   public let cost = "one pass of the text and k-means of its tokens, once a layer"
   public let inputPasses = 1
+  /// The centres are those of the inputs, whatever the experts are.
+  public let tellsCopiesApart = true
   private let kMeans = BalancedKMeans(iterations: 10)
 
   /// The construction; it has no settings.

@@ -7,6 +7,7 @@ public struct RandomRouter: RouterConstruction {
   public let data = "none"
   public let cost = "nothing"
   public let inputPasses = 0
+  public let tellsCopiesApart = true
 
   /// The construction; it has no settings.
   public init() {}

@@ -56,6 +56,8 @@ public protocol RouterConstruction: Sendable {
   func usesBias(withInputs: Bool) -> Bool
   /// Whether its routers are nothing without their bias.
   var needsBias: Bool { get }
+  /// Whether its routers tell experts apart that have the same neurons.
+  var tellsCopiesApart: Bool { get }
   /// How its routers score experts.
   var kind: RouterKind { get }
   /// Makes the router; without a bias unless `allowsBias`.
@@ -65,6 +67,7 @@ public protocol RouterConstruction: Sendable {
 
 extension RouterConstruction {
   public var needsBias: Bool { false }
+  public var tellsCopiesApart: Bool { false }
   public var kind: RouterKind { .linear }
 }
 

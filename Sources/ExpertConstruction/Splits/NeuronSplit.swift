@@ -8,12 +8,15 @@ public struct NeuronSplit: Equatable, Sendable {
   public let shared: [Int32]
   /// The neurons of each routed expert; none of a pruned MLP.
   public let experts: [[Int32]]
+  /// The neurons of each expert that are drawn anew, ascending; empty where all are what they were.
+  public let redrawn: [[Int32]]
 
+  /// - Parameter redrawn: Only of experts that are copies, each of which keeps some neurons.
   /// - Throws: ``ConstructionError`` naming the first neuron that is missing, repeated or out of
   ///   range, or the expert of the wrong width.
-  public init(shared: [Int32], experts: [[Int32]], geometry: SplitGeometry)
-    throws(ConstructionError)
-  {
+  public init(
+    shared: [Int32], experts: [[Int32]], redrawn: [[Int32]] = [], geometry: SplitGeometry
+  ) throws(ConstructionError) {
     func damaged(_ text: String) -> ConstructionError { ConstructionError(.damagedSource, text) }
     let isPruned = geometry.form == .pruned
     let expected = isPruned ? 0 : geometry.experts
@@ -36,7 +39,7 @@ public struct NeuronSplit: Equatable, Sendable {
           throw damaged("neuron \(neuron) does not exist in an MLP of width \(geometry.width)")
         }
         let last = user[Int(neuron)]
-        guard last != unit, last < 0 || geometry.form == .overlapping else {
+        guard last != unit, last < 0 || [.overlapping, .copied].contains(geometry.form) else {
           throw damaged("neuron \(neuron) is used twice by one split")
         }
         user[Int(neuron)] = unit
@@ -47,6 +50,42 @@ public struct NeuronSplit: Equatable, Sendable {
     }
     self.shared = shared
     self.experts = experts
+    self.redrawn = redrawn
+    guard !redrawn.isEmpty else { return }
+    guard geometry.form == .copied, redrawn.count == experts.count else {
+      throw damaged("\(redrawn.count) lists of redrawn neurons do not fit \(experts.count) experts")
+    }
+    for (expert, neurons) in redrawn.enumerated() {
+      guard neurons.count < geometry.width, neurons.allSatisfy({ $0 >= 0 && $0 < geometry.width }),
+        zip(neurons, neurons.dropFirst()).allSatisfy({ $0 < $1 })
+      else {
+        throw damaged(
+          "the redrawn neurons of expert \(expert) are not an ascending part of \(geometry.width)")
+      }
+    }
+  }
+
+  /// The split in which every expert has all neurons in their order.
+  public init(copying geometry: SplitGeometry, redrawn: [[Int32]] = [])
+    throws(ConstructionError)
+  {
+    let all = (0..<Int32(geometry.width)).map { $0 }
+    try self.init(
+      shared: [], experts: Array(repeating: all, count: geometry.experts), redrawn: redrawn,
+      geometry: geometry)
+  }
+
+  /// The neurons of expert `expert` that are drawn anew.
+  func redrawn(ofExpert expert: Int) -> [Int32] { redrawn.isEmpty ? [] : redrawn[expert] }
+
+  /// 1 for each of `width` neurons that expert `expert` keeps as it was, else 0; `nil` where it keeps
+  /// all.
+  func kept(byExpert expert: Int, width: Int) -> [Int32]? {
+    let redrawn = self.redrawn(ofExpert: expert)
+    guard !redrawn.isEmpty else { return nil }
+    var kept = [Int32](repeating: 1, count: width)
+    for neuron in redrawn { kept[Int(neuron)] = 0 }
+    return kept
   }
 
   /// The expert that holds each of `width` neurons; -1 for shared ones.
@@ -68,11 +107,12 @@ public struct NeuronSplit: Equatable, Sendable {
       shared: shared.sorted(), experts: experts.map { $0.sorted() }, geometry: geometry)
   }
 
-  /// How often each of `width` neurons is used.
+  /// How often each of `width` neurons is used as it was.
   func uses(width: Int) -> [Int32] {
     var uses = [Int32](repeating: 0, count: width)
     for neuron in shared { uses[Int(neuron)] += 1 }
     for neuron in experts.joined() { uses[Int(neuron)] += 1 }
+    for neuron in redrawn.joined() { uses[Int(neuron)] -= 1 }
     return uses
   }
 

@@ -6,6 +6,8 @@ public enum SplitForm: String, CaseIterable, Sendable {
   case overlapping
   /// As many neurons as a token would use form one dense MLP; the others are left out.
   case pruned
+  /// Each expert is a copy of the whole MLP, in which some neurons may be drawn anew.
+  case copied
 }
 
 /// Whether a strategy makes units that every token uses.

@@ -12,13 +12,14 @@ public struct SplitGeometry: Equatable, Sendable {
   public let form: SplitForm
 
   /// Neurons of one expert, and of one shared unit.
-  public var expertWidth: Int { width / (experts + shared) }
+  public var expertWidth: Int { form == .copied ? width : width / (experts + shared) }
   /// Neurons that are always active.
   public var sharedWidth: Int { shared * expertWidth }
   /// Neurons that a token uses.
   public var activeWidth: Int { (topK + shared) * expertWidth }
-  /// The share of the MLP a token uses: `(k + S) / (E + S)`.
-  public var activeShare: Double { Double(topK + shared) / Double(experts + shared) }
+  /// The neurons a token uses over those of the dense MLP: `(k + S) / (E + S)`, and `k` where experts
+  /// are copies.
+  public var activeShare: Double { Double(activeWidth) / Double(width) }
 
   /// - Throws: ``ConstructionError`` naming the nearest settings that work.
   public init(
@@ -40,8 +41,14 @@ public struct SplitGeometry: Equatable, Sendable {
         .refused,
         "top-\(topK) of \(experts) routed experts: --top-k must be between 1 and \(experts)")
     }
+    guard form != .copied || shared == 0 else {
+      throw ConstructionError(
+        .refused,
+        "\(shared) shared units: experts that are copies of the whole MLP leave nothing to share; "
+          + "give --shared 0 or leave it out")
+    }
     let units = experts + shared
-    guard width > 0, width % units == 0 else {
+    guard width > 0, form == .copied || width % units == 0 else {
       let offers = Self.nearestUnits(to: units, dividing: width)
         .filter { $0 > shared }
         .map { "--experts \($0 - shared)" }

@@ -125,7 +125,8 @@ public struct ModelConversion {
       plan = try search(plan, folder, calibration(), in: context)
     }
     let calibration = try plan.settings.needsCalibration ? calibration() : nil
-    let isSmall = folder.checkpoint.totalBytes < Self.verifiedAtOnce
+    // Copies of MLPs make the mixture larger than its source.
+    let isSmall = max(folder.checkpoint.totalBytes, plan.outputBytes) < Self.verifiedAtOnce
     var verification: ModelVerification.Result?
     let report = try Conversion(plan, checkpoint: folder.checkpoint, context: context).run(
       to: output, force: force, keeping: settings.data, calibration: calibration,
@@ -192,7 +193,7 @@ extension ConvertSettings {
       experts: experts, topK: topK, shared: shared,
       strategy: keepsMLPs
         ? .sequential : try Self.choice(StrategyName.self, strategy, "strategy", or: "none"),
-      router: try Self.choice(RouterName.self, router, "router"),
+      router: try router.map { try Self.choice(RouterName.self, $0, "router") },
       rule: try combination.map { try Self.choice(CombinationRule.self, $0, "combination") },
       format: try Self.outputFormat(format, "format", from: OutputFormat.convertible),
       exports: try exports.map { name in
@@ -211,6 +212,13 @@ extension ConvertSettings {
         throw WorkflowError(
           "assignment is for the strategies gradient and gradient-residual, not \(self.strategy); leave it out"
         )
+      }
+    }
+    if let dropRatio {
+      resolved.dropRatio = dropRatio
+      guard !keepsMLPs, resolved.strategy == .dropUpcycle else {
+        throw WorkflowError(
+          "drop_ratio is for the strategy drop-upcycle, not \(strategy); leave it out")
       }
     }
     resolved.meanTopK = meanTopK

@@ -29,7 +29,7 @@ public struct ModelVerification {
 
   /// What was found.
   public struct Result: Sendable {
-    /// Largest difference of any logit, all experts chosen.
+    /// Largest difference of any logit: all experts chosen or, of whole copies, as routers choose.
     public let largestDifference: Double
     /// Largest dense logit.
     public let largestLogit: Double
@@ -38,6 +38,8 @@ public struct ModelVerification {
     /// One line on neurons that are left out or used more than once; the dense model's logits are
     /// then those of its kept neurons, each as often as it is used. `nil` when each is used once.
     public let neurons: String?
+    /// Whether MLPs were left to their routers, since any choice among whole copies is the dense MLP.
+    public let isRouted: Bool
 
     /// The relative rounding step of weights that a scale other than a power of two was folded into;
     /// 0 where every weight kept its bytes.
@@ -50,10 +52,10 @@ public struct ModelVerification {
     /// The result for people.
     public var text: String {
       var lines = [
-        "logits with every expert chosen: largest difference \(largestDifference), accepted \(tolerance)"
+        "logits \(isRouted ? "as the routers choose" : "with every expert chosen"): largest difference \(largestDifference), accepted \(tolerance)"
       ]
       if let neurons {
-        lines[0] += ", against the dense model restricted to the neurons kept"
+        if !isRouted { lines[0] += ", against the dense model restricted to the neurons kept" }
         lines.append(neurons)
       }
       if ledger == nil {
@@ -81,7 +83,7 @@ public struct ModelVerification {
       var object: JSONObject = [
         "max_logit_difference": JSON(largestDifference), "max_logit": JSON(largestLogit),
         "tolerance": JSON(tolerance), "passed": true,
-        "neurons": neurons.map { JSON($0) } ?? .null,
+        "neurons": neurons.map { JSON($0) } ?? .null, "as_routed": JSON(isRouted),
       ]
       object["ledger"] = .null
       if let ledger {
@@ -120,15 +122,18 @@ public struct ModelVerification {
           : "\(name) has no experts, so there is nothing to verify; give a converted folder")
     }
     let ledger = try ledger(folder, source)
-    events.note("comparing logits with every expert chosen")
+    let isRouted = ledger?.ledger.holdsWholeCopies == true
+    events.note("comparing logits \(isRouted ? "as routed" : "with every expert chosen")")
     let vocabulary = own.vocabularySize
     var random = RandomStream(seed: 1, purpose: 0x7e57)
     let count = min(Self.tokens, own.maximumPositions)
     let text = (0..<count).map { _ in Int32(random.uniform() * Double(vocabulary)) }
     let expected = try logits(
-      source, text, uses: ledger?.uses ?? [:], recovered: ledger?.ledger, made: folder,
+      source, text, uses: isRouted ? [:] : ledger?.uses ?? [:], recovered: ledger?.ledger,
+      made: folder,
       in: context)
-    let found = try logits(folder, text, in: context)
+    let found = try logits(
+      folder, text, silencing: ledger?.ledger.splits ?? [], isRouted: isRouted, in: context)
     var (difference, largest) = (0.0, 0.0)
     for (a, b) in zip(found, expected) {
       difference = max(difference, abs(Double(a) - Double(b)))
@@ -138,7 +143,7 @@ public struct ModelVerification {
     let isRounded = ledger.map { !$0.result.rounded.isEmpty } ?? false
     let result = Result(
       largestDifference: difference, largestLogit: largest, ledger: ledger?.result,
-      neurons: ledger?.neurons,
+      neurons: ledger?.neurons, isRouted: isRouted,
       rounding: isRounded
         ? ledger.map { Self.roundingStep(of: $0.elementType) } ?? 0 : 0)
     guard difference <= result.tolerance else {
@@ -158,12 +163,14 @@ public struct ModelVerification {
     }
   }
 
-  /// Logits with every expert chosen.
+  /// Logits with every expert chosen, in MLPs only where they are not left to their routers.
   /// - Parameters:
   ///   - uses: How often each neuron of a dense layer counts; once each where not given.
+  ///   - splits: Of the layers of a mixture, whose redrawn neurons are not to count.
   ///   - recovered: The ledger of the mixture `made`, whose recovered matrices are taken over.
   private func logits(
     _ folder: ModelFolder, _ text: [Int32], uses: [Int: [Int32]] = [:],
+    silencing splits: [NeuronSplit?] = [], isRouted: Bool = false,
     recovered: ByteLedger? = nil, made: ModelFolder? = nil, in context: Context
   ) throws -> [Float] {
     let model = try folder.loader.model(in: context)
@@ -187,7 +194,26 @@ public struct ModelVerification {
       for index in values.indices { values[index] *= Float(uses[index % uses.count]) }
       down.value = context.tensor(values, down.value.shape, down.value.dtype)
     }
-    return model.choosingAllExperts { context.read(model.logits(text, in: context)) }
+    for (layer, split) in splits.enumerated() where split?.redrawn.isEmpty == false {
+      silence(split?.redrawn ?? [], ofLayer: layer, model, context)
+    }
+    return model.choosingAllExperts(of: isRouted ? .attention : nil) {
+      context.read(model.logits(text, in: context))
+    }
+  }
+
+  /// Sets the down columns of some neurons of each expert to zero.
+  private func silence(
+    _ neurons: [[Int32]], ofLayer layer: Int, _ model: LanguageModel, _ context: Context
+  ) {
+    let name = "\(ParameterName.mlp(layer)).experts.down_proj"
+    guard let down_EDI = model.parameters.first(where: { $0.name == name }) else { return }
+    let shape = down_EDI.value.shape
+    var values = context.read(down_EDI.value)
+    for row in 0..<shape[0] * shape[1] {
+      for neuron in neurons[row / shape[1]] { values[row * shape[2] + Int(neuron)] = 0 }
+    }
+    down_EDI.value = context.tensor(values, shape, down_EDI.value.dtype)
   }
 
   /// What the ledger says and whether it is true.

@@ -28,8 +28,10 @@ public struct ConvertSettings: Sendable, Equatable {
   public var attentionTopK: Int?
   /// Always-on attention units of the same size.
   public var attentionShared: Int?
-  /// How router weights are made.
-  public var router = "regressed"
+  /// The share of an expert's neurons that Drop-Upcycling draws anew; `nil` takes the published one.
+  public var dropRatio: Double?
+  /// How router weights are made; `nil` takes what suits the strategy.
+  public var router: String?
   /// How experts are corrected under their router without training.
   public var recovery = "none"
   /// How chosen experts are weighted; `nil` takes what suits the format.
@@ -77,7 +79,7 @@ public struct ConvertSettings: Sendable, Equatable {
       "experts", "top_k", "mean_top_k", "shared", "strategy", "router", "combination", "format",
       "data",
       "calibration_tokens", "attention", "attention_experts", "attention_top_k",
-      "attention_shared", "keep_dense", "assignment", "recovery",
+      "attention_shared", "keep_dense", "assignment", "drop_ratio", "recovery",
     ])
     experts = try section.integer("experts", default: experts)
     topK = try section.integer("top_k", default: topK)
@@ -91,7 +93,8 @@ public struct ConvertSettings: Sendable, Equatable {
     attentionExperts = try section.optionalInteger("attention_experts")
     attentionTopK = try section.optionalInteger("attention_top_k")
     attentionShared = try section.optionalInteger("attention_shared")
-    router = try section.string("router", default: router)
+    dropRatio = try section.optionalDouble("drop_ratio")
+    router = try section.optionalString("router")
     recovery = try section.string("recovery", default: recovery)
     combination = try section.optionalString("combination")
     format = try section.string("format", default: format)
@@ -111,9 +114,21 @@ public struct ConvertSettings: Sendable, Equatable {
     return layers
   }
 
+  /// The router's name, that of the strategy where none was given.
+  var routerName: String {
+    router ?? (StrategyName(rawValue: strategy)?.make().standardRouter ?? .regressed).rawValue
+  }
+
+  /// Whether every expert is as large as the dense MLP.
+  var makesCopies: Bool { StrategyName(rawValue: strategy)?.makesCopies == true }
+
+  /// The neurons of an MLP after the conversion over those before it.
+  var sizeShare: Double { makesCopies ? Double(experts) : 1 }
+
   /// The share of an MLP of `width` neurons that a token uses after the conversion.
   func activeShare(ofWidth width: Int) -> Double {
     guard let strategy = StrategyName(rawValue: strategy) else { return 1 }
+    if makesCopies { return Double(topK) }
     let shared =
       searchesShared
       ? 0

@@ -37,7 +37,7 @@ public struct RunEstimate: Sendable {
         ? "dense MLPs"
         : "\(convert.experts) experts, top-\(convert.topK), \(convert.shared.map { "\($0) shared, " } ?? "")\(convert.strategy)"
       lines.append(
-        "convert      \(mlps), \(convert.router) router"
+        "convert      \(mlps), \(convert.routerName) router"
           + (convert.attention == "none" ? "" : ", attention \(convert.attention)"))
     }
     for stage in pipeline.stages {
@@ -121,7 +121,7 @@ public struct RunEstimate: Sendable {
     }
     let folder = try ModelFolder(pipeline.resolve(pipeline.model ?? "", run: output))
     let configuration = folder.configuration
-    let total = configuration.parameterCounts.total
+    var total = configuration.parameterCounts.total
     var active = configuration.parameterCounts.active
     var neurons = 0.0
     for (layer, block) in configuration.blocks.enumerated() {
@@ -131,6 +131,7 @@ public struct RunEstimate: Sendable {
         let share = convert?.activeShare(ofWidth: dense.width) ?? 1
         let size = 3 * dense.width * configuration.hiddenSize
         active -= Int(Double(size) * (1 - share))
+        total += Int(Double(size) * ((convert?.sizeShare ?? 1) - 1))
         neurons += Double(dense.width) * share
       case .mixture(let mixture):
         neurons += Double(mixture.topK * mixture.expertWidth + mixture.sharedWidth)

@@ -30,15 +30,15 @@ enum NeuronOverlap {
 
   /// The group of each neuron of each layer of a converted folder; `nil` where no ledger tells, or
   /// MLPs were not divided. Shared neurons are a group, as are those left out; of several experts
-  /// that hold a neuron the first counts. A layer whose MLP stayed dense has no groups.
+  /// that hold a neuron the first counts; copies of the whole MLP are no groups. A layer whose MLP stayed dense has no groups.
   static func groups(ofFolder folder: String) -> [[Int]]? {
     let path = "\(folder)/\(ByteLedger.fileName)"
     guard Files.exists(path), let ledger = try? ByteLedger(contentsOf: path),
-      let width = ledger.shape?.block.geometry.width
+      let geometry = ledger.shape?.block.geometry, geometry.form != .copied
     else { return nil }
     return ledger.splits.map { split in
       guard let split else { return [] }
-      return groups([split.shared] + split.experts, width: width)
+      return groups([split.shared] + split.experts, width: geometry.width)
     }
   }
 

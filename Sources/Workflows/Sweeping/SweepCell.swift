@@ -130,7 +130,9 @@ struct SweepCells {
     let (experts, shared) = (
       value("experts", defaults.experts), value("shared", defaults.sharedUnits)
     )
-    let topK = share * Double(experts + shared) - Double(shared)
+    let strategy = (overrides["strategy"] ?? base["convert"]?["strategy"])?.string
+    let makesCopies = StrategyName(rawValue: strategy ?? defaults.strategy)?.makesCopies == true
+    let topK = makesCopies ? share : share * Double(experts + shared) - Double(shared)
     guard topK >= 1 - 1e-9, topK <= Double(experts), (topK - topK.rounded()).magnitude < 1e-9 else {
       throw WorkflowError(
         "no top_k keeps \(Self.percent(share)) active with \(experts) routed and \(shared) shared units"
@@ -144,8 +146,10 @@ struct SweepCells {
   private static func shareRefusal(_ settings: ConvertSettings, _ wanted: Double?) -> String? {
     guard let wanted, settings.strategy != "none" else { return nil }
     let share =
-      Double(settings.topK + settings.sharedUnits)
-      / Double(max(1, settings.experts + settings.sharedUnits))
+      settings.makesCopies
+      ? Double(settings.topK)
+      : Double(settings.topK + settings.sharedUnits)
+        / Double(max(1, settings.experts + settings.sharedUnits))
     guard (share - wanted).magnitude > 1e-9 else { return nil }
     return "keeps \(percent(share)) of each MLP active; this sweep compares at \(percent(wanted))"
   }
@@ -164,21 +168,26 @@ struct SweepCells {
     _ conversions: [(name: String, overrides: JSONObject, settings: ConvertSettings)]
   ) -> [JSONObject] {
     guard StrategyName(rawValue: SweepCell.pruning) != nil else { return [] }
-    return conversions.filter { !["none", SweepCell.pruning].contains($0.settings.strategy) }
-      .map { conversion in
-        var overrides: JSONObject = [
-          "strategy": JSON(SweepCell.pruning), "experts": JSON(conversion.settings.experts),
-          "top_k": JSON(conversion.settings.topK), "shared": JSON(conversion.settings.sharedUnits),
-          "attention": "none",
-        ]
-        overrides["keep_dense"] = conversion.overrides["keep_dense"]
-        return overrides
-      }
+    // Copies use more than the dense MLP has; no pruned one compares with them.
+    return conversions.filter {
+      !["none", SweepCell.pruning].contains($0.settings.strategy) && !$0.settings.makesCopies
+    }
+    .map { conversion in
+      var overrides: JSONObject = [
+        "strategy": JSON(SweepCell.pruning), "experts": JSON(conversion.settings.experts),
+        "top_k": JSON(conversion.settings.topK), "shared": JSON(conversion.settings.sharedUnits),
+        "attention": "none",
+      ]
+      overrides["keep_dense"] = conversion.overrides["keep_dense"]
+      return overrides
+    }
   }
 
   /// A cell of the baseline has no experts to correct, to give neurons to or to vary in number.
   private static func withoutExperts(_ overrides: JSONObject) -> JSONObject {
-    merged(overrides, ["recovery": "none", "assignment": .null, "mean_top_k": .null])
+    merged(
+      overrides,
+      ["recovery": "none", "assignment": .null, "drop_ratio": .null, "mean_top_k": .null])
   }
 
   private static func cell(
@@ -233,7 +242,7 @@ struct SweepCells {
     var name =
       settings.strategy == "none"
       ? "none"
-      : "\(settings.strategy)-\(settings.router)-\(units)\(settings.experts)top\(settings.topK)"
+      : "\(settings.strategy)-\(settings.routerName)-\(units)\(settings.experts)top\(settings.topK)"
     if settings.attention != "none" { name += "-\(settings.attention)" }
     return name + suffix(overrides) { !named.contains($0) }
   }

@@ -78,7 +78,7 @@ struct SweepRow {
   private static func settings(_ cell: SweepCell) -> JSONObject {
     let convert = cell.convert
     return [
-      "strategy": JSON(convert.strategy), "router": JSON(convert.router),
+      "strategy": JSON(convert.strategy), "router": JSON(convert.routerName),
       "experts": JSON(convert.experts), "top_k": JSON(convert.topK),
       "shared": convert.searchesShared ? JSON(convert.sharedText) : JSON(convert.sharedUnits),
       "mean_top_k": convert.meanTopK.map { JSON($0) } ?? .null,

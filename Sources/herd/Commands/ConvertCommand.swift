@@ -6,13 +6,14 @@ struct ConvertCommand: HerdCommand {
   static let configuration = CommandConfiguration(
     "convert", "Turn a dense LLaMA checkpoint into a Mixture of Experts.",
     details: """
-      E + S must divide the MLP width; (k + S) / (E + S) of each MLP is active. Every source \
-      element is used exactly once, or the neurons that are not are named; each layer is proved \
-      while it is written.
+      E + S must divide the MLP width; (k + S) / (E + S) of each MLP is active. The upcycle \
+      strategies copy the whole MLP into each expert instead. Every source element is used exactly \
+      once, or the neurons that are not are named; each layer is proved while it is written.
       """,
     example: """
       herd convert llama moe --experts 7 --top-k 1 --shared 1 --data chat.jsonl
       herd convert llama heads --strategy none --attention heads --data chat.jsonl
+      herd convert llama upcycled --strategy upcycle --experts 8 --top-k 2
       herd convert llama narrow --strategy prune --experts 8 --top-k 2 --format llama
       herd convert llama mixtral --format mixtral --experts 8 --top-k 2 --shared 0 --plan
       """)
@@ -61,8 +62,15 @@ struct ConvertCommand: HerdCommand {
   @Option(help: "Always-on attention units of the same size (heads).")
   var attentionShared: Int?
 
-  @Option(help: "How the router is made: \(ConvertSettings.routers).")
-  var router = ConvertSettings().router
+  @Option(help: "The share of an expert's neurons that drop-upcycle draws anew (default: 0.5).")
+  var dropRatio: Double?
+
+  @Option(
+    help: """
+      How the router is made: \(ConvertSettings.routers); by default what suits the strategy, \
+      regressed unless experts are copies.
+      """)
+  var router: String?
 
   @Option(help: "How experts are corrected without training: \(ConvertSettings.recoveries).")
   var recovery = ConvertSettings().recovery
@@ -108,6 +116,7 @@ struct ConvertCommand: HerdCommand {
     settings.shared = shared.flatMap { Int($0) }
     settings.strategy = strategy
     settings.assignment = assignment
+    settings.dropRatio = dropRatio
     settings.attention = attention
     settings.attentionExperts = attentionExperts
     settings.attentionTopK = attentionTopK

@@ -16,6 +16,8 @@ import Testing
       let geometry = try SplitGeometry(
         width: (experts + shared) * (1 + random.index(below: 7)), experts: experts,
         topK: 1 + random.index(below: experts), shared: shared, form: name.make().form)
+      // Some widths are too small for what a strategy does.
+      guard name.make().refusal(of: geometry) == nil else { continue }
       let layer = randomLayer(
         context, geometry: geometry, hidden: 1 + random.index(below: 9), tokens: 20,
         seed: UInt64(round), dtype: round % 2 == 0 ? .f32 : .bf16)
@@ -46,7 +48,7 @@ import Testing
           clusterImportance: layer.clusterImportance, seed: seed, context: context))
     }
     #expect(try split(5, 0) == split(5, 0))
-    if name == .random {
+    if name == .random || name == .dropUpcycle {
       #expect(try split(5, 0) != split(6, 0))
       #expect(try split(5, 0) != split(5, 1))
     }

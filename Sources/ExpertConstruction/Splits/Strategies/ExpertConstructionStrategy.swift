@@ -23,6 +23,10 @@ public protocol ExpertConstructionStrategy: Sendable {
   var form: SplitForm { get }
   /// Whether it makes shared units.
   var sharedUnits: SharedUnits { get }
+  /// The router its experts get where none is asked for.
+  var standardRouter: RouterName { get }
+  /// Why MLPs cannot be cut like this; `nil` when they can.
+  func refusal(of geometry: SplitGeometry) -> String?
   /// Divides the layer.
   func split(_ layer: LayerUnderConstruction) throws -> NeuronSplit
   /// How many of the `active` units that a token uses should be shared, where the strategy has a rule
@@ -38,6 +42,8 @@ extension ExpertConstructionStrategy {
   public var needsGradients: Bool { false }
   public var form: SplitForm { .partition }
   public var sharedUnits: SharedUnits { .optional }
+  public var standardRouter: RouterName { .regressed }
+  public func refusal(of geometry: SplitGeometry) -> String? { nil }
 }
 
 /// The strategies by the names users give them.
@@ -55,11 +61,19 @@ public enum StrategyName: String, CaseIterable, Sendable {
   case cmoe
   case profile
   case nested
+  case upcycle
+  case dropUpcycle = "drop-upcycle"
+
+  /// Whether each expert is a copy of the whole MLP.
+  public var makesCopies: Bool { make().form == .copied }
 
   /// The strategy of this name with its standard settings.
-  /// - Parameter assignment: How those that score neurons per cluster give them to experts.
+  /// - Parameters:
+  ///   - assignment: How those that score neurons per cluster give them to experts.
+  ///   - dropRatio: The share of an expert's neurons that Drop-Upcycling draws anew.
   public func make(
-    assignment: ImportanceAssignment = .exact
+    assignment: ImportanceAssignment = .exact,
+    dropRatio: Double = DropUpcycleStrategy.publishedRatio
   ) -> any ExpertConstructionStrategy {
     switch self {
     case .sequential: SequentialStrategy()
@@ -75,6 +89,8 @@ public enum StrategyName: String, CaseIterable, Sendable {
     case .cmoe: CMoEStrategy()
     case .profile: ProfileStrategy()
     case .nested: NestedStrategy()
+    case .upcycle: UpcycleStrategy()
+    case .dropUpcycle: DropUpcycleStrategy(ratio: dropRatio)
     }
   }
 }
