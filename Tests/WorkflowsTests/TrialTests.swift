@@ -91,6 +91,22 @@ import Testing
       cells.first { $0.strategy == "heads" }?.refusal?.contains("whole query heads") == true)
   }
 
+  /// Of each method once, a strategy goes with the router it would have by itself.
+  @Test func defaultRoutersGoFirst() throws {
+    var settings = settings(small.path("dense/initial"))
+    settings.once = true
+    settings.strategies = ["sequential", "upcycle", "heads"]
+    settings.formats = ["mixtral"]
+    let record = try run(settings)
+    for (strategy, router) in [
+      ("sequential", "regressed"), ("upcycle", "random"), ("heads", "regressed"),
+    ] {
+      let own = record.cells.filter { $0.strategy == strategy && $0.format == "herd" }
+      #expect(own.first?.router == router && own.first?.measurement != nil, "\(strategy)")
+    }
+    #expect(TrialReport([record]).markdown.contains("| upcycle | random | 8 top-2 | "))
+  }
+
   @Test func pairsAreAllOrEachOnce() throws {
     var settings = TrialSettings(dense: "", data: [])
     let all = MethodPair.all(settings)

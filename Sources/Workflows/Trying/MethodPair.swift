@@ -16,24 +16,30 @@ struct MethodPair: Equatable {
   /// of each method once, every strategy with the default router and one strategy with the others.
   static func all(_ settings: TrialSettings) -> [MethodPair] {
     Part.allCases.flatMap { part -> [MethodPair] in
-      func chosen(_ names: [String], of wanted: [String]) -> [String] {
-        wanted.isEmpty ? names : names.filter(wanted.contains)
-      }
-      let strategies = chosen(part.strategies, of: settings.strategies)
+      let strategies = settings.chosen(part.strategies, settings.strategies)
       let defaults = ConvertSettings()
-      let known = chosen(part.routers, of: settings.routers)
-      let routers =
-        known.filter { $0 == defaults.router } + known.filter { $0 != defaults.router }
       let routed = strategies.filter { !part.hasNoRouter($0) }
       let usual = routed.contains(defaults.strategy) ? defaults.strategy : routed.first
       return strategies.flatMap { strategy -> [MethodPair] in
         if part.hasNoRouter(strategy) {
           return [MethodPair(part: part, strategy: strategy, router: nil)]
         }
+        let routers = routers(for: strategy, part, settings)
         let own = settings.once && strategy != usual ? Array(routers.prefix(1)) : routers
         return own.map { MethodPair(part: part, strategy: strategy, router: $0) }
       }
     }
+  }
+
+  /// The routers for a strategy, its default one first.
+  private static func routers(
+    for strategy: String, _ part: Part, _ settings: TrialSettings
+  ) -> [String] {
+    var defaults = ConvertSettings()
+    defaults.strategy = part == .mlp ? strategy : "none"
+    let known = settings.chosen(part.routers, settings.routers)
+    return known.filter { $0 == defaults.routerName }
+      + known.filter { $0 != defaults.routerName }
   }
 
   /// The settings to try in this order, none of which says a format: with the same units and active

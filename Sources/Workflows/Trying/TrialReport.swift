@@ -268,9 +268,10 @@ extension TrialRecord {
     TrialSettings.formatNames.filter { name in cells.contains { $0.format == name } }
   }
 
-  /// The cell of a strategy in herd's own format with the router it was tried with first.
+  /// The cell of a strategy in herd's own format with the first router that it works with.
   fileprivate func usualCell(of strategy: String) -> TrialCell? {
-    cells.first { $0.strategy == strategy && $0.format == OutputFormat.herd.rawValue }
+    let own = cells.filter { $0.strategy == strategy && $0.format == OutputFormat.herd.rawValue }
+    return own.first { $0.measurement != nil } ?? own.first
   }
 
   /// The conversion's time as a multiple of that of the plainest strategy, or in seconds where that

@@ -70,6 +70,11 @@ public struct TrialSettings: Sendable, Equatable {
     }
   }
 
+  /// The `names` that are wanted; all where none is named.
+  func chosen(_ names: [String], _ wanted: [String]) -> [String] {
+    wanted.isEmpty ? names : names.filter(wanted.contains)
+  }
+
   /// The formats to be tried, herd's own first: everything starts from it.
   var chosenFormats: [String] {
     Self.formatNames.filter {
