@@ -26,7 +26,7 @@ import Training
       {"name":"stage-2","tokens":5,"data":[{"file":"a","weight":0.5,"format":"llama3"},
       {"file":"b"}],"sequence_length":8,"batch_sequences":6,"micro_batch":2,"sampling":"windows",
       "train":["*.router.*","model.norm.*"],"learning_rate":2e-3,
-      "groups":[{"pattern":"*.gain","learning_rate":0}],"betas":[0,0.5],"epsilon":1,
+      "router_learning_rate":1e-4,"groups":[{"pattern":"*.gain","learning_rate":0}],"betas":[0,0.5],"epsilon":1,
       "weight_decay":0.1,"clip":0,"schedule":{"kind":"linear","warmup_steps":0,
       "final_fraction":0.1},"losses":{"cross_entropy":0.1,"distillation":0.9,
       "distillation_over":"all","hidden_alignment":1,"local_alignment":2,"load_balance":0,"balance_over":"mean",
@@ -40,6 +40,7 @@ import Training
     #expect(settings.losses.needsTeacher && settings.losses.localAlignment == 2)
     #expect(settings.routerNoise == 0.25 && settings.routerJitter == 0.01)
     #expect(settings.groups == [.init(pattern: "*.gain", learningRate: 0)])
+    #expect(settings.routerLearningRate == 1e-4)
     #expect(
       settings.lora == LowRankSettings(rank: 4, alpha: 16, targets: ["*.q_proj.weight"]))
     #expect(

@@ -50,6 +50,11 @@ public final class ExpertRouter {
     [weight, bias, selectionBias, gain, hidden, up, noiseWeight].compactMap { $0 }
   }
 
+  /// The parameters that the scores are made of, without the gains of the chosen experts.
+  public var scoreParameters: [Parameter] {
+    [weight, bias, hidden, up, noiseWeight].compactMap { $0 }
+  }
+
   /// Scores of the experts, weight `[E, D]`.
   var map: LinearMap { LinearMap(weight_OI: weight.tensor, bias_O: bias?.tensor) }
 

@@ -51,9 +51,12 @@ public struct ParameterSelection {
       try Self.check(group.pattern, key: "groups", chosen.map(\.name), settings)
     }
     let groups = settings.groups.map { (NamePattern($0.pattern), $0.learningRate) }
+    let scoring = Set(model.routers.flatMap { $0.router.scoreParameters.map(\.name) })
     entries = chosen.map { parameter in
       let own = groups.first { $0.0.matches(parameter.name) }?.1
-      return Entry(parameter: parameter, learningRate: own ?? settings.learningRate)
+      let common = scoring.contains(parameter.name) ? settings.routerLearningRate : nil
+      return Entry(
+        parameter: parameter, learningRate: own ?? common ?? settings.learningRate)
     }
   }
 

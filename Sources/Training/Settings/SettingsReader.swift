@@ -97,6 +97,11 @@ struct SettingsReader {
     try number(key, "a number of at least 0", default: fallback) { $0 >= 0 }
   }
 
+  /// A finite number of at least 0; `nil` where the key is absent.
+  func optionalNonNegative(_ key: String) throws(SettingsError) -> Double? {
+    value(key) == nil ? nil : try nonNegative(key)
+  }
+
   /// A finite number above 0; without `fallback` the key is required.
   func positive(_ key: String, default fallback: Double? = nil) throws(SettingsError) -> Double {
     try number(key, "a number above 0", default: fallback) { $0 > 0 }

@@ -4,10 +4,10 @@ import Formats
 extension StageSettings {
   private static let keys = [
     "name", "data", "tokens", "sequence_length", "batch_sequences", "micro_batch", "sampling",
-    "train", "lora", "learning_rate", "groups", "optimizer", "weights", "betas", "epsilon",
-    "weight_decay",
-    "clip", "schedule", "losses", "checkpointing", "evaluate_every", "checkpoint_every",
-    "save_dtype", "router_noise", "router_jitter", "domain_weighting",
+    "train", "lora", "learning_rate", "router_learning_rate", "groups", "optimizer", "weights",
+    "betas", "epsilon", "weight_decay", "clip", "schedule", "losses", "checkpointing",
+    "evaluate_every", "checkpoint_every", "save_dtype", "router_noise", "router_jitter",
+    "domain_weighting",
   ]
 
   /// The most tokens, steps or sequences a setting may ask for.
@@ -97,6 +97,7 @@ extension StageSettings {
     train = try reader.strings(
       "train", default: lora == nil ? train : [], allowsNone: lora != nil)
     learningRate = try reader.positive("learning_rate", default: learningRate)
+    routerLearningRate = try reader.optionalNonNegative("router_learning_rate")
     for group in try reader.sections("groups", keys: ["pattern", "learning_rate"]) {
       groups.append(
         Group(

@@ -15,6 +15,7 @@ extension StageSettings {
       "train": .array(train.map(JSON.string)),
       "lora": lora?.json ?? .null,
       "learning_rate": JSON(learningRate),
+      "router_learning_rate": routerLearningRate.map { JSON($0) } ?? .null,
       "groups": .array(
         groups.map { ["pattern": JSON($0.pattern), "learning_rate": JSON($0.learningRate)] }),
       "optimizer": JSON(optimizer.rawValue),

@@ -92,6 +92,10 @@ public struct StageSettings: Sendable, Equatable {
   public var lora: LowRankSettings?
   /// Peak learning rate.
   public var learningRate = 1e-3
+  /// Peak learning rate of what routers score with; `nil` for that of everything else. AdamW steps
+  /// are as long for a router that is nearly right as for any weight, so a fitted one is soon lost
+  /// at the experts' rate.
+  public var routerLearningRate: Double?
   /// Parameters with their own learning rate; the first pattern that matches counts.
   public var groups: [Group] = []
   /// How the optimizer keeps its moments.
