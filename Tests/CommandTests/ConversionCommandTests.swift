@@ -237,6 +237,15 @@ import Testing
     bytes[bytes.count - 40] ^= 1
     try Files.write(bytes, to: weights)
     expectError("do not come back", try HerdRun(list: arguments))
+    // Another model than the one that the ledger tells of.
+    bytes[bytes.count - 40] ^= 1
+    try Files.write(bytes, to: weights)
+    let config = path("moe/config.json")
+    let text = String(decoding: try Files.read(config), as: UTF8.self)
+    let other = text.replacing("\"top_k\": 2", with: "\"top_k\": 3")
+    #expect(other != text)
+    try Files.write(other, to: config)
+    expectError("tells of 8 top-2", try HerdRun(list: arguments))
   }
 
   @Test func upcyclingOptionsAreChecked() throws {

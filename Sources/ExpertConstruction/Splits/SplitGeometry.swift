@@ -21,6 +21,9 @@ public struct SplitGeometry: Equatable, Sendable {
   /// are copies.
   public var activeShare: Double { Double(activeWidth) / Double(width) }
 
+  /// The most copies of a dense MLP: a checkpoint that many times as large is a slip of the hand.
+  private static let mostCopies = 4096
+
   /// - Throws: ``ConstructionError`` naming the nearest settings that work.
   public init(
     width: Int, experts: Int, topK: Int, shared: Int, form: SplitForm = .partition
@@ -31,7 +34,13 @@ public struct SplitGeometry: Equatable, Sendable {
     guard shared >= 0 else {
       throw ConstructionError(.refused, "\(shared) shared units: --shared cannot be negative")
     }
-    guard experts <= width, shared <= width else {
+    guard form != .copied || experts <= Self.mostCopies else {
+      throw ConstructionError(
+        .refused,
+        "\(experts) experts: at most \(Self.mostCopies) copies of a whole MLP are made; lower --experts"
+      )
+    }
+    guard form == .copied || experts <= width, shared <= width else {
       throw ConstructionError(
         .refused,
         "\(experts) routed + \(shared) shared units are more than the MLP's \(width) neurons")

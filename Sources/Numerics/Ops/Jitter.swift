@@ -10,8 +10,8 @@ extension Context {
   /// `x` with every element multiplied by a factor of its own, uniform from `1 - size` to `1 + size`
   /// (Fedus et al. 2021, "Switch Transformers", section 2.2, of what the router sees).
   ///
-  /// The factors are functions of `seed` and the element's place, the same on every device; backward
-  /// makes them anew instead of keeping them.
+  /// The factors are functions of `seed` and the element's place, the same on every device up
+  /// to rounding; backward makes them anew instead of keeping them.
   ///
   /// - Parameters:
   ///   - x_TD: Rows, `[T, D]`.

@@ -123,6 +123,9 @@ public struct ModelVerification {
     }
     let ledger = try ledger(folder, source)
     let isRouted = ledger?.ledger.holdsWholeCopies == true
+    if let shape = ledger?.ledger.shape, shape.block.geometry.form == .copied {
+      try check(own, hasTheCopiesOf: shape)
+    }
     events.note("comparing logits \(isRouted ? "as routed" : "with every expert chosen")")
     let vocabulary = own.vocabularySize
     var random = RandomStream(seed: 1, purpose: 0x7e57)
@@ -148,10 +151,24 @@ public struct ModelVerification {
         ? ledger.map { Self.roundingStep(of: $0.elementType) } ?? 0 : 0)
     guard difference <= result.tolerance else {
       throw WorkflowError(
-        "\(name): with all experts chosen its logits differ from \(dense) by \(difference), more than \(result.tolerance); it is not a conversion of that model, or was trained since"
+        "\(name): \(isRouted ? "as its routers choose" : "with all experts chosen") its logits differ from \(dense) by \(difference), more than \(result.tolerance); it is not a conversion of that model, was trained since, or has lost its \(ByteLedger.fileName)"
       )
     }
     return result
+  }
+
+  /// Where experts are copies, only those chosen are computed and only those of the ledger are
+  /// compared byte for byte: a folder with other ones is another model.
+  private func check(_ model: ModelConfiguration, hasTheCopiesOf shape: MixtureShape) throws {
+    let geometry = shape.block.geometry
+    for (layer, block) in model.blocks.enumerated() {
+      guard case .mixture(let mixture) = block.mlp else { continue }
+      guard mixture.experts == geometry.experts, mixture.topK == geometry.topK else {
+        throw WorkflowError(
+          "\(name): layer \(layer) has \(mixture.experts) experts top-\(mixture.topK), its \(ByteLedger.fileName) tells of \(geometry.experts) top-\(geometry.topK); give the folder as it was converted"
+        )
+      }
+    }
   }
 
   /// The spacing of 1.0 in the type of the MLP weights.

@@ -168,6 +168,9 @@ public struct Sweep {
       ).execute()
     } catch let error as TrainingError {
       return "\(error)"
+    } catch let error as SettingsError {
+      // Patterns that fit another cell's parameters.
+      return "\(error)"
     } catch let error as ConstructionError {
       return "\(error)"
     } catch let error as EvaluationError {
