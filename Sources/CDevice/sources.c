@@ -81,6 +81,9 @@ static const char head_scale[] = {
 static const char indicator[] = {
 #embed "kernels/indicator.cu"
     , 0};
+static const char jitter[] = {
+#embed "kernels/jitter.cu"
+    , 0};
 static const char largest[] = {
 #embed "kernels/largest.cu"
     , 0};
@@ -159,6 +162,7 @@ static const cd_source sources[] = {
     SOURCE("grouped_mma.cu", grouped_mma),
     SOURCE("head_scale.cu", head_scale),
     SOURCE("indicator.cu", indicator),
+    SOURCE("jitter.cu", jitter),
     SOURCE("largest.cu", largest),
     SOURCE("linear_attention.cu", linear_attention),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),

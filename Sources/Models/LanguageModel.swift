@@ -40,6 +40,12 @@ public final class LanguageModel {
       + (configuration.tiedEmbeddings ? [] : [head])
   }
 
+  /// The linear maps of all blocks that can have adapters, first to last: those of attention and of
+  /// dense and shared MLPs.
+  public var projections: [LinearProjection] {
+    blocks.flatMap { $0.mixer.projections + $0.mlp.projections }
+  }
+
   /// The routers of all mixtures, of attention and of MLPs, first to last.
   public var routers: [(layer: Int, part: BlockPart, router: ExpertRouter)] {
     blocks.enumerated().flatMap { layer, block in

@@ -4,18 +4,21 @@ import Numerics
 
 /// Trains a model through one stage.
 ///
-/// A step is a function of the weights, the optimizer's state, the settings, the seed of the batches
-/// and the step's number; a stage killed at any moment and run again from its checkpoints therefore
-/// ends with the same bits as one that was left alone, at the same number of threads.
+/// A step is a function of the weights, the optimizer's state, the shares of the domains, the settings,
+/// the seed of the batches and the step's number; a stage killed at any moment and run again from its
+/// checkpoints therefore ends with the same bits as one that was left alone, at the same number of
+/// threads.
 public final class Trainer {
   private let settings: StageSettings
   private let model: LanguageModel
   private let teacher: LanguageModel?
-  private let batches: any BatchSource
+  private var batches: any BatchSource
+  private let weighting: DomainReweighting?
   private let group: any ProcessGroup
   private let store: CheckpointStore?
   private let hooks: TrainingHooks
   private let context: Context
+  private let adaptation: LowRankAdaptation
   private let selection: ParameterSelection
   private let optimizer: any Optimizer
   private let objective: Objective
@@ -27,20 +30,24 @@ public final class Trainer {
   /// This process's micro-batches of a step; the loss tokens and the tokens of text of the whole step.
   private typealias Draw = (passes: [Batch], lossTokens: Double, textTokens: Double)
 
-  /// Prepares a stage; nothing is read or written yet.
+  /// Prepares a stage; nothing is read or written yet. With ``StageSettings/lora`` the model has
+  /// adapters from here on until ``run()`` has come to the end of the stage.
   ///
   /// - Parameters:
   ///   - model: The model to train, in `f32`, or with matrices in `bf16` where the stage says so;
   ///     its weights change in place.
   ///   - teacher: The dense model to learn from, where the losses need one; may be 16-bit.
+  ///   - heldOut: What a stage with ``StageSettings/domainWeighting`` learns its shares from.
   ///   - store: Where checkpoints go; `nil` for none.
-  ///   - seed: Of the random rounding of `bf16` weights and of noise on router scores.
+  ///   - seed: Of the random rounding of `bf16` weights, of what is random about routers and of the
+  ///     adapters' first values.
   ///   - optimizer: The one that the stage's settings name unless given.
-  /// - Throws: ``SettingsError`` for a pattern that matches nothing, ``TrainingError`` for a model or
+  /// - Throws: ``SettingsError`` for a pattern that matches nothing it could, ``TrainingError`` for a model or
   ///   teacher that does not fit the stage.
   public init(
     _ settings: StageSettings, model: LanguageModel, teacher: LanguageModel? = nil,
-    batches: any BatchSource, group: any ProcessGroup = SingleProcess(),
+    batches: any BatchSource, heldOut: HeldOutLosses? = nil,
+    group: any ProcessGroup = SingleProcess(),
     store: CheckpointStore? = nil, hooks: TrainingHooks = TrainingHooks(),
     seed: UInt64 = 0, optimizer: (any Optimizer)? = nil, in context: Context
   ) throws {
@@ -55,8 +62,12 @@ public final class Trainer {
     self.optimizer = optimizer ?? settings.makeOptimizer(seed: seed)
     objective = Objective(settings.losses)
     balancing = SelectionBiasBalancing(rate: settings.losses.selectionBiasRate)
-    noise = RouterNoising(size: settings.routerNoise, seed: seed)
-    selection = try ParameterSelection(settings, model: model)
+    noise = RouterNoising(
+      size: settings.routerNoise, jitter: settings.routerJitter, seed: seed)
+    adaptation = try LowRankAdaptation(settings, model: model, seed: seed, in: context)
+    selection = try ParameterSelection(
+      settings, model: model, adapters: adaptation.parameters, frozen: adaptation.frozen)
+    weighting = try DomainReweighting(settings, batches: batches, losses: heldOut)
     try checkModels()
   }
 
@@ -90,6 +101,7 @@ public final class Trainer {
       if settings.evaluateEvery > 0, done % settings.evaluateEvery == 0 {
         try hooks.onEvaluation(done, model)
       }
+      try reweigh(after: done)
       let stops = done < steps && hooks.stopsEarly()
       if stops
         || (settings.checkpointEvery > 0
@@ -101,6 +113,7 @@ public final class Trainer {
         return Summary(steps: steps, resumedAt: resumedAt, last: last, stoppedAt: done)
       }
     }
+    adaptation.merge(in: context)
     return Summary(steps: steps, resumedAt: resumedAt, last: last)
   }
 
@@ -144,8 +157,9 @@ public final class Trainer {
     optimizer.step(
       step + 1, selection.entries, rateFactor: factor, gradientScale: scale, in: context)
 
-    // A failure is the next step's: this one's results are still told.
-    if step + 1 < settings.steps {
+    // A failure is the next step's: this one's results are still told. Shares that change in between
+    // are not known yet.
+    if step + 1 < settings.steps, weighting?.isDue(after: step + 1) != true {
       ahead = (step + 1, Result { try draw(step: step + 1) })
     }
     let sums = try record.read(
@@ -154,10 +168,38 @@ public final class Trainer {
     balancing.update(model, loads: sums.expertLoads, in: context)
     return StepMetrics(
       stage: settings.name, step: step + 1, steps: settings.steps, loss: sums.loss,
-      domains: sums.domainLosses(batches.domains), terms: sums.namedTerms,
+      domains: sums.domainLosses(batches.domains), domainWeights: domainWeights,
+      terms: sums.namedTerms,
       learningRate: settings.learningRate * factor, gradientNorm: sums.gradientNorm, tokens: tokens,
       tokensPerSecond: Double(tokens) / max((ContinuousClock.now - start).seconds, 1e-9),
       expertLoads: sums.expertLoads)
+  }
+
+  /// Gives the domains other shares where that is due.
+  private func reweigh(after done: Int) throws {
+    guard let weighting, done < settings.steps, weighting.isDue(after: done),
+      let source = batches as? any ReweightableBatchSource
+    else { return }
+    let (reweighted, update) = try weighting.update(
+      source, model: model, after: done, stage: settings.name, group: group)
+    batches = reweighted
+    try hooks.onWeights(update)
+  }
+
+  /// The shares by which domains are dealt out, where they change; files of one domain count together.
+  private var domainWeights: [StepMetrics.DomainWeight] {
+    guard weighting != nil, let source = batches as? any ReweightableBatchSource else { return [] }
+    var result: [StepMetrics.DomainWeight] = []
+    for (domain, weight) in zip(
+      source.domains, DomainReweighting.normalized(source.shares.weights))
+    {
+      if let index = result.firstIndex(where: { $0.domain == domain }) {
+        result[index].weight += weight
+      } else {
+        result.append(StepMetrics.DomainWeight(domain: domain, weight: weight))
+      }
+    }
+    return result
   }
 
   /// The draw of a step: the one made ahead, or a fresh one.
@@ -186,7 +228,7 @@ public final class Trainer {
   /// Takes over the newest checkpoint's state. Returns the steps it had done.
   private func resume() throws -> Int? {
     guard let store, let saved = try store.newest(in: context) else { return nil }
-    for parameter in model.parameters {
+    for parameter in model.parameters + adaptation.parameters {
       parameter.value = try saved.weight(of: parameter)
     }
     for entry in selection.entries {
@@ -194,6 +236,10 @@ public final class Trainer {
         try saved.state($0, of: entry.parameter)
       }
       optimizer.restore(tensors, of: entry.parameter)
+    }
+    if weighting != nil, let source = batches as? any ReweightableBatchSource {
+      batches = source.dealing(
+        try saved.shares(domains: source.domains.count, in: context))
     }
     try hooks.onResume(saved.step)
     return saved.step
@@ -203,12 +249,17 @@ public final class Trainer {
     guard let store, group.rank == 0 else { return }
     try hooks.beforeCheckpoint()
     var state = TrainingState(step: done)
-    for parameter in model.parameters { state.add(parameter.value, .weight, of: parameter) }
+    for parameter in model.parameters + adaptation.parameters {
+      state.add(parameter.value, .weight, of: parameter)
+    }
     for entry in selection.entries {
       let tensors = optimizer.state(of: entry.parameter, in: context)
       for (layout, tensor) in zip(optimizer.stateLayout(of: entry.parameter), tensors) {
         state.add(tensor, .optimizer(layout.name), of: entry.parameter)
       }
+    }
+    if weighting != nil, let source = batches as? any ReweightableBatchSource {
+      state.add(source.shares, in: context)
     }
     try store.save(state, in: context)
   }

@@ -21,7 +21,7 @@ struct Herd: ParsableCommand {
       ConvertCommand.self, VerifyCommand.self, ExportCommand.self, DensifyCommand.self,
       DiffCommand.self, TrainCommand.self, RunCommand.self, SweepCommand.self, ReportCommand.self,
       GenerateCommand.self,
-      StrategiesCommand.self, RoutersCommand.self,
+      StrategiesCommand.self, RoutersCommand.self, TryCommand.self,
     ]
   )
 

@@ -24,6 +24,24 @@ extension ConformanceCase {
           trial.note("scores", trial.context.scores(x.value, map(w.value, b.value)), as: .full)
           trial.differentiate { [("y", trial.context.scores(x.tensor, map(w.tensor, b.tensor)))] }
         },
+        ConformanceCase("linear with an addition T\(t) I\(i) O\(o)") { trial in
+          let (x, w) = (trial.activation([t, i]), trial.matrix([o, i]))
+          let (down, up) = (trial.matrix([3, i]), trial.matrix([o, 3]))
+          func map(_ p: [Tensor]) -> LinearMap {
+            LinearMap(
+              weight_OI: p[0], addition: LowRankMap(down_RI: p[1], up_OR: p[2], scale: 0.5))
+          }
+          let parts = [w, down, up]
+          trial.note("inference", trial.context.linear(x.value, map(parts.map(\.value))))
+          trial.differentiate {
+            [("y", trial.context.linear(x.tensor, map(parts.map(\.tensor))))]
+          }
+          let merged = trial.matrix([o, i]).value
+          if let addition = map(parts.map(\.value)).addition {
+            trial.context.merge(addition, into: merged)
+          }
+          trial.note("merged", merged)
+        },
         ConformanceCase("linear to statistics T\(t) I\(i) O\(o)") { trial in
           let (x, w) = (trial.activation([t, i]), trial.matrix([o, i]))
           trial.differentiate {

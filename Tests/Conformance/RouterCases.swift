@@ -48,6 +48,15 @@ extension ConformanceCase {
           ]
         }
       },
+      ConformanceCase("jittered \(t)x\(37 * e)") { trial in
+        let x = trial.activation([t, 37 * e])
+        trial.differentiate {
+          [
+            ("y", trial.context.jittered(x.tensor, by: 0.5, seed: 0xfeed_face_dead_beef)),
+            ("again", trial.context.jittered(x.tensor, by: 1, seed: 1)),
+          ]
+        }
+      },
       ConformanceCase("mixture keeping T\(t) E\(e) K\(k)") { trial in
         let context = trial.context
         let (x, logits) = (trial.activation([t, 40]), trial.steps([t, e]))

@@ -152,8 +152,13 @@ import Testing
     #expect(halves == large.batch(step: 1).tokens)
   }
 
+  private func mixture(_ weights: [Double], drawn: [Int]? = nil) -> Mixture {
+    Mixture(
+      MixtureShares(weights: weights, drawn: drawn), generator: CounterGenerator(seed: 1))
+  }
+
   @Test func mixtureHasItsShares() {
-    let mixture = Mixture(weights: [2, 1, 1], generator: CounterGenerator(seed: 1))
+    let mixture = self.mixture([2, 1, 1])
     #expect(mixture.quotas == [512, 256, 256])
     var counts = [0, 0, 0]
     for (domain, ordinal) in mixture.assignments(0..<3000) {
@@ -164,11 +169,57 @@ import Testing
       let part = mixture.assignments(start..<start + 64)
       #expect(abs(part.count { $0.domain == 0 } - 32) <= 2)
     }
-    let uneven = Mixture(weights: [1e9, 1e-9, 1e300], generator: CounterGenerator(seed: 1))
+    let uneven = self.mixture([1e9, 1e-9, 1e300])
     #expect(uneven.quotas.reduce(0, +) == 1024 && uneven.quotas.allSatisfy { $0 >= 1 })
-    let many = Mixture(
-      weights: [Double](repeating: 0.1, count: 1024), generator: CounterGenerator(seed: 1))
+    let many = self.mixture([Double](repeating: 0.1, count: 1024))
     #expect(many.quotas == [Int](repeating: 1, count: 1024))
+  }
+
+  /// Counts of what was drawn are those of the assignments, wherever they are asked for.
+  @Test(arguments: [0, 1, 700, 1024, 1025, 5000])
+  func drawnSamplesAreCounted(_ count: Int) {
+    let mixture = self.mixture([5, 2, 1], drawn: [7, 0, 30])
+    var counts = [7, 0, 30]
+    for (domain, ordinal) in mixture.assignments(37..<37 + count) {
+      #expect(ordinal == counts[domain])
+      counts[domain] += 1
+    }
+    #expect(mixture.drawn(before: 37 + count) == counts)
+  }
+
+  /// Other shares from a step on: each domain goes on where it was, and what is drawn follows from the
+  /// shares alone.
+  @Test(arguments: [TrainingSampler.Mode.documents, .windows])
+  func reweightedDomainsGoOn(_ mode: TrainingSampler.Mode) throws {
+    let plain = try sampler(mode)
+    let moved = plain.reweighted([1, 8, 1], fromStep: 5).reweighted([3, 1, 6], fromStep: 45)
+    #expect(moved.shares.firstSample == 45 * 8)
+    #expect(moved.shares.weights == [3, 1, 6])
+    let early = plain.reweighted([1, 8, 1], fromStep: 5)
+    let shares = (5..<45).flatMap { early.batch(step: $0).domains }
+    #expect(abs(shares.count { $0 == 1 } - 8 * 32) <= 3, "\(shares.count { $0 == 1 })")
+    for domain in 0..<3 {
+      let before = (0..<5).flatMap { plain.batch(step: $0).domains }.count { $0 == domain }
+      #expect(early.shares.drawn[domain] == before)
+      #expect(moved.shares.drawn[domain] == before + shares.count { $0 == domain })
+    }
+    // Another process, told the shares only.
+    let again = try sampler(mode).dealing(moved.shares)
+    #expect(again.batch(step: 60) == moved.batch(step: 60))
+    #expect(moved.batch(step: 60) != plain.batch(step: 60))
+    // Sequences of a domain are drawn once each: the packed ones of the first epoch are all different.
+    guard mode == .documents else { return }
+    let epoch = try #require(plain.sequencesPerEpoch(ofStream: 0))
+    var seen: [[Int32]] = []
+    for step in 0..<60 {
+      let source = step < 5 ? plain : step < 45 ? early : moved
+      let batch = source.batch(step: step)
+      for (sequence, domain) in batch.domains.enumerated() where domain == 0 {
+        seen.append(Array(batch.tokens[sequence * 16..<sequence * 16 + 16]))
+      }
+    }
+    #expect(seen.count > epoch)
+    #expect(Set(seen.prefix(epoch)).count == epoch)
   }
 
   @Test func refusesWhatCannotBeDrawn() throws {

@@ -55,6 +55,17 @@ struct DocumentTests {
     #expect(table.text.lines() == ["model  loss", "-----  ----", "dense  1.37", "moe"])
   }
 
+  @Test("several columns of text")
+  func textColumns() {
+    let table = ReportTable(header: ["a", "b", "c"], textColumns: 2, rows: [["x", "y", "1.5"]])
+    #expect(table.markdown() == "| a | b | c |\n| --- | --- | ---: |\n| x | y | 1.5 |\n")
+    #expect(table.text.lines() == ["a  b    c", "-  -  ---", "x  y  1.5"])
+    var document = ReportDocument(title: "t")
+    document.add("s", [.table(table)])
+    #expect(document.html().contains("<td>x</td><td class=\"text\">y</td><td>1.5</td>"))
+    #expect(MarkupChecker.problem(in: document.html()) == nil)
+  }
+
   @Test("the checker itself finds faults")
   func checker() {
     #expect(MarkupChecker.problem(in: "<p>a &amp; b<br/></p>") == nil)

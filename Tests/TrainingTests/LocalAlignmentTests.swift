@@ -7,10 +7,6 @@ import Testing
 @testable import Training
 
 @Suite struct LocalAlignmentTests {
-  /// One of two heads chosen per token.
-  private let heads = AttentionMixtureConfiguration(
-    kind: .heads, experts: 2, topK: 1, combination: .softmax(scale: 2), routerBias: true)
-
   /// A stage whose only loss is local.
   private func settings(steps: Int = 8) -> StageSettings {
     var settings = toySettings(steps: steps)
@@ -41,7 +37,7 @@ import Testing
     let context = try makeContext()
     let teacher = try ToyModel.make(seed: 1, dtype: .f64, in: context)
     let student = try ToyModel.make(
-      ToyModel.mixture(), attention: heads, seed: 2, dtype: .f64, in: context)
+      ToyModel.mixture(), attention: ToyModel.heads, seed: 2, dtype: .f64, in: context)
     let micro = try micro(context, .f64)
     var losses = settings().losses
     losses.loadBalance = 0.3
@@ -60,7 +56,7 @@ import Testing
     let context = try makeContext()
     let teacher = try ToyModel.make(seed: 1, dtype: .f64, in: context)
     let student = try ToyModel.make(
-      ToyModel.mixture(), attention: heads, seed: 2, dtype: .f64, in: context)
+      ToyModel.mixture(), attention: ToyModel.heads, seed: 2, dtype: .f64, in: context)
     let micro = try micro(context, .f64)
     let result = Objective(settings().losses)(
       student, teacher: teacher, micro, checkpointing: false, in: context)

@@ -31,6 +31,27 @@ import Testing
     #expect(rates["model.layers.0.self_attn.q_proj.weight"] == nil)
   }
 
+  @Test func routersHaveARateOfTheirOwnUnlessAGroupSaysOtherwise() throws {
+    let context = try makeContext()
+    let model = try ToyModel.make(ToyModel.mixture(), in: context)
+    var settings = toySettings()
+    settings.routerLearningRate = 1e-5
+    settings.groups = [.init(pattern: "model.layers.1.mlp.router.*", learningRate: 0.5)]
+    let entries = try ParameterSelection(settings, model: model).entries
+    let rates = Dictionary(
+      uniqueKeysWithValues: entries.map { ($0.parameter.name, $0.learningRate) })
+    #expect(rates["model.layers.0.mlp.router.weight"] == 1e-5)
+    #expect(rates["model.layers.1.mlp.router.weight"] == 0.5)
+    #expect(rates["model.layers.0.mlp.experts.up_proj"] == settings.learningRate)
+    for (name, rate) in rates where name.hasSuffix(".gain") && name.contains(".0.") {
+      #expect(rate == settings.learningRate)
+    }
+    // A model without routers, such as the baseline of a sweep, takes the same settings.
+    settings.groups = []
+    let dense = try ParameterSelection(settings, model: ToyModel.make(in: context))
+    #expect(dense.entries.allSatisfy { $0.learningRate == settings.learningRate })
+  }
+
   @Test func aPatternThatMatchesNothingIsAnError() throws {
     let context = try makeContext()
     let model = try ToyModel.make(in: context)

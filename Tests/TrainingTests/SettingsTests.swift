@@ -26,18 +26,26 @@ import Training
       {"name":"stage-2","tokens":5,"data":[{"file":"a","weight":0.5,"format":"llama3"},
       {"file":"b"}],"sequence_length":8,"batch_sequences":6,"micro_batch":2,"sampling":"windows",
       "train":["*.router.*","model.norm.*"],"learning_rate":2e-3,
-      "groups":[{"pattern":"*.gain","learning_rate":0}],"betas":[0,0.5],"epsilon":1,
+      "router_learning_rate":1e-4,"groups":[{"pattern":"*.gain","learning_rate":0}],"betas":[0,0.5],"epsilon":1,
       "weight_decay":0.1,"clip":0,"schedule":{"kind":"linear","warmup_steps":0,
       "final_fraction":0.1},"losses":{"cross_entropy":0.1,"distillation":0.9,
       "distillation_over":"all","hidden_alignment":1,"local_alignment":2,"load_balance":0,"balance_over":"mean",
       "router_z":1e-3,"selection_bias_rate":1e-3},"checkpointing":true,"evaluate_every":3,"checkpoint_every":0,
-      "save_dtype":"bf16","router_noise":0.25}
+      "save_dtype":"bf16","router_noise":0.25,"router_jitter":0.01,
+      "lora":{"rank":4,"alpha":16,"targets":["*.q_proj.weight"]},
+      "domain_weighting":{"every":40,"reference":[1.5,0.75],"windows":6}}
       """)
     let text = JSON.object(settings.json).serialized()
     #expect(try decode(text) == settings)
     #expect(settings.losses.needsTeacher && settings.losses.localAlignment == 2)
-    #expect(settings.routerNoise == 0.25)
+    #expect(settings.routerNoise == 0.25 && settings.routerJitter == 0.01)
     #expect(settings.groups == [.init(pattern: "*.gain", learningRate: 0)])
+    #expect(settings.routerLearningRate == 1e-4)
+    #expect(
+      settings.lora == LowRankSettings(rank: 4, alpha: 16, targets: ["*.q_proj.weight"]))
+    #expect(
+      settings.domainWeighting
+        == DomainWeighting(every: 40, reference: .losses([1.5, 0.75]), windows: 6))
   }
 
   @Test(arguments: [
@@ -87,6 +95,10 @@ import Training
       "p.yaml: stages[1].losses: nothing to learn from; give cross_entropy, distillation, hidden_alignment or local_alignment a weight"
     ),
     (
+      #""router_jitter":1"#,
+      "p.yaml: stages[1].router_jitter: 1.0 is out of bounds; give a number of at least 0 and below 1"
+    ),
+    (
       #""losses":3"#,
       "p.yaml: stages[1].losses: found an integer; give a section of keys and values"
     ),
@@ -94,6 +106,78 @@ import Training
   func errorsNameFilePathAndRemedy(_ addition: String, _ message: String) {
     let error = #expect(throws: SettingsError.self) { try decode("{\(minimal),\(addition)}") }
     #expect(error?.description == message)
+  }
+
+  /// With adapters nothing else trains unless it is named.
+  @Test func adaptersCanBeAllThatTrains() throws {
+    for (more, train) in [
+      ("", []), (#","train":[]"#, []), (#","train":["*.router.*"]"#, ["*.router.*"]),
+    ] {
+      let settings = try decode(
+        "{\(minimal)," + #""lora":{"rank":8,"targets":["*.self_attn.*"]}"# + "\(more)}")
+      #expect(settings.lora == LowRankSettings(rank: 8, alpha: 8, targets: ["*.self_attn.*"]))
+      #expect(settings.train == train)
+      #expect(try decode(JSON.object(settings.json).serialized()) == settings)
+    }
+  }
+
+  @Test(arguments: [
+    (#"{"rank":0,"targets":["*"]}"#, ".rank: 0 is out of bounds; give an integer from 1"),
+    (#"{"targets":["*"]}"#, ".rank: missing; give an integer from 1"),
+    (#"{"rank":4}"#, ".targets: missing; give a list of one or more non-empty strings"),
+    (#"{"rank":4,"targets":[]}"#, ".targets: give a list of one or more non-empty strings"),
+    (#"{"rank":4,"targets":"*"}"#, ".targets: give a list"),
+    (#"{"rank":4,"alpha":0,"targets":["*"]}"#, ".alpha: 0.0 is out of bounds"),
+    (#"{"rank":4,"target":["*"]}"#, ".target: unknown key; did you mean targets?"),
+    ("true", ": found a boolean; give a section"),
+  ])
+  func badAdaptersAreNamed(_ text: String, _ message: String) {
+    let error = #expect(throws: SettingsError.self) {
+      try decode("{\(minimal),\"lora\":\(text)}")
+    }
+    let start = "p.yaml: stages[1].lora\(message)"
+    #expect(error?.description.hasPrefix(start) == true, "\(error?.description ?? "")")
+  }
+
+  private let twoDomains = #""name":"s","tokens":9,"data":[{"file":"a.txt"},{"file":"x/b.txt"}]"#
+
+  @Test func domainWeightingByTheTeacher() throws {
+    let settings = try decode(
+      "{\(twoDomains)," + #""domain_weighting":{"every":5,"reference":"teacher"}}"#)
+    #expect(settings.domainWeighting == DomainWeighting(every: 5, reference: .teacher))
+    #expect(try decode(JSON.object(settings.json).serialized()) == settings)
+    #expect(settings.domains == ["a", "b"])
+  }
+
+  @Test(arguments: [
+    (#"{"reference":"teacher"}"#, ".every: missing; give an integer from 1"),
+    (#"{"every":0,"reference":"teacher"}"#, ".every: 0 is out of bounds"),
+    (#"{"every":5}"#, ".reference: missing; give a loss above 0 for each of the 2 data files"),
+    (#"{"every":5,"reference":[1]}"#, ".reference: give a loss above 0 for each of the 2 data"),
+    (#"{"every":5,"reference":[1,-1]}"#, ".reference: give a loss above 0"),
+    (#"{"every":5,"reference":"dense"}"#, ".reference: give a loss above 0"),
+    (#"{"every":5,"references":[1,1]}"#, ".references: unknown key; did you mean reference?"),
+    (#"{"every":5,"reference":[1,1],"windows":0}"#, ".windows: 0 is out of bounds"),
+    ("[1]", ": found an array; give a section"),
+  ])
+  func badDomainWeightingIsNamed(_ text: String, _ message: String) {
+    let error = #expect(throws: SettingsError.self) {
+      try decode("{\(twoDomains),\"domain_weighting\":\(text)}")
+    }
+    let start = "p.yaml: stages[1].domain_weighting\(message)"
+    #expect(error?.description.hasPrefix(start) == true, "\(error?.description ?? "")")
+  }
+
+  @Test func oneDomainHasNothingToWeigh() {
+    let error = #expect(throws: SettingsError.self) {
+      try decode(
+        #"{"name":"s","tokens":9,"data":[{"file":"a.1.txt"},{"file":"a.2.txt"}],"#
+          + #""domain_weighting":{"every":5,"reference":[1,1]}}"#)
+    }
+    #expect(
+      error?.description
+        == "p.yaml: stages[1].domain_weighting: the data is of one domain, a, whose share is always 1; give files of two or more, or leave it out"
+    )
   }
 
   @Test(arguments: [

@@ -23,6 +23,10 @@ import Workflows
   private static let stage =
     "{name: one, data: [{file: a.jsonl}], tokens: 10, learning_rate: 2e-3}"
 
+  private static let weighted =
+    "{name: one, data: [{file: a.jsonl}, {file: x/b.jsonl}], tokens: 10, "
+    + "domain_weighting: {every: 5, reference: teacher}}"
+
   @Test func everySection() throws {
     let pipeline = try read(
       """
@@ -91,6 +95,11 @@ import Workflows
     ("model: x\nconvert: {}\nexport: [herd]", "an export starts from"),
     ("model: x\nconvert: {format: mixtral}\nexport: [mixtral]", "herd's own format"),
     ("- a\n- b", "mapping of keys"),
+    ("model: x\nstages: [\(weighted)]", "stage one: domain_weighting compares losses on held-out"),
+    (
+      "model: x\nstages: [\(weighted)]\nevaluate: {data: [a.val.jsonl, c.jsonl]}",
+      "no held-out text of the domain b; add a file b.* to \"evaluate\" (it has a, c)"
+    ),
   ])
   func whatDoesNotGoTogether(text: String, words: String) {
     let problem = problem(text)

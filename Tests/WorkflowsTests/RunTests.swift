@@ -125,15 +125,7 @@ import Workflows
 
     // Killed after four steps of the second stage, it ends with the same bits.
     let expected = try weights("two")
-    for file in try Files.names(inFolder: small.path("moe/two")) where file != "checkpoint" {
-      try Files.remove(small.path("moe/two/\(file)"))
-    }
-    try Files.remove(small.path("moe/two/checkpoint/step-6"))
-    var state = try ConfigurationFile(contentsOf: small.path("moe/run.json"))
-    var steps = try state.section("steps").object
-    for step in ["stage:two", "evaluate:two", "report"] { steps[step] = nil }
-    state["steps"] = .object(steps)
-    try state.write(to: small.path("moe/run.json"))
+    try small.interruptStageTwo()
     _ = try small.run(pipeline)
     #expect(try weights("two") == expected)
   }
@@ -166,16 +158,7 @@ import Workflows
     let pipeline = try small.pipeline()
     _ = try small.run(pipeline)
     let (expected, lines) = (try weights("two"), try small.log())
-    for name in try Files.names(inFolder: small.path("moe/two")) where name != "checkpoint" {
-      try Files.remove(small.path("moe/two/\(name)"))
-    }
-    try Files.remove(small.path("moe/two/checkpoint/step-6"))
-    let record = small.path("moe/run.json")
-    var state = try ConfigurationFile(contentsOf: record)
-    var steps = try state.section("steps").object
-    for step in ["stage:two", "evaluate:two", "export:mixtral", "report"] { steps[step] = nil }
-    state["steps"] = .object(steps)
-    try state.write(to: record)
+    try small.interruptStageTwo()
     rename(small.path("moe"), small.path("moved"))
 
     var notes: [String] = []
@@ -207,6 +190,80 @@ import Workflows
     #expect(error?.description.contains("--resume") == true)
     #expect(try train(nil, resume: true).steps["stage:two"] != nil)
     #expect(!Files.exists(small.path("moe/export")))
+  }
+
+  /// Both stages move the shares of their domains, by the teacher's losses and by given ones; killed in
+  /// the second, the run ends with the same bits and the same log.
+  @Test func domainsAreWeighedByHeldOutLosses() throws {
+    let pipeline = try small.pipeline([
+      SmallRun.stage("one", more: ["domain_weighting: {every: 2, reference: teacher}"]),
+      SmallRun.stage(
+        "two", more: ["domain_weighting: {every: 3, reference: [1, 6], windows: 2}"]),
+    ])
+    var notes: [String] = []
+    let result = try small.run(pipeline, events: WorkflowEvents(note: { notes.append($0) }))
+    #expect(result.steps["stage:two"] != nil)
+    // The reference is the dense model's loss as the run's own evaluation has it.
+    let lines = try small.log()
+    let updates = lines.filter { $0["event"] == "domain_weighting" }
+    #expect(updates.map { $0["step"]?.int } == [2, 4, 3])
+    let first = try #require(updates.first?["data"]?.array)
+    #expect(first.map { $0["domain"]?.string } == ["math", "code"])
+    let dense = result.steps["evaluate:dense"]?["domains"]
+    for entry in first {
+      let domain = try #require(entry["domain"]?.string)
+      #expect(entry["reference"]?.double == dense?[domain]?["loss"]?.double)
+    }
+    // A reference of 6 nats is met by anything: only the other domain gains.
+    let shares = lines.filter { $0["event"] == "step" && $0["stage"] == "two" }.map {
+      $0["domain_weights"]?["math"]?.double ?? 0
+    }
+    #expect(shares.prefix(3).allSatisfy { abs($0 - 1.0 / 3) < 1e-12 })
+    #expect(shares.suffix(3).allSatisfy { $0 > 0.5 && $0 == shares[3] }, "\(shares)")
+    #expect(notes.contains { $0.hasPrefix("two: shares math 0.") })
+    let report = String(decoding: try Files.read(small.path("moe/report.html")), as: UTF8.self)
+    #expect(report.contains("Share of each domain"))
+
+    let expected = try weights("two")
+    try small.interruptStageTwo()
+    _ = try small.run(pipeline)
+    #expect(try weights("two") == expected)
+    let again = try small.log()
+    for key in ["loss", "domain_weights", "data"] {
+      #expect(again.map { $0[key] } == lines.map { $0[key] }, "\(key)")
+    }
+  }
+
+  /// A stage of adapters starts from a checkpoint and ends in one of the same tensors; killed, it ends
+  /// with the same bits.
+  @Test func adaptersAreMergedIntoAnOrdinaryCheckpoint() throws {
+    let lora = [
+      "lora: {rank: 2, alpha: 4, targets: [\"*.self_attn.*\"]}", "train: [\"*.router.*\"]",
+    ]
+    let pipeline = try small.pipeline([SmallRun.stage("one"), SmallRun.stage("two", more: lora)])
+    let result = try small.run(pipeline)
+    func tensors(_ name: String) throws -> [TensorDescription] {
+      try Checkpoint(folder: small.path("moe/\(name)")).tensors
+    }
+    #expect(try tensors("two").map(\.name) == tensors("one").map(\.name))
+    for tensor in try tensors("two") {
+      let isTrained = tensor.name.contains(".self_attn.") || tensor.name.contains(".router.")
+      let same = try ["one", "two"].map {
+        try Checkpoint(folder: small.path("moe/\($0)")).withBytes(of: tensor.name) { Array($0) }
+      }
+      #expect((same[0] != same[1]) == isTrained, "\(tensor.name)")
+    }
+    // What was measured at the end is what the folder holds.
+    let last = try #require(
+      small.log().last { $0["event"] == "evaluation" && $0["step"]?.int == 6 })
+    let logged = try #require(last["scores"]?["mean"]?.double)
+    let stored = try #require(result.steps["evaluate:two"]?["mean"]?.double)
+    #expect(abs(logged - stored) < 1e-5)
+
+    let expected = try weights("two")
+    try small.interruptStageTwo()
+    _ = try small.run(pipeline)
+    #expect(try weights("two") == expected)
   }
 
   /// What cannot be exported in the end is refused at the start.

@@ -2,16 +2,21 @@
 ///
 /// Every block of 1024 samples holds each domain in exact proportion to its weight (largest
 /// remainder), spread evenly with a random phase per block, so any batch is close to the shares and
-/// the number of earlier samples of a domain has a closed form.
+/// the number of earlier samples of a domain has a closed form. Blocks are counted from the first
+/// sample that the shares hold for.
 struct Mixture: Sendable {
   static let blockSize = 1024
 
   /// Samples per block of each domain; they sum to `blockSize`.
   let quotas: [Int]
+  /// The shares, and where they begin.
+  let shares: MixtureShares
   private let generator: CounterGenerator
 
-  /// - Parameter weights: positive and finite, at most `blockSize` of them.
-  init(weights: [Double], generator: CounterGenerator) {
+  /// - Parameter shares: of positive and finite weights, at most `blockSize` of them.
+  init(_ shares: MixtureShares, generator: CounterGenerator) {
+    self.shares = shares
+    let weights = shares.weights
     let largest = weights.max() ?? 1
     // Scaled first, so that the sum of huge weights stays finite.
     let scaled = weights.map { $0 / largest }
@@ -20,10 +25,10 @@ struct Mixture: Sendable {
     let shared = Double(Self.blockSize - weights.count)
     let exact = scaled.map { max(0, $0 / total * Double(Self.blockSize) - 1) }
     let exactTotal = max(exact.reduce(0, +), 1e-300)
-    let shares = exact.map { $0 / exactTotal * shared }
-    var quotas = shares.map { 1 + Int($0) }
-    let byRemainder = shares.indices.sorted {
-      let (a, b) = (shares[$0] - Double(Int(shares[$0])), shares[$1] - Double(Int(shares[$1])))
+    let parts = exact.map { $0 / exactTotal * shared }
+    var quotas = parts.map { 1 + Int($0) }
+    let byRemainder = parts.indices.sorted {
+      let (a, b) = (parts[$0] - Double(Int(parts[$0])), parts[$1] - Double(Int(parts[$1])))
       return a != b ? a > b : $0 < $1
     }
     for index in 0..<max(0, Self.blockSize - quotas.reduce(0, +)) {
@@ -36,8 +41,25 @@ struct Mixture: Sendable {
   /// The domain of a sample, and how many samples of that domain come before it.
   typealias Assignment = (domain: Int, ordinal: Int)
 
-  /// The assignments of a range of sample indices.
+  /// The assignments of a range of sample indices, none before the shares' first.
   func assignments(_ samples: Range<Int>) -> [Assignment] {
+    let first = shares.firstSample
+    precondition(samples.lowerBound >= first, "samples of earlier shares")
+    return dealt(samples.lowerBound - first..<samples.upperBound - first)
+  }
+
+  /// Samples of each domain before `sample`, which is not before the shares' first.
+  func drawn(before sample: Int) -> [Int] {
+    let own = sample - shares.firstSample
+    precondition(own >= 0, "samples of earlier shares")
+    let whole = own / Self.blockSize
+    var counts = zip(shares.drawn, quotas).map { $0 + whole * $1 }
+    for (domain, _) in dealt(whole * Self.blockSize..<own) { counts[domain] += 1 }
+    return counts
+  }
+
+  /// The same with samples counted from the shares' first.
+  private func dealt(_ samples: Range<Int>) -> [Assignment] {
     var result: [Assignment] = []
     result.reserveCapacity(samples.count)
     var next = samples.lowerBound
@@ -57,13 +79,15 @@ struct Mixture: Sendable {
     places.reserveCapacity(Self.blockSize)
     for (domain, quota) in quotas.enumerated() {
       let phase = generator.unit(
-        stream: RandomUse.mixture.stream(domain), index: UInt64(block))
+        stream: RandomUse.mixture.stream(domain), index: UInt64(shares.firstSample + block))
       for count in 0..<quota {
         places.append(((Double(count) + phase) / Double(quota), domain, count))
       }
     }
     places.sort { $0.place != $1.place ? $0.place < $1.place : $0.domain < $1.domain }
-    return places.map { ($0.domain, block * quotas[$0.domain] + $0.count) }
+    return places.map {
+      ($0.domain, shares.drawn[$0.domain] + block * quotas[$0.domain] + $0.count)
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 /// Draws the batches of a training run from several domains.
 ///
-/// Sample g of a run (counted over all steps) is a function of the seed and g alone, so a run goes
-/// on from any step without saved state, and workers can draw disjoint parts of a batch.
+/// Sample g of a run (counted over all steps) is a function of the seed, the shares of the domains and
+/// g alone, so a run goes on from any step without other state, and workers can draw disjoint parts of
+/// a batch.
 public struct TrainingSampler: Sendable {
   /// How sequences are cut from a stream.
   public enum Mode: String, CaseIterable, Sendable {
@@ -20,7 +21,7 @@ public struct TrainingSampler: Sendable {
   /// The domains, in the order they were given.
   public let streams: [TokenStream]
   private let generator: CounterGenerator
-  private let mixture: Mixture
+  private var mixture: Mixture
   private let plans: [PackingPlan]
   private let padding: Int32
 
@@ -52,7 +53,7 @@ public struct TrainingSampler: Sendable {
     self.streams = streams.map(\.stream)
     self.padding = padding
     self.generator = generator
-    mixture = Mixture(weights: streams.map(\.weight), generator: generator)
+    mixture = Mixture(MixtureShares(weights: streams.map(\.weight)), generator: generator)
     plans =
       mode == .windows
       ? []
@@ -62,6 +63,27 @@ public struct TrainingSampler: Sendable {
           stream: RandomUse.packingOrder.stream(index))
         return PackingPlan(entry.stream, length: sequenceLength, order: order)
       }
+  }
+
+  /// The shares that are in force.
+  public var shares: MixtureShares { mixture.shares }
+
+  /// The same sampler with the shares that an earlier one of these streams had. It draws no sample
+  /// that came before them.
+  public func dealing(_ shares: MixtureShares) -> TrainingSampler {
+    precondition(
+      shares.weights.count == streams.count && shares.drawn.count == streams.count
+        && shares.weights.allSatisfy { $0 > 0 && $0.isFinite },
+      "shares \(shares) for \(streams.count) streams")
+    var sampler = self
+    sampler.mixture = Mixture(shares, generator: generator)
+    return sampler
+  }
+
+  /// The same sampler with other shares from a step on: each domain goes on where it is.
+  /// - Parameter weights: One for each stream, positive and finite, in any unit.
+  public func reweighted(_ weights: [Double], fromStep step: Int) -> TrainingSampler {
+    dealing(MixtureShares(weights: weights, drawn: mixture.drawn(before: step * batchSize)))
   }
 
   /// The batch of a step, counted from 0.

@@ -66,7 +66,10 @@ public struct SharedSearch {
       let split = try strategy.split(candidate)
       let router = try plan.settings.router.make().router(
         for: candidate, split, allowsBias: allowsBias)
-      let error = try candidate.reconstructionError(split, router)
+      // With weight one each: how the experts are weighted is trained.
+      let block = MixtureBlock(
+        geometry: candidate.geometry, rule: .gained, scale: 1, hasRouterBias: allowsBias)
+      let error = try RoutedLayer(candidate, split, router, block).missedShare(nil)
       if error < best.error { best = (shared, error) }
     }
     return best.shared

@@ -39,7 +39,7 @@ public struct Export {
     let layout = format.make()
     self.layout = layout
     loader = try ModelLoader(layout: HerdLayout(configuration), checkpoint: checkpoint)
-    let model = try MixtureModel(herd: configuration, checkpoint)
+    let model = try MixtureModel(herd: configuration, loader)
     self.model = model
     if let refusal = layout.refusal(of: model) {
       throw ConstructionError(

@@ -3,9 +3,9 @@ import Models
 import Numerics
 
 extension MixtureModel {
-  /// A herd model from its configuration.
-  init(herd configuration: ConfigurationFile, _ checkpoint: Checkpoint) throws {
-    let layout = try HerdLayout(configuration)
+  /// A herd model from its configuration and its opened folder.
+  init(herd configuration: ConfigurationFile, _ loader: ModelLoader) throws {
+    let (layout, checkpoint) = (loader.layout, loader.checkpoint)
     let herd = try configuration.section("herd")
     self.configuration = configuration
     modelType = try herd.string("base_model_type", default: "llama")
@@ -23,20 +23,10 @@ extension MixtureModel {
       return attention.mixture
     }
     var types: Set<ElementType> = []
-    var zero = true
     for (layer, block) in blocks.enumerated() {
-      guard let block else { continue }
+      guard block != nil else { continue }
       types.insert(
         try checkpoint.tensor(HerdOutput.name(of: .expert(0, .gate), layer: layer)).elementType)
-      if block.rule == .gained {
-        let name = HerdOutput.name(of: .routerGain, layer: layer)
-        try checkpoint.withBytes(of: name) { bytes in
-          // A negative zero is a zero: only the sign bit may be set.
-          for index in bytes.indices where bytes[index] & (index % 4 == 3 ? 0x7f : 0xff) != 0 {
-            zero = false
-          }
-        }
-      }
     }
     denseWidths = try layout.configuration.blocks.map { block in
       if case .dense(let dense) = block.mlp { return dense.width }
@@ -52,7 +42,7 @@ extension MixtureModel {
           + "one mixture type to export")
     }
     elementType = type
-    gainsAreZero = zero
+    gainsAreZero = try loader.gainsAreZero()
   }
 }
 

@@ -12,7 +12,9 @@ public struct Glm4MoEOutput: OutputLayout {
   public func refusal(of model: MixtureModel) -> String? {
     if let refusal = StockOutput.attentionRefusal(model) { return refusal }
     guard let (_, block) = Self.leading(model) else {
-      return "its layers differ otherwise than by leading dense ones; use --format herd"
+      return model.denseLayers.count == model.blocks.count
+        ? StockOutput.noExperts
+        : "its layers differ otherwise than by leading dense ones; use --format herd"
     }
     if let refusal = StockOutput.mixtureRefusal(model) { return refusal }
     if !block.rule.isOfSigmoids {

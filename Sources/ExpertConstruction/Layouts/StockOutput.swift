@@ -10,7 +10,7 @@ enum StockOutput {
     if let refusal = attentionRefusal(model) ?? mixtureRefusal(model) { return refusal }
     guard let block = model.uniformBlock else {
       return model.denseLayers.count == model.blocks.count
-        ? "it is made of experts and the model has none; use --format herd or llama"
+        ? noExperts
         : "its layers differ, and the format has one setting for all; use --format herd"
     }
     if !model.denseLayers.isEmpty {
@@ -29,6 +29,9 @@ enum StockOutput {
     }
     return nil
   }
+
+  /// Why a format of experts cannot hold a model without.
+  static let noExperts = "it is made of experts and the model has none; use --format herd or llama"
 
   /// Why a format without a bias in the choice of experts cannot hold one.
   static let selectionRefusal =

@@ -103,6 +103,12 @@ extension ModelLoader {
       count: layout.configuration.hiddenSize)
   }
 
+  /// Whether no MLP's router has a gain other than zero.
+  func gainsAreZero() throws -> Bool {
+    try layout.configuration.parameterShapes.filter { $0.name.hasSuffix(".mlp.router.gain") }
+      .allSatisfy { try isZero($0.name, count: $0.shape.reduce(1, *)) }
+  }
+
   /// Whether a parameter of `count` elements is nothing but zeros.
   func isZero(_ parameter: String, count: Int) throws -> Bool {
     // Most parameters show at once that they are not.

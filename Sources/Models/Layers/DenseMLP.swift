@@ -2,18 +2,20 @@ import Numerics
 
 /// `down · (silu(gate · x) ⊙ (up · x))` (Shazeer 2020).
 final class DenseMLP: FeedForward {
-  private let gate: Projection
-  private let up: Projection
-  private let down: Projection
+  private let gate: LinearProjection
+  private let up: LinearProjection
+  private let down: LinearProjection
 
   /// - Parameter prefix: The MLP's place, such as `model.layers.0.mlp`.
   init(prefix: String, bias: Bool, store: ParameterStore) throws(ModelError) {
-    gate = try Projection("\(prefix).gate_proj", bias: bias, store)
-    up = try Projection("\(prefix).up_proj", bias: bias, store)
-    down = try Projection("\(prefix).down_proj", bias: bias, store)
+    gate = try LinearProjection("\(prefix).gate_proj", bias: bias, store)
+    up = try LinearProjection("\(prefix).up_proj", bias: bias, store)
+    down = try LinearProjection("\(prefix).down_proj", bias: bias, store)
   }
 
-  var parameters: [Parameter] { [gate, up, down].flatMap(\.parameters) }
+  var projections: [LinearProjection] { [gate, up, down] }
+
+  var parameters: [Parameter] { projections.flatMap(\.parameters) }
 
   /// The three projections, as operations take them.
   var maps: (gate: LinearMap, up: LinearMap, down: LinearMap) { (gate.map, up.map, down.map) }

@@ -22,6 +22,8 @@ public final class ExpertRouter {
   var choosesAllExperts = false
   /// Noise on the scores of an MLP's router; set while training only.
   public var noise: RouterNoiseSource?
+  /// Random factors of what the router sees; set while training only.
+  public var jitter: RouterJitter?
 
   /// - Parameters:
   ///   - prefix: The router's place, such as `model.layers.0.mlp.router`.
@@ -48,6 +50,11 @@ public final class ExpertRouter {
     [weight, bias, selectionBias, gain, hidden, up, noiseWeight].compactMap { $0 }
   }
 
+  /// The parameters that the scores are made of, without the gains of the chosen experts.
+  public var scoreParameters: [Parameter] {
+    [weight, bias, hidden, up, noiseWeight].compactMap { $0 }
+  }
+
   /// Scores of the experts, weight `[E, D]`.
   var map: LinearMap { LinearMap(weight_OI: weight.tensor, bias_O: bias?.tensor) }
 
@@ -59,6 +66,9 @@ public final class ExpertRouter {
 
   /// Below which score choices are dropped.
   var threshold: Double? { choosesAllExperts ? nil : chosen.threshold }
+
+  /// The factors in use.
+  var usedJitter: RouterJitter? { choosesAllExperts ? nil : jitter }
 
   /// Noise for the scores of `rows` tokens.
   func noise(rows: Int, _ dtype: DType, in context: Context) -> RouterNoise? {
@@ -85,9 +95,14 @@ public final class ExpertRouter {
   ///   - x_TD: The residual stream, `[T, D]`.
   ///   - norm: The norm of what the router sees.
   func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> Routing {
-    context.route(
-      context.linear(x_TD, norm: norm, map, as: x_TD.dtype.statistic),
-      selectionBias: selectionBias?.tensor, topK: topK, combination: combination, gain: usedGain)
+    let scores_TE =
+      usedJitter.map {
+        context.scores(
+          context.jittered(context.rmsNorm(x_TD, norm), by: $0.size, seed: $0.seed), map)
+      } ?? context.linear(x_TD, norm: norm, map, as: x_TD.dtype.statistic)
+    return context.route(
+      scores_TE, selectionBias: selectionBias?.tensor, topK: topK, combination: combination,
+      gain: usedGain)
   }
 
   /// Runs `body` with every token using every expert at weight one.

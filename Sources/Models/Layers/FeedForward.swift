@@ -11,6 +11,9 @@ public protocol FeedForward: AnyObject {
   /// Every parameter, in a fixed order.
   var parameters: [Parameter] { get }
 
+  /// The linear maps that can have adapters: not those of experts, which are one stack.
+  var projections: [LinearProjection] { get }
+
   /// What chooses among experts; `nil` where there are none.
   var router: ExpertRouter? { get }
 }

@@ -42,6 +42,8 @@ public final class MixtureMLP: FeedForward {
       + (shared?.parameters ?? [])
   }
 
+  public var projections: [LinearProjection] { shared?.projections ?? [] }
+
   public func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
     output: Tensor, routing: Routing?
   ) {
@@ -50,7 +52,8 @@ public final class MixtureMLP: FeedForward {
       MixtureLayer(
         norm: norm, router: routing.map, routerHidden: routing.hiddenMap, routerUp: routing.upMap,
         noise: routing.noise(rows: x_TD.rows, x_TD.dtype.statistic, in: context),
-        scoreThreshold: routing.threshold, selectionBias: routing.selectionBias?.tensor,
+        jitter: routing.usedJitter, scoreThreshold: routing.threshold,
+        selectionBias: routing.selectionBias?.tensor,
         topK: routing.topK, combination: routing.combination, gain: routing.usedGain,
         gate_EID: gate_EID.tensor, up_EID: up_EID.tensor, down_EDI: down_EDI.tensor,
         shared: shared?.maps, sharedGate: sharedGate?.tensor))

@@ -26,6 +26,9 @@ public protocol TokenMixer: AnyObject {
   /// Every parameter, in a fixed order.
   var parameters: [Parameter] { get }
 
+  /// The linear maps that can have adapters.
+  var projections: [LinearProjection] { get }
+
   /// What chooses among experts; `nil` where there are none.
   var router: ExpertRouter? { get }
 }

@@ -8,7 +8,8 @@ package protocol Backend:
   SwiGLUKernels,
   AttentionKernels, LinearAttentionKernels,
   CrossEntropyKernels, AlignmentLossKernels,
-  RoutingKernels, AbsoluteKernels, RouterNoiseKernels, RoutingThresholdKernels,
+  RoutingKernels, AbsoluteKernels, RouterNoiseKernels, JitterKernels,
+  RoutingThresholdKernels,
   ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
   AdamWKernels, AdamW8BitKernels, LargestKernels,
   SumKernels, ActivationEnergyKernels, IndicatorKernels, CrossProductKernels

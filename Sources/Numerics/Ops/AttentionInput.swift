@@ -53,7 +53,9 @@ extension Context {
   ) -> AttentionInput {
     let (tokens, heads, keyHeads) = (x_TD.rows, projections.heads, projections.keyHeads)
     let dim = 2 * projections.inverseFrequencies.count
-    if let fused = fusedKernels(for: x_TD) {
+    if let fused = fusedKernels(
+      for: x_TD, projections.query, projections.key, projections.value)
+    {
       let maps = [projections.query, projections.key, projections.value]
       precondition(
         zip(maps, [heads, keyHeads, keyHeads]).allSatisfy {

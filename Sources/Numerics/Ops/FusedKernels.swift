@@ -23,11 +23,14 @@ public struct LinearMap {
   public var weight_OI: Tensor
   /// `[O]`.
   public var bias_O: Tensor?
+  /// What is added to the weight.
+  public var addition: LowRankMap?
 
   /// A map from its parts.
-  public init(weight_OI: Tensor, bias_O: Tensor? = nil) {
+  public init(weight_OI: Tensor, bias_O: Tensor? = nil, addition: LowRankMap? = nil) {
     self.weight_OI = weight_OI
     self.bias_O = bias_O
+    self.addition = addition
   }
 }
 
@@ -36,7 +39,10 @@ extension Context {
   private static let fusedRows = 8
 
   /// The device's fused kernels, if it has any, for rows `x_TD` of which nothing is recorded.
-  func fusedKernels(for x_TD: Tensor) -> (any FusedKernels)? {
+  ///
+  /// - Parameter maps: What they are to multiply with; none of them knows additions.
+  func fusedKernels(for x_TD: Tensor, _ maps: LinearMap...) -> (any FusedKernels)? {
+    guard maps.allSatisfy({ $0.addition == nil }) else { return nil }
     guard tape == nil, touchedSlots == nil, (1...Self.fusedRows).contains(x_TD.rows) else {
       return nil
     }
@@ -50,6 +56,7 @@ extension Context {
 
   /// ``linear(_:weight:bias:as:)`` by `map`.
   public func linear(_ x_TI: Tensor, _ map: LinearMap) -> Tensor {
-    linear(x_TI, weight: map.weight_OI, bias: map.bias_O)
+    let y_TO = linear(x_TI, weight: map.weight_OI, bias: map.bias_O)
+    return map.addition.map { add($0, of: x_TI, to: y_TO) } ?? y_TO
   }
 }

@@ -17,7 +17,7 @@ extension Context {
   ///   - residual_TO: `[T, O]`.
   /// - Returns: `[T, O]`.
   public func linear(_ x_TI: Tensor, _ map: LinearMap, addedTo residual_TO: Tensor) -> Tensor {
-    guard let fused = fusedKernels(for: x_TI) else {
+    guard let fused = fusedKernels(for: x_TI, map) else {
       return add(residual_TO, linear(x_TI, map))
     }
     let outputs = map.weight_OI.shape[0]
@@ -39,6 +39,7 @@ extension Context {
   public func linear(
     _ x_TD: Tensor, norm: RMSNorm, _ map: LinearMap, as type: DType? = nil
   ) -> Tensor {
+    precondition(map.addition == nil, "linear: scores have no additions")
     guard let fused = fusedKernels(for: x_TD) else {
       return linear(rmsNorm(x_TD, norm), weight: map.weight_OI, bias: map.bias_O, as: type)
     }
@@ -56,7 +57,7 @@ extension Context {
   /// - Parameter x_TD: Rows of the residual stream, `[T, D]`.
   /// - Returns: `[T, I]`.
   public func swiglu(_ x_TD: Tensor, norm: RMSNorm, gate: LinearMap, up: LinearMap) -> Tensor {
-    guard let fused = fusedKernels(for: x_TD) else {
+    guard let fused = fusedKernels(for: x_TD, gate, up) else {
       let normed = rmsNorm(x_TD, norm)
       return swiglu(gate: linear(normed, gate), up: linear(normed, up))
     }

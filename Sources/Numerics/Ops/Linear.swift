@@ -19,12 +19,14 @@ extension Context {
   ///   - weight_OI: Weights as checkpoints store them, `[O, I]`; `f32`, `f64` or 16-bit, whose
   ///     gradient is `f32`.
   ///   - bias_O: Optional bias, `[O]`.
+  ///   - scale: Factor of the product, not of the bias.
   ///   - type: The element type of the result; that of `x_TI` unless given.
   /// - Returns: `[T, O]`.
   public func linear(
-    _ x_TI: Tensor, weight weight_OI: Tensor, bias bias_O: Tensor? = nil, as type: DType? = nil
+    _ x_TI: Tensor, weight weight_OI: Tensor, bias bias_O: Tensor? = nil,
+    scaledBy scale: Double = 1, as type: DType? = nil
   ) -> Tensor {
-    linear(x_TI, read: x_TI, weight_OI, bias_O, as: type ?? x_TI.dtype)
+    linear(x_TI, read: x_TI, weight_OI, bias_O, scale: scale, as: type ?? x_TI.dtype)
   }
 
   /// `x · weightᵀ (+ bias)` multiplied in full precision whatever the type of activations is: scores
@@ -35,8 +37,9 @@ extension Context {
   ///   - map: Weights `[O, I]`, few of them: the product is slower than ``linear(_:weight:bias:as:)``.
   /// - Returns: `[T, O]` of the statistic type of `x_TI`.
   public func scores(_ x_TI: Tensor, _ map: LinearMap) -> Tensor {
+    precondition(map.addition == nil, "scores have no additions")
     let type = x_TI.dtype.statistic
-    return linear(x_TI, read: cast(x_TI, to: type), map.weight_OI, map.bias_O, as: type)
+    return linear(x_TI, read: cast(x_TI, to: type), map.weight_OI, map.bias_O, scale: 1, as: type)
   }
 
   /// `x + bias` in every row.
@@ -55,17 +58,20 @@ extension Context {
 
   /// - Parameter read: The values of `x_TI` in the type they are multiplied in.
   private func linear(
-    _ x_TI: Tensor, read: Tensor, _ weight_OI: Tensor, _ bias_O: Tensor?, as type: DType
+    _ x_TI: Tensor, read: Tensor, _ weight_OI: Tensor, _ bias_O: Tensor?, scale: Double,
+    as type: DType
   ) -> Tensor {
     let outputs = weight_OI.shape[0]
     precondition(
       weight_OI.count == outputs * x_TI.columns, "linear: \(x_TI.shape) with \(weight_OI.shape)")
     let y_TO = empty([x_TI.rows, outputs], type)
     backend.matmul(
-      read, transposeA: false, weight_OI, transposeB: true, alpha: 1, into: y_TO, accumulate: false)
+      read, transposeA: false, weight_OI, transposeB: true, alpha: scale, into: y_TO,
+      accumulate: false)
     if let bias_O { backend.addBias(bias_O, to: y_TO) }
     return record(
-      y_TO, from: [x_TI, weight_OI, bias_O], LinearNode(x: x_TI, weight: weight_OI, bias: bias_O))
+      y_TO, from: [x_TI, weight_OI, bias_O],
+      LinearNode(x: x_TI, weight: weight_OI, bias: bias_O, scale: scale))
   }
 }
 
@@ -73,6 +79,7 @@ private struct LinearNode: TapeNode {
   let x: Tensor
   let weight: Tensor
   let bias: Tensor?
+  let scale: Double
 
   func backward(_ gradients: [Tensor?], in context: Context) {
     guard let gradient = gradients[0] else { return }
@@ -81,14 +88,14 @@ private struct LinearNode: TapeNode {
     if let slot = x.slot {
       let (dx, accumulate) = context.gradientBuffer(for: slot, like: x2)
       context.backend.matmul(
-        dy, transposeA: false, weight, transposeB: false, alpha: 1,
+        dy, transposeA: false, weight, transposeB: false, alpha: scale,
         into: dx.reshaped([x.rows, x.columns]), accumulate: accumulate)
     }
     if let slot = weight.slot {
       let (dWeight, accumulate) = context.gradientBuffer(
         for: slot, like: weight, as: weight.dtype.statistic)
       context.backend.matmul(
-        dy, transposeA: true, x2, transposeB: false, alpha: 1, into: dWeight,
+        dy, transposeA: true, x2, transposeB: false, alpha: scale, into: dWeight,
         accumulate: accumulate)
     }
     context.accumulateBias(dy, of: bias)

@@ -10,6 +10,8 @@ public struct MixtureLayer {
   public var routerUp: LinearMap?
   /// Added to the scores while training.
   public var noise: RouterNoise?
+  /// Multiplies what the router sees while training.
+  public var jitter: RouterJitter?
   /// Choices after a token's first are dropped where their score is below this.
   public var scoreThreshold: Double?
   /// Added to the scores for the choice only, `[E]`.
@@ -34,8 +36,8 @@ public struct MixtureLayer {
   /// A layer from its parts.
   public init(
     norm: RMSNorm, router: LinearMap, routerHidden: LinearMap? = nil, routerUp: LinearMap? = nil,
-    noise: RouterNoise? = nil, scoreThreshold: Double? = nil, selectionBias: Tensor? = nil,
-    topK: Int,
+    noise: RouterNoise? = nil, jitter: RouterJitter? = nil, scoreThreshold: Double? = nil,
+    selectionBias: Tensor? = nil, topK: Int,
     combination: Combination, gain: Tensor? = nil, gate_EID: Tensor, up_EID: Tensor,
     down_EDI: Tensor, shared: (gate: LinearMap, up: LinearMap, down: LinearMap)? = nil,
     sharedGate: Tensor? = nil
@@ -45,6 +47,7 @@ public struct MixtureLayer {
     self.routerHidden = routerHidden
     self.routerUp = routerUp
     self.noise = noise
+    self.jitter = jitter
     self.scoreThreshold = scoreThreshold
     self.selectionBias = selectionBias
     self.topK = topK
@@ -60,9 +63,12 @@ public struct MixtureLayer {
   /// Experts.
   var experts: Int { gate_EID.shape[0] }
 
-  /// Whether routing is what fused kernels do: a linear map and the largest scores.
+  /// Whether this is what fused kernels do: routing by a linear map and the largest scores, and maps
+  /// without additions.
   var isPlain: Bool {
-    routerHidden == nil && routerUp == nil && noise == nil && scoreThreshold == nil
+    routerHidden == nil && routerUp == nil && noise == nil && jitter == nil
+      && scoreThreshold == nil && router.addition == nil
+      && [shared?.gate, shared?.up, shared?.down].allSatisfy { $0?.addition == nil }
   }
 }
 
@@ -80,6 +86,20 @@ public struct RouterNoise {
     self.values_TE = values_TE
     self.spread = spread
     self.least = least
+  }
+}
+
+/// Random factors near one for what a router sees, as ``Context/jittered(_:by:seed:)`` makes them.
+public struct RouterJitter: Sendable, Equatable {
+  /// Seed of the factors; one for each router, step and micro-batch.
+  public var seed: UInt64
+  /// Factors are from `1 - size` to `1 + size`.
+  public var size: Double
+
+  /// Factors from their seed and size.
+  public init(seed: UInt64, size: Double) {
+    self.seed = seed
+    self.size = size
   }
 }
 
@@ -130,7 +150,9 @@ extension Context {
   }
 
   /// Where normalised rows go.
-  private func route(_ normed_TD: Tensor, _ layer: MixtureLayer) -> Routing {
+  private func route(_ rows_TD: Tensor, _ layer: MixtureLayer) -> Routing {
+    let normed_TD =
+      layer.jitter.map { jittered(rows_TD, by: $0.size, seed: $0.seed) } ?? rows_TD
     let input = layer.routerHidden.map { tanh(scores(normed_TD, $0)) } ?? normed_TD
     var scores_TE = scores(input, layer.router)
     if let up = layer.routerUp {

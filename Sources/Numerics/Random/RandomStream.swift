@@ -10,8 +10,22 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     state = mixed
   }
 
+  /// A stream from its state as it is.
+  package init(state: UInt64) { self.state = state }
+
   public mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
+    state &+= Self.increment
+    return Self.mix(state)
+  }
+
+  /// Draw `index`, counted from 0, of the stream whose state is `seed`: what needs no earlier draw.
+  package static func draw(_ index: Int, seed: UInt64) -> UInt64 {
+    mix(seed &+ (UInt64(index) &+ 1) &* increment)
+  }
+
+  private static let increment: UInt64 = 0x9e37_79b9_7f4a_7c15
+
+  private static func mix(_ state: UInt64) -> UInt64 {
     var z = state
     z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
     z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb

@@ -44,7 +44,11 @@ extension ReportDocument {
 
   private static func html(_ table: ReportTable) -> String {
     func row(_ cells: [String], _ tag: String) -> String {
-      "<tr>" + cells.map { "<\(tag)>\(Markup.escaped($0))</\(tag)>" }.joined() + "</tr>\n"
+      "<tr>"
+        + cells.enumerated().map { column, cell in
+          let start = column > 0 && column < table.textColumns ? "\(tag) class=\"text\"" : tag
+          return "<\(start)>\(Markup.escaped(cell))</\(tag)>"
+        }.joined() + "</tr>\n"
     }
     let caption =
       table.caption.isEmpty ? "" : "<caption>\(Markup.escaped(table.caption))</caption>\n"
@@ -64,6 +68,7 @@ extension ReportDocument {
     th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
     th:first-child, td:first-child { text-align: left; }
     td { font-variant-numeric: tabular-nums; white-space: nowrap; }
+    th.text, td.text { text-align: left; white-space: normal; }
     p { max-width: 46rem; }
     dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
     dt { opacity: .7; }

@@ -40,7 +40,7 @@ extension ReportTable {
     func row(_ cells: [String]) -> String {
       "| " + cells.map(Markup.markdown).joined(separator: " | ") + " |\n"
     }
-    let rule = header.indices.map { $0 == 0 ? "---" : "---:" }
+    let rule = header.indices.map { $0 < textColumns ? "---" : "---:" }
     let caption = self.caption.isEmpty ? "" : Markup.markdown(self.caption) + "\n\n"
     return caption + row(header) + "| " + rule.joined(separator: " | ") + " |\n"
       + rows.map(row).joined()

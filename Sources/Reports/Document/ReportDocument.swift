@@ -26,7 +26,7 @@ public struct ReportDocument: Sendable {
     case prose(String)
     /// Text kept as it is, in a fixed-width face, such as a command or settings.
     case code(String)
-    /// A table; the first column is text, the others are numbers.
+    /// A table; the first columns are text, the others numbers.
     case table(ReportTable)
     /// Names and values, such as hashes, versions and settings.
     case facts([(name: String, value: String)])
@@ -52,11 +52,16 @@ public struct ReportDocument: Sendable {
 public struct ReportTable: Sendable {
   public let caption: String
   public let header: [String]
+  /// Columns that are text, from the first on; the others are numbers.
+  public let textColumns: Int
   public private(set) var rows: [[String]]
 
-  public init(caption: String = "", header: [String], rows: [[String]] = []) {
+  public init(
+    caption: String = "", header: [String], textColumns: Int = 1, rows: [[String]] = []
+  ) {
     self.caption = caption
     self.header = header
+    self.textColumns = textColumns
     self.rows = []
     for row in rows { add(row) }
   }
@@ -68,7 +73,8 @@ public struct ReportTable: Sendable {
 
   /// The same table for a terminal.
   public var text: TextTable {
-    var table = TextTable(header: header)
+    var table = TextTable(
+      header: header, alignments: Array(repeating: .leading, count: textColumns))
     for row in rows { table.add(row) }
     return table
   }

@@ -1,9 +1,10 @@
+import Data
 import Numerics
 
 /// Everything a stage needs to go on after a step, as named tensors.
 ///
-/// Batches depend only on the seed and the step, so the step stands for the position in the data and
-/// for every random number still to be drawn.
+/// Batches depend only on the seed, the step and the shares of the domains, so the step stands for the
+/// position in the data and for every random number still to be drawn.
 public struct TrainingState {
   /// What a tensor is of its parameter.
   public enum Role: Sendable, Equatable {
@@ -53,10 +54,39 @@ public struct TrainingState {
     try tensor(.optimizer(state.name), of: parameter, state.shape, state.dtype)
   }
 
+  /// Adds the shares of the domains.
+  public mutating func add(_ shares: MixtureShares, in context: Context) {
+    for (name, values) in zip(Self.shareNames, [shares.weights, shares.drawn.map(Double.init)]) {
+      values.withUnsafeBytes { add(context.tensor(bytes: $0, [values.count], .f64), name) }
+    }
+  }
+
+  /// The shares of `domains` domains.
+  /// - Throws: ``TrainingError`` when they are missing or do not fit.
+  public func shares(domains: Int, in context: Context) throws(TrainingError) -> MixtureShares {
+    var values: [[Double]] = []
+    for name in Self.shareNames {
+      values.append(context.readDoubles(try tensor(name, [domains], .f64)))
+    }
+    let drawn = values[1].compactMap { Int(exactly: $0) }
+    guard values[0].allSatisfy({ $0 > 0 && $0.isFinite }), drawn.count == domains else {
+      throw TrainingError(
+        "the checkpoint of step \(step) has no usable shares of the domains; start the stage anew")
+    }
+    return MixtureShares(weights: values[0], drawn: drawn)
+  }
+
+  private static let shareNames = ["mixture.weights", "mixture.drawn"]
+
   private func tensor(
     _ role: Role, of parameter: Parameter, _ shape: [Int], _ dtype: DType
   ) throws(TrainingError) -> Tensor {
-    let name = role.tensorName(parameter.name)
+    try tensor(role.tensorName(parameter.name), shape, dtype)
+  }
+
+  private func tensor(
+    _ name: String, _ shape: [Int], _ dtype: DType
+  ) throws(TrainingError) -> Tensor {
     guard let place = places[name] else {
       throw TrainingError("the checkpoint of step \(step) has no \(name); start the stage anew")
     }

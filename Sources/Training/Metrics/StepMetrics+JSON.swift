@@ -8,7 +8,7 @@ extension StepMetrics {
     for domain in domains { losses[domain.domain] = JSON(domain.loss) }
     var terms = JSONObject()
     for term in self.terms { terms[term.name] = JSON(term.value) }
-    return [
+    var object: JSONObject = [
       "event": "step",
       "stage": JSON(stage),
       "step": JSON(step),
@@ -22,6 +22,12 @@ extension StepMetrics {
       "tokens_per_second": JSON(tokensPerSecond),
       "experts": .array(expertLoads.map { .object($0.json) }),
     ]
+    if !domainWeights.isEmpty {
+      var weights = JSONObject()
+      for domain in domainWeights { weights[domain.domain] = JSON(domain.weight) }
+      object["domain_weights"] = .object(weights)
+    }
+    return object
   }
 }
 

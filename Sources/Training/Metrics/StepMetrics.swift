@@ -12,6 +12,14 @@ public struct StepMetrics: Sendable, Equatable {
     public var tokens: Int
   }
 
+  /// The share by which a domain is dealt out.
+  public struct DomainWeight: Sendable, Equatable {
+    /// Name of the domain.
+    public var domain: String
+    /// Its share of the sequences; those of all domains add up to one.
+    public var weight: Double
+  }
+
   /// Stage name.
   public var stage: String
   /// Steps done, this one included.
@@ -22,6 +30,8 @@ public struct StepMetrics: Sendable, Equatable {
   public var loss: Double
   /// Cross-entropy per domain, for the domains that had loss tokens in this step.
   public var domains: [DomainLoss]
+  /// The shares of the domains in this step; empty where they do not change.
+  public var domainWeights: [DomainWeight]
   /// Terms of the loss, unweighted, under their metric names, in a fixed order.
   public var terms: [Term]
   /// Peak learning rate times the schedule's factor.

@@ -28,10 +28,22 @@ public struct ParameterSelection {
   /// Selection biases are never matched: balancing moves them, not gradients.
   /// - Throws: ``SettingsError`` for a pattern that matches nothing.
   public init(_ settings: StageSettings, model: LanguageModel) throws(SettingsError) {
+    try self.init(settings, model: model, adapters: [], frozen: [])
+  }
+
+  /// - Parameters:
+  ///   - adapters: Parameters that train besides those of the model.
+  ///   - frozen: Names of those of the model that do not, whatever the patterns say.
+  init(
+    _ settings: StageSettings, model: LanguageModel, adapters: [Parameter], frozen: Set<String>
+  ) throws(SettingsError) {
     let biases = Set(model.routers.compactMap { $0.router.selectionBias?.name })
     let candidates = model.parameters.filter { !biases.contains($0.name) }
     let train = settings.train.map(NamePattern.init)
-    let chosen = candidates.filter { candidate in train.contains { $0.matches(candidate.name) } }
+    let chosen =
+      candidates.filter { candidate in
+        !frozen.contains(candidate.name) && train.contains { $0.matches(candidate.name) }
+      } + adapters
     for pattern in settings.train {
       try Self.check(pattern, key: "train", candidates.map(\.name), settings)
     }
@@ -39,9 +51,12 @@ public struct ParameterSelection {
       try Self.check(group.pattern, key: "groups", chosen.map(\.name), settings)
     }
     let groups = settings.groups.map { (NamePattern($0.pattern), $0.learningRate) }
+    let scoring = Set(model.routers.flatMap { $0.router.scoreParameters.map(\.name) })
     entries = chosen.map { parameter in
       let own = groups.first { $0.0.matches(parameter.name) }?.1
-      return Entry(parameter: parameter, learningRate: own ?? settings.learningRate)
+      let common = scoring.contains(parameter.name) ? settings.routerLearningRate : nil
+      return Entry(
+        parameter: parameter, learningRate: own ?? common ?? settings.learningRate)
     }
   }
 

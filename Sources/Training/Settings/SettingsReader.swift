@@ -74,6 +74,11 @@ struct SettingsReader {
     return integer
   }
 
+  /// An integer in `range`, or `nil` where the key is absent.
+  func optionalInteger(_ key: String, in range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+    value(key) == nil ? nil : try integer(key, in: range)
+  }
+
   /// A finite number for which `isValid` holds; without `fallback` the key is required.
   func number(
     _ key: String, _ expected: String, default fallback: Double? = nil,
@@ -90,6 +95,11 @@ struct SettingsReader {
   /// A finite number of at least 0.
   func nonNegative(_ key: String, default fallback: Double? = nil) throws(SettingsError) -> Double {
     try number(key, "a number of at least 0", default: fallback) { $0 >= 0 }
+  }
+
+  /// A finite number of at least 0; `nil` where the key is absent.
+  func optionalNonNegative(_ key: String) throws(SettingsError) -> Double? {
+    value(key) == nil ? nil : try nonNegative(key)
   }
 
   /// A finite number above 0; without `fallback` the key is required.
@@ -134,11 +144,32 @@ struct SettingsReader {
     return numbers
   }
 
-  /// A non-empty list of non-empty strings.
-  func strings(_ key: String, default fallback: [String]) throws(SettingsError) -> [String] {
-    guard let value = value(key) else { return fallback }
+  /// A list of `count` numbers; `nil` for the word that may stand instead. The key is required.
+  func numbers(
+    _ key: String, orWord word: String, count: Int, _ expected: String,
+    where isValid: (Double) -> Bool
+  ) throws(SettingsError) -> [Double]? {
+    guard let value = value(key) else { throw mismatch(key, expected) }
+    if value.string == word { return nil }
+    let numbers = value.array?.compactMap(\.double) ?? []
+    guard numbers.count == count, value.array?.count == count, numbers.allSatisfy(isValid) else {
+      throw failure(key, "give \(expected)")
+    }
+    return numbers
+  }
+
+  /// A list of non-empty strings; without `fallback` the key is required.
+  /// - Parameter allowsNone: Whether the list may be empty.
+  func strings(
+    _ key: String, default fallback: [String]? = nil, allowsNone: Bool = false
+  ) throws(SettingsError) -> [String] {
+    if value(key) == nil, let fallback { return fallback }
+    guard let value = value(key) else {
+      throw mismatch(key, "a list of one or more non-empty strings")
+    }
     let strings = value.array?.compactMap(\.string) ?? []
-    guard !strings.isEmpty, strings.count == value.array?.count, !strings.contains("") else {
+    guard !strings.isEmpty || allowsNone, strings.count == value.array?.count, !strings.contains("")
+    else {
       throw failure(key, "give a list of one or more non-empty strings")
     }
     return strings
@@ -149,6 +180,13 @@ struct SettingsReader {
     guard let value = value(key) else { return try nested(JSONObject(), key, keys: keys) }
     guard let object = value.object else { throw mismatch(key, "a section of keys and values") }
     return try nested(object, key, keys: keys)
+  }
+
+  /// A section, or `nil` where the key is absent.
+  func optionalSection(
+    _ key: String, keys: [String]
+  ) throws(SettingsError) -> SettingsReader? {
+    value(key) == nil ? nil : try section(key, keys: keys)
   }
 
   /// A list of sections, empty where the key is absent.

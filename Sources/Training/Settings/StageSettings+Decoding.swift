@@ -1,11 +1,13 @@
+import Data
 import Formats
 
 extension StageSettings {
   private static let keys = [
     "name", "data", "tokens", "sequence_length", "batch_sequences", "micro_batch", "sampling",
-    "train", "learning_rate", "groups", "optimizer", "weights", "betas", "epsilon", "weight_decay",
-    "clip", "schedule", "losses", "checkpointing", "evaluate_every", "checkpoint_every",
-    "save_dtype", "router_noise",
+    "train", "lora", "learning_rate", "router_learning_rate", "groups", "optimizer", "weights",
+    "betas", "epsilon", "weight_decay", "clip", "schedule", "losses", "checkpointing",
+    "evaluate_every", "checkpoint_every", "save_dtype", "router_noise", "router_jitter",
+    "domain_weighting",
   ]
 
   /// The most tokens, steps or sequences a setting may ask for.
@@ -33,9 +35,23 @@ extension StageSettings {
     }
     self.init(
       name: name, data: data, tokens: try reader.integer("tokens", in: 1...Self.largestCount))
+    if let section = try reader.optionalSection(
+      "domain_weighting", keys: ["every", "reference", "windows"])
+    {
+      guard Set(domains).count > 1 else {
+        throw reader.failure(
+          "domain_weighting",
+          "the data is of one domain, \(domains[0]), whose share is always 1; give files of two or more, or leave it out"
+        )
+      }
+      domainWeighting = try DomainWeighting(section, entries: data.count)
+    }
     try decodeBatches(reader)
     try decodeOptimizer(reader)
     routerNoise = try reader.nonNegative("router_noise", default: routerNoise)
+    routerJitter = try reader.number(
+      "router_jitter", "a number of at least 0 and below 1", default: routerJitter
+    ) { $0 >= 0 && $0 < 1 }
     schedule = try Schedule(
       reader.section("schedule", keys: ["kind", "warmup_steps", "final_fraction"]))
     losses = try Losses(
@@ -75,8 +91,13 @@ extension StageSettings {
   }
 
   private mutating func decodeOptimizer(_ reader: SettingsReader) throws(SettingsError) {
-    train = try reader.strings("train", default: train)
+    lora = try reader.optionalSection("lora", keys: ["rank", "alpha", "targets"])
+      .map { (section) throws(SettingsError) in try LowRankSettings(section) }
+    // Adapters can be all that trains.
+    train = try reader.strings(
+      "train", default: lora == nil ? train : [], allowsNone: lora != nil)
     learningRate = try reader.positive("learning_rate", default: learningRate)
+    routerLearningRate = try reader.optionalNonNegative("router_learning_rate")
     for group in try reader.sections("groups", keys: ["pattern", "learning_rate"]) {
       groups.append(
         Group(
@@ -105,6 +126,28 @@ extension StageSettings {
       true
     default: false
     }
+  }
+}
+
+extension DomainWeighting {
+  /// - Parameter entries: Entries of the stage's data.
+  init(_ reader: SettingsReader, entries: Int) throws(SettingsError) {
+    every = try reader.integer("every", in: 1...1 << 40)
+    let losses = try reader.numbers(
+      "reference", orWord: "teacher", count: entries,
+      "a loss above 0 for each of the \(entries) data files, in their order, or teacher"
+    ) { $0 > 0 && $0.isFinite }
+    reference = losses.map(Reference.losses) ?? .teacher
+    windows = try reader.optionalInteger("windows", in: 1...1 << 40)
+  }
+}
+
+extension LowRankSettings {
+  init(_ reader: SettingsReader) throws(SettingsError) {
+    let rank = try reader.integer("rank", in: 1...1 << 16)
+    self.init(
+      rank: rank, alpha: try reader.positive("alpha", default: Double(rank)),
+      targets: try reader.strings("targets"))
   }
 }
 

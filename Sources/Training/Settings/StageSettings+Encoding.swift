@@ -6,13 +6,16 @@ extension StageSettings {
     [
       "name": JSON(name),
       "data": .array(data.map(\.json)),
+      "domain_weighting": domainWeighting?.json ?? .null,
       "tokens": JSON(tokens),
       "sequence_length": JSON(sequenceLength),
       "batch_sequences": JSON(batchSequences),
       "micro_batch": JSON(microBatch),
       "sampling": JSON(sampling.rawValue),
       "train": .array(train.map(JSON.string)),
+      "lora": lora?.json ?? .null,
       "learning_rate": JSON(learningRate),
+      "router_learning_rate": routerLearningRate.map { JSON($0) } ?? .null,
       "groups": .array(
         groups.map { ["pattern": JSON($0.pattern), "learning_rate": JSON($0.learningRate)] }),
       "optimizer": JSON(optimizer.rawValue),
@@ -27,6 +30,7 @@ extension StageSettings {
         "final_fraction": JSON(schedule.finalFraction),
       ],
       "router_noise": JSON(routerNoise),
+      "router_jitter": JSON(routerJitter),
       "losses": losses.json,
       "checkpointing": JSON(checkpointing),
       "evaluate_every": JSON(evaluateEvery),
@@ -41,6 +45,27 @@ extension StageSettings.DataSource {
     var object: JSONObject = ["file": JSON(file), "weight": JSON(weight)]
     if let format { object["format"] = JSON(format) }
     return .object(object)
+  }
+}
+
+extension LowRankSettings {
+  fileprivate var json: JSON {
+    [
+      "rank": JSON(rank), "alpha": JSON(alpha), "targets": .array(targets.map(JSON.string)),
+    ]
+  }
+}
+
+extension DomainWeighting {
+  fileprivate var json: JSON {
+    let losses: JSON =
+      switch reference {
+      case .teacher: "teacher"
+      case .losses(let losses): .array(losses.map { JSON($0) })
+      }
+    return [
+      "every": JSON(every), "reference": losses, "windows": windows.map { JSON($0) } ?? .null,
+    ]
   }
 }
 

@@ -1,3 +1,5 @@
+import Data
+import Models
 import Numerics
 
 /// Everything that decides what a training stage does, besides the model and the seed.
@@ -71,6 +73,8 @@ public struct StageSettings: Sendable, Equatable {
   public var name: String
   /// The weighted mix of data files.
   public var data: [DataSource]
+  /// How the shares of the domains change on the way; `nil` leaves them as `data` says.
+  public var domainWeighting: DomainWeighting?
   /// Tokens to train on; rounded up to whole steps.
   public var tokens: Int
   /// Tokens in a sequence.
@@ -83,8 +87,15 @@ public struct StageSettings: Sendable, Equatable {
   public var sampling = Sampling.documents
   /// Glob patterns of the parameters that train.
   public var train = ["*"]
+  /// Weights that are trained by additions of low rank; ``train`` then names what trains in full
+  /// besides.
+  public var lora: LowRankSettings?
   /// Peak learning rate.
   public var learningRate = 1e-3
+  /// Peak learning rate of what routers score with; `nil` for that of everything else. AdamW steps
+  /// are as long for a router that is nearly right as for any weight, so a fitted one is soon lost
+  /// at the experts' rate.
+  public var routerLearningRate: Double?
   /// Parameters with their own learning rate; the first pattern that matches counts.
   public var groups: [Group] = []
   /// How the optimizer keeps its moments.
@@ -104,6 +115,9 @@ public struct StageSettings: Sendable, Equatable {
   /// Standard deviation of noise on the scores of MLP routers while they train (where a router has
   /// learned sizes, added to those); 0 for none.
   public var routerNoise = 0.0
+  /// What every router sees is multiplied, element by element, by factors from one less this to one
+  /// more while it trains; 0 for none.
+  public var routerJitter = 0.0
   /// What is minimised.
   public var losses = Losses()
   /// Recompute each block's activations in backward instead of keeping them.
@@ -122,6 +136,9 @@ public struct StageSettings: Sendable, Equatable {
     self.tokens = tokens
   }
 
+  /// The domain of each entry of ``data``.
+  public var domains: [String] { data.map { TokenStream.domain(of: $0.file) } }
+
   /// The optimizer that the settings name.
   func makeOptimizer(seed: UInt64) -> any Optimizer {
     var rates = AdamWSettings()
@@ -135,12 +152,34 @@ public struct StageSettings: Sendable, Equatable {
     }
   }
 
-  /// Bytes that training holds for `parameters` parameters, besides activations: weights, the copy a
-  /// GPU multiplies with in 16-bit `activations`, gradients in `f32`, moments and their scales.
-  public func stateBytes(parameters: Int, activations: DType) -> Int {
+  /// Bytes that training holds for a model's parameters, besides activations: weights, the copy a GPU
+  /// multiplies with in 16-bit `activations`; of what trains gradients in `f32`, moments and their
+  /// scales. Without ``lora`` all count as trained.
+  ///
+  /// - Parameters:
+  ///   - parameters: How many the model has.
+  ///   - shapes: Theirs, by which those of adapters are counted.
+  public func stateBytes(
+    parameters: Int, shapes: [ParameterShape] = [], activations: DType
+  ) -> Int {
     let copy = weights == .f32 && activations == .bf16 ? 2 : 0
-    let moments = optimizer == .adamW ? 8 * parameters : 2 * parameters + parameters / 32
-    return parameters * (weights.dtype.byteCount + copy + 4) + moments
+    let held = parameters * (weights.dtype.byteCount + copy)
+    guard let lora else { return held + trainedBytes(parameters) }
+    let patterns = (lora: lora.targets.map(NamePattern.init), full: train.map(NamePattern.init))
+    var (full, added) = (0, 0)
+    for shape in shapes {
+      if shape.shape.count == 2, patterns.lora.contains(where: { $0.matches(shape.name) }) {
+        added += lora.rank * (shape.shape[0] + shape.shape[1])
+      } else if patterns.full.contains(where: { $0.matches(shape.name) }) {
+        full += shape.shape.reduce(1, *)
+      }
+    }
+    return held + added * (4 + copy) + trainedBytes(full + added)
+  }
+
+  /// Gradients and moments of `parameters` parameters.
+  private func trainedBytes(_ parameters: Int) -> Int {
+    4 * parameters + (optimizer == .adamW ? 8 * parameters : 2 * parameters + parameters / 32)
   }
 
   /// Optimizer steps: `tokens` over the tokens of a step, rounded up.

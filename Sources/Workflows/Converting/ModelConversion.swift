@@ -115,7 +115,7 @@ public struct ModelConversion {
           folder, files: settings.data, count: settings.calibrationTokens, seed: seed
         ).documents(in: context)
       } : []
-    let gradients = try gradients(plan, folder, documents, in: context)
+    let gradients = try gradients(plan, folder, documents, in: context, shared: shared)
     func calibration() throws -> DenseCalibration {
       try DenseCalibration(
         folder.loader, documents: documents.map(\.tokens), domains: documents.map(\.domain),
@@ -147,15 +147,20 @@ public struct ModelConversion {
   /// What the loss's gradient says of every layer that is converted, where the strategy asks.
   private func gradients(
     _ plan: ConversionPlan, _ folder: ModelFolder, _ documents: [CalibrationDocument],
-    in context: Context
+    in context: Context, shared: SharedWork
   ) throws -> [Int: ClusterImportance] {
     guard plan.settings.needsGradients, let block = plan.block else { return [:] }
-    return try GradientCalibration(folder.loader, documents: documents, context: context)
-      .importance(
-        clusters: block.geometry.experts, seed: plan.settings.seed, skipping: plan.denseLayers
-      ) { done, total in
-        events.progress(WorkflowProgress("gradients", done: done, total: total))
-      }
+    let clusters = block.geometry.experts
+    let text = "\(settings.data) \(settings.calibrationTokens) \(seed)"
+    let key = "gradients \(source) \(text) \(clusters) \(plan.denseLayers.sorted())"
+    return try shared.once(key) {
+      try GradientCalibration(folder.loader, documents: documents, context: context)
+        .importance(
+          clusters: clusters, seed: plan.settings.seed, skipping: plan.denseLayers
+        ) { done, total in
+          events.progress(WorkflowProgress("gradients", done: done, total: total))
+        }
+    }
   }
 }
 

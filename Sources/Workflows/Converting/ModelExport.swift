@@ -76,9 +76,10 @@ public struct ModelExport {
       weights: try weights.map { try ConvertSettings.choice(GGUFExport.Weights.self, $0, "dtype") },
       ends: named.isEmpty ? ends : named)
     for note in export.notes { events.note(note) }
-    try export.run(to: output, force: force)
+    let bytes = try export.run(to: output, force: force)
     return [
-      "path": JSON(output), "format": JSON(format), "architecture": JSON(export.architecture),
+      "path": JSON(output), "format": JSON(format), "bytes": JSON(bytes),
+      "architecture": JSON(export.architecture),
       "dtype": JSON(export.weights.rawValue), "notes": .array(export.notes.map { JSON($0) }),
       "tensors": JSON(export.tensorCount),
     ]

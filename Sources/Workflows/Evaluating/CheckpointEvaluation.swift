@@ -103,7 +103,7 @@ public struct CheckpointEvaluation: Sendable {
     }
     let prose = try wikiText.map { try text(of: $0) }
     let tasks = try Self.tasks(tasks, limit: taskLimit)
-    try checkSamplesFile()
+    let samples = try samplesFile.map { try TextOutput($0, replaces: true) }
     let context = try context ?? Context(device: device)
     let model = try folder.loader.model(in: context)
     let evaluator = try Evaluator(
@@ -124,9 +124,7 @@ public struct CheckpointEvaluation: Sendable {
       result.tasks.append(
         try evaluator.evaluate(task, tokenizer: tokenizer, stops: stops, progress: progress))
     }
-    if let samplesFile {
-      try Files.write(result.tasks.map(\.lines).joined(), to: samplesFile)
-    }
+    try samples?.write(result.tasks.map(\.lines).joined())
     if exactMatchPrompts > 0 {
       let conversations = try conversations()
       guard let renderer = builder.renderer, !conversations.isEmpty else {
@@ -142,16 +140,6 @@ public struct CheckpointEvaluation: Sendable {
       }
     }
     return result
-  }
-
-  /// Better now than after the evaluation.
-  private func checkSamplesFile() throws {
-    guard let samplesFile, let slash = samplesFile.lastIndex(of: "/") else { return }
-    let folder = String(samplesFile[..<slash])
-    guard folder.isEmpty || Files.isFolder(folder), !Files.isFolder(samplesFile) else {
-      throw WorkflowError(
-        "\(samplesFile): not a file in a folder that is there; make the folder first")
-    }
   }
 
   /// The tasks of files, each under its own name.

@@ -1,3 +1,4 @@
+import Data
 import ExpertConstruction
 import Formats
 import Glibc
@@ -102,6 +103,7 @@ public struct Pipeline: Sendable {
         )
       }
     }
+    for stage in stages where stage.domainWeighting != nil { try checkHeldOutText(of: stage) }
     // Misspelt names are better found now than after the training.
     if let convert {
       do {
@@ -122,6 +124,21 @@ public struct Pipeline: Sendable {
     guard export.isEmpty || convert != nil else {
       throw WorkflowError("\(path): \"export\" writes Mixture-of-Experts formats; add \"convert\"")
     }
+  }
+
+  /// Refuses a stage that moves the shares of its domains by losses that nothing measures.
+  private func checkHeldOutText(of stage: StageSettings) throws(WorkflowError) {
+    let place = "\(path): stage \(stage.name): domain_weighting"
+    guard let evaluate else {
+      throw WorkflowError(
+        "\(place) compares losses on held-out text; add \"evaluate\" with a file for each domain of the stage's data"
+      )
+    }
+    let measured = evaluate.data.map(TokenStream.domain)
+    guard let missing = stage.domains.first(where: { !measured.contains($0) }) else { return }
+    throw WorkflowError(
+      "\(place): no held-out text of the domain \(missing); add a file \(missing).* to \"evaluate\" (it has \(measured.joined(separator: ", ")))"
+    )
   }
 
   /// Refuses a file that describes many runs where one is asked for.

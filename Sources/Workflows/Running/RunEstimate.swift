@@ -87,6 +87,8 @@ public struct RunEstimate: Sendable {
     var layers: Int
     /// Neurons of an MLP that one token uses, on average over the layers.
     var width: Double
+    /// The parameters of the source; empty for a model that is made.
+    var shapes: [ParameterShape] = []
 
     /// Weights, gradients, moments, teacher and activations of a stage. Of a block backward needs
     /// about eight values as wide as the residual stream and three per neuron; with checkpointing the
@@ -96,7 +98,7 @@ public struct RunEstimate: Sendable {
       let values =
         stage.checkpointing ? Double(layers * hidden) + block : Double(layers) * block
       let tokens = Double(stage.microBatch * stage.sequenceLength)
-      return stage.stateBytes(parameters: total, activations: activations)
+      return stage.stateBytes(parameters: total, shapes: shapes, activations: activations)
         + (stage.losses.needsTeacher ? total * activations.byteCount : 0)
         + Int(tokens * (values + teacherStates(stage.losses))) * activations.byteCount
     }
@@ -140,7 +142,8 @@ public struct RunEstimate: Sendable {
     return Sizes(
       total: total, active: active, hidden: configuration.hiddenSize,
       layers: configuration.blocks.count,
-      width: neurons / Double(max(1, configuration.blocks.count)))
+      width: neurons / Double(max(1, configuration.blocks.count)),
+      shapes: configuration.parameterShapes)
   }
 
   /// Operations per second of a medium matrix product on this machine, halved: a step is not all

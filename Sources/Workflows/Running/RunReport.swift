@@ -26,7 +26,13 @@ struct RunReport {
     if let tasks = tables.tasks { results.append(.table(tasks)) }
     results.append(.chart(lossBars(tables)))
     document.add("Results", results)
-    if !log.isEmpty { document.add("Training", [.chart(lossCurve(log))] + domainCurves(log)) }
+    if !log.isEmpty {
+      let losses = domainCurves(
+        log, key: "domains", title: "Cross-entropy per domain", yLabel: "nats per token")
+      let weights = domainCurves(
+        log, key: "domain_weights", title: "Share of each domain", yLabel: "share of sequences")
+      document.add("Training", [.chart(lossCurve(log))] + losses + weights)
+    }
     let routing = try RunCharts.routing(ofFolder: state.folder)
     if !routing.isEmpty { document.add("Experts", routing) }
     document.add("Provenance", [.facts(facts), .code(settings)])
@@ -58,23 +64,24 @@ struct RunReport {
       })
   }
 
-  /// Cross-entropy per domain over all stages, one step axis.
-  private func domainCurves(_ log: [ConfigurationFile]) -> [ReportDocument.Block] {
+  /// A figure per domain over all stages, one step axis; nothing where no step has it.
+  private func domainCurves(
+    _ log: [ConfigurationFile], key: String, title: String, yLabel: String
+  ) -> [ReportDocument.Block] {
     var series: [String: [(x: Double, y: Double)]] = [:]
     var order: [String] = []
     for (index, line) in log.enumerated() {
-      for (domain, value) in line["domains"]?.object ?? JSONObject() {
-        guard let loss = value.double else { continue }
+      for (domain, value) in line[key]?.object ?? JSONObject() {
+        guard let figure = value.double else { continue }
         if series[domain] == nil { order.append(domain) }
-        series[domain, default: []].append((Double(index + 1), loss))
+        series[domain, default: []].append((Double(index + 1), figure))
       }
     }
     guard !order.isEmpty else { return [] }
     return [
       .chart(
         LineChart(
-          title: "Cross-entropy per domain", xLabel: "step over all stages",
-          yLabel: "nats per token",
+          title: title, xLabel: "step over all stages", yLabel: yLabel,
           series: order.map { LineChart.Series($0, series[$0] ?? []) }))
     ]
   }

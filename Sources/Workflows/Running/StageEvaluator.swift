@@ -6,7 +6,8 @@ import Numerics
 
 /// Scores the model in training on the pipeline's held-out data; reads that data once.
 final class StageEvaluator {
-  private let streams: [TokenStream]
+  /// The held-out text, a stream per domain.
+  let streams: [TokenStream]
   private let settings: Evaluator.Settings
   private let context: Context
 
@@ -30,5 +31,20 @@ final class StageEvaluator {
   /// The scores of the model as it is now.
   func scores(of model: LanguageModel) throws -> EvaluationResult {
     try Evaluator(model, settings: settings, in: context).evaluate(streams)
+  }
+
+  /// The loss of a model on each of `domains`, in nats.
+  /// - Parameter windows: Of each domain at most as many; `nil` for those of evaluations.
+  func losses(
+    of model: LanguageModel, on domains: [String], windows: Int?
+  ) throws -> [Double] {
+    var settings = settings
+    settings.windows = min(settings.windows, windows ?? .max)
+    let evaluator = try Evaluator(model, settings: settings, in: context)
+    var losses: [String: Double] = [:]
+    for stream in streams where domains.contains(stream.domain) {
+      losses[stream.domain] = try evaluator.evaluate(stream).loss
+    }
+    return domains.map { losses[$0] ?? .nan }
   }
 }

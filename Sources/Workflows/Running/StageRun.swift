@@ -37,20 +37,23 @@ struct StageRun {
       )
     }
     let tokenizer = try start.tokenizer()
-    let model = try start.loader.model(dtype: settings.weights.dtype, in: context)
     // Nothing of the teacher changes: where products are in 16 bits its matrices are too.
     let teacher =
       settings.losses.needsTeacher
-      ? try shared.model(dense, dtype: context.activationType(for: .f32), in: context) : nil
+      ? try denseModel() : nil
+    let evaluator = try StageEvaluator(pipeline, run: run, start, tokenizer, context, shared)
+    let heldOut = try heldOutLosses(evaluator, teacher)
+    let model = try start.loader.model(dtype: settings.weights.dtype, in: context)
     let sampler = try sampler(start, tokenizer)
     let log = try StageLog(path: "\(run)/run.jsonl", stage: settings.name)
     let store = CheckpointStore(
-      folder: "\(folder)/checkpoint", settings: identity(sampler.streams),
+      folder: "\(folder)/checkpoint",
+      settings: identity(
+        sampler.streams, heldOut: heldOut == nil ? [] : evaluator?.streams ?? []),
       environment: environment, note: events.note)
     let trainer = try Trainer(
-      settings, model: model, teacher: teacher, batches: sampler, store: store,
-      hooks: hooks(
-        log, evaluator: StageEvaluator(pipeline, run: run, start, tokenizer, context, shared)),
+      settings, model: model, teacher: teacher, batches: sampler, heldOut: heldOut, store: store,
+      hooks: hooks(log, evaluator: evaluator),
       seed: pipeline.seed ^ settings.name.stableHash, in: context)
     let summary = try trainer.run()
     guard summary.stoppedAt == nil else { throw TimeIsUp() }
@@ -65,6 +68,31 @@ struct StageRun {
       "peak_memory_bytes": JSON(memory.peak), "fragment_bytes": JSON(memory.fragments),
       "loss": try (summary.last?.loss ?? log.lastLoss()).map { JSON($0) } ?? .null,
     ]
+  }
+
+  private func denseModel() throws -> LanguageModel {
+    try shared.model(dense, dtype: context.activationType(for: .f32), in: context)
+  }
+
+  /// What the shares of the domains follow from; `nil` where they stay.
+  /// - Parameter teacher: The dense model where it is there already.
+  private func heldOutLosses(
+    _ evaluator: StageEvaluator?, _ teacher: LanguageModel?
+  ) throws -> HeldOutLosses? {
+    guard let weighting = settings.domainWeighting, let evaluator else { return nil }
+    let (domains, windows) = (settings.domains, weighting.windows)
+    let reference: [Double]
+    switch weighting.reference {
+    case .losses(let losses): reference = losses
+    case .teacher:
+      reference = try evaluator.losses(
+        of: teacher ?? denseModel(), on: domains, windows: windows)
+      let list = zip(domains, reference).map { "\($0) \(Decimals.fixed($1, places: 3))" }
+      events.note("\(settings.name): reference losses \(list.joined(separator: ", "))")
+    }
+    return HeldOutLosses(reference: reference) {
+      try evaluator.losses(of: $0, on: domains, windows: windows)
+    }
   }
 
   private func hooks(_ log: StageLog, evaluator: StageEvaluator?) -> TrainingHooks {
@@ -93,6 +121,11 @@ struct StageRun {
             "loss \(Decimals.fixed(metrics.loss, places: 3)), \(Int(metrics.tokensPerSecond)) tokens/s"
         ))
     }
+    hooks.onWeights = { [events] update in
+      try log.append(update.json)
+      let list = update.entries.map { "\($0.domain) \(Decimals.fixed($0.weight, places: 3))" }
+      events.note("\(update.stage): shares \(list.joined(separator: ", "))")
+    }
     hooks.stopsEarly = { [limit] in limit.map { !$0.fits("training step") } ?? false }
     hooks.beforeCheckpoint = { try log.synchronize() }
     hooks.onEvaluation = { [settings] step, model in
@@ -106,10 +139,13 @@ struct StageRun {
   }
 
   /// Everything that must not change between the two halves of an interrupted stage.
-  private func identity(_ streams: [TokenStream]) -> JSONObject {
+  ///
+  /// - Parameter heldOut: Text that decides what is trained on.
+  private func identity(_ streams: [TokenStream], heldOut: [TokenStream]) -> JSONObject {
     [
       "stage": .object(settings.json), "seed": JSON("\(pipeline.seed)"),
       "source": JSON(sourceName), "data": .array(streams.map { JSON($0.fingerprint) }),
+      "held_out": .array(heldOut.map { JSON($0.fingerprint) }),
     ]
   }
 

@@ -9,11 +9,7 @@ import Testing
 @Suite struct CheckpointComparisonTests {
   private let folder = TemporaryFolder()
 
-  private func open(_ path: String) throws -> ModelLoader {
-    try ModelLoader(
-      layout: CheckpointLayouts.layout(for: ConfigurationFile(contentsOf: "\(path)/config.json")),
-      checkpoint: Checkpoint(folder: path, access: .pread))
-  }
+  private func open(_ path: String) throws -> ModelLoader { try openModel(path).loader }
 
   private func compare(_ first: String, _ second: String) throws -> CheckpointDifference {
     try CheckpointComparison(open(first), open(second)).run()

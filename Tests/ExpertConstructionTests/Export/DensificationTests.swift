@@ -18,17 +18,8 @@ import Testing
     return path
   }
 
-  private func open(_ path: String) throws -> (ModelLoader, ConfigurationFile) {
-    let config = try ConfigurationFile(contentsOf: "\(path)/config.json")
-    return (
-      try ModelLoader(
-        layout: CheckpointLayouts.layout(for: config),
-        checkpoint: Checkpoint(folder: path, access: .pread)), config
-    )
-  }
-
   private func densify(_ path: String, weightsAsOne: Bool = false) throws -> Densification {
-    let (loader, config) = try open(path)
+    let (loader, config) = try openModel(path)
     let work = try Densification(loader, configuration: config, weightsAsOne: weightsAsOne)
     try work.run(to: "\(folder.path)/back", force: true)
     return work
@@ -95,7 +86,7 @@ import Testing
       ConversionSettings(
         experts: 4, topK: 2, shared: 0, strategy: .clusterWeights, router: .random,
         rule: .renormalizedSigmoid, scale: 4, format: .glm4_moe))
-    let found = try CheckpointComparison(open(dense).0, open(moe).0).run()
+    let found = try CheckpointComparison(openModel(dense).loader, openModel(moe).loader).run()
     #expect(found.neurons.count == 2 && found.neurons.allSatisfy(\.isPermutation))
     #expect(!found.onlyInSecond.contains { $0.name.contains("shared_expert") })
     let work = try densify(moe)
@@ -106,7 +97,8 @@ import Testing
     let config = try ConfigurationFile(contentsOf: "\(folder.path)/back/config.json")
     #expect(try config.integer("intermediate_size") == 24)
     #expect(config["num_nextn_predict_layers"] == nil)
-    let back = try CheckpointComparison(open(dense).0, open("\(folder.path)/back").0).run()
+    let restored = try openModel("\(folder.path)/back").loader
+    let back = try CheckpointComparison(openModel(dense).loader, restored).run()
     #expect(back.neurons.count == 2 && back.neurons.allSatisfy(\.isPermutation))
   }
 
@@ -138,14 +130,7 @@ import Testing
     let work = try densify(moe)
     #expect(!work.isRestoration)
     #expect(work.losses?.contains("2 routers, 2 gains") == true)
-    let context = try Context()
-    let tokens: [Int32] = [0, 5, 9, 2, 15, 7]
-    func logits(_ path: String) throws -> [Float] {
-      context.read(try open(path).0.model(in: context).logits(tokens, in: context))
-    }
-    let (given, expected) = try (logits("\(folder.path)/back"), logits(dense))
-    let largest = expected.map(abs).max() ?? 0
-    #expect(zip(given, expected).allSatisfy { abs($0 - $1) <= 1e-4 * max(1, largest) })
+    try expectSameLogits("\(folder.path)/back", dense, within: 1e-4)
     #expect(try bytes("\(folder.path)/back") != bytes(dense))
   }
 

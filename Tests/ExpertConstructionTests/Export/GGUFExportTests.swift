@@ -10,15 +10,6 @@ import Testing
 @Suite struct GGUFExportTests {
   private let folder = TemporaryFolder()
 
-  private func open(_ path: String) throws -> (loader: ModelLoader, config: ConfigurationFile) {
-    let config = try ConfigurationFile(contentsOf: "\(path)/config.json")
-    return (
-      try ModelLoader(
-        layout: CheckpointLayouts.layout(for: config),
-        checkpoint: Checkpoint(folder: path, access: .pread)), config
-    )
-  }
-
   private func dense(_ type: ElementType) throws -> String {
     let path = try SmallCheckpoint(elementType: type).write(in: folder)
     try Files.remove("\(path)/tokenizer.json")
@@ -39,7 +30,7 @@ import Testing
   private func export(_ path: String, _ weights: GGUFExport.Weights? = nil) throws -> (
     file: GGUFReader, loader: ModelLoader, export: GGUFExport
   ) {
-    let (loader, config) = try open(path)
+    let (loader, config) = try openModel(path)
     let export = try GGUFExport(loader, configuration: config, weights: weights, ends: [])
     let target = "\(folder.path)/model.gguf"
     try export.run(to: target, force: true)

@@ -58,17 +58,7 @@ import Testing
     #expect(error?.description.contains("need herd's own format or glm4_moe") == true)
   }
 
-  private func loader(_ path: String) throws -> ModelLoader {
-    try ModelLoader(
-      layout: CheckpointLayouts.layout(for: ConfigurationFile(contentsOf: "\(path)/config.json")),
-      checkpoint: Checkpoint(folder: path, access: .pread))
-  }
-
-  private func export(_ herd: String) throws -> Export {
-    try Export(
-      Checkpoint(folder: herd), configuration: ConfigurationFile(contentsOf: "\(herd)/config.json"),
-      to: .glm4_moe)
-  }
+  private func export(_ herd: String) throws -> Export { try openExport(herd, to: .glm4_moe) }
 
   @Test(arguments: [("renormalized_sigmoid", 1), ("sigmoid", 2), ("renormalized_sigmoid", 0)])
   func predictsWhatTheHerdFolderDoes(rule: String, shared: Int) throws {
@@ -82,15 +72,8 @@ import Testing
     #expect(config["n_shared_experts"] == JSON(max(1, shared)))
     #expect(config["norm_topk_prob"] == JSON(rule != "sigmoid"))
     #expect(config["routed_scaling_factor"] == 1.75)
-    let context = try Context()
-    let tokens: [Int32] = [0, 5, 9, 2, 15, 7, 1, 1, 3]
-    func logits(_ path: String) throws -> [Float] {
-      context.read(try loader(path).model(in: context).logits(tokens, in: context))
-    }
-    let (given, expected) = try (logits(stock), logits(herd))
-    let largest = expected.map(abs).max() ?? 0
-    #expect(zip(given, expected).allSatisfy { abs($0 - $1) <= 1e-5 * max(1, largest) })
-    let difference = try CheckpointComparison(loader(herd), loader(stock)).run()
+    try expectSameLogits(stock, herd)
+    let difference = try CheckpointComparison(openModel(herd).loader, openModel(stock).loader).run()
     #expect(difference.tensors.isEmpty)
     #expect(difference.isEmpty)
   }
@@ -101,14 +84,14 @@ import Testing
     #expect(!export.outputs.contains { $0.name.contains("noise") })
     #expect(export.notes.count == 1 && export.notes[0].contains("1 router noise weights"))
     try export.run(to: "\(folder.path)/glm")
-    _ = try loader("\(folder.path)/glm")
+    _ = try openModel("\(folder.path)/glm").loader
   }
 
   /// Training stages may store weights in 16 bits; the bias that chooses experts stays as it is.
   @Test func selectionBiasesStayFull() throws {
     let (stock, again) = ("\(folder.path)/glm", "\(folder.path)/again")
     try export(herd(rule: "sigmoid", shared: 1)).run(to: stock)
-    let (read, context) = try (loader(stock), Context())
+    let (read, context) = try (openModel(stock).loader, Context())
     try Files.createFolder(again)
     try ModelWriter(layout: read.layout).write(
       read.model(in: context), to: again, elementType: .bf16, in: context)
@@ -124,7 +107,7 @@ import Testing
     let herd = try herd(
       rule: "sigmoid", shared: 1,
       ["router_kind": "tanh_pair", "score_threshold": 0.25, "output_bias": true])
-    let losses = Densification.losses(try loader(herd), rewritten: 0)
+    let losses = Densification.losses(try openModel(herd).loader, rewritten: 0)
     for words in ["1 routers", "1 hidden router layers", "1 score thresholds", "1 output biases"] {
       #expect(losses.contains(words), "\(losses)")
     }
@@ -134,7 +117,7 @@ import Testing
 
   @Test func theSameAsAFileForLlamaCpp() throws {
     let herd = try herd(rule: "renormalized_sigmoid", shared: 1)
-    let source = try loader(herd)
+    let source = try openModel(herd).loader
     let export = try GGUFExport(
       source, configuration: ConfigurationFile(contentsOf: "\(herd)/config.json"), ends: [])
     try export.run(to: "\(folder.path)/model.gguf")

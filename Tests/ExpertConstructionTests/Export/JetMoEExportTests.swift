@@ -37,17 +37,7 @@ import Testing
     return path
   }
 
-  private func export(_ herd: String) throws -> Export {
-    try Export(
-      Checkpoint(folder: herd), configuration: ConfigurationFile(contentsOf: "\(herd)/config.json"),
-      to: .jetmoe)
-  }
-
-  private func loader(_ path: String) throws -> ModelLoader {
-    try ModelLoader(
-      layout: CheckpointLayouts.layout(for: ConfigurationFile(contentsOf: "\(path)/config.json")),
-      checkpoint: Checkpoint(folder: path, access: .pread))
-  }
+  private func export(_ herd: String) throws -> Export { try openExport(herd, to: .jetmoe) }
 
   @Test(arguments: [
     (1, CombinationRule.renormalizedSoftmax), (2, .renormalizedSoftmax), (2, .gained),
@@ -56,16 +46,9 @@ import Testing
     let herd = try convert(dense(), topK: topK, rule: rule)
     let stock = "\(folder.path)/jetmoe"
     try export(herd).run(to: stock)
-    let context = try Context()
-    let tokens: [Int32] = [0, 5, 9, 2, 15, 7, 1, 1, 3]
-    func logits(_ path: String) throws -> [Float] {
-      context.read(try loader(path).model(in: context).logits(tokens, in: context))
-    }
-    let (given, expected) = try (logits(stock), logits(herd))
-    let largest = expected.map(abs).max() ?? 0
-    #expect(zip(given, expected).allSatisfy { abs($0 - $1) <= 1e-5 * max(1, largest) })
+    try expectSameLogits(stock, herd)
     #expect(!Files.exists("\(stock)/\(ByteLedger.fileName)"))
-    let difference = try CheckpointComparison(loader(herd), loader(stock)).run()
+    let difference = try CheckpointComparison(openModel(herd).loader, openModel(stock).loader).run()
     // Folded scales are undone; only a flattened router is another, and gains are left out.
     #expect(difference.tensors.allSatisfy { $0.name.hasSuffix("mlp.router.weight") })
     #expect(difference.isEmpty == (rule != .gained))
@@ -113,7 +96,7 @@ import Testing
   @Test func modelsWritesWhatItReads() throws {
     let stock = "\(folder.path)/jetmoe"
     try export(convert(dense(), topK: 2)).run(to: stock)
-    let (context, read) = try (Context(), loader(stock))
+    let (context, read) = try (Context(), openModel(stock).loader)
     let again = "\(folder.path)/again"
     try Files.createFolder(again)
     try ModelWriter(layout: read.layout).write(
@@ -135,7 +118,7 @@ import Testing
     var bytes = try Files.read(file)
     bytes[bytes.count - checkpoint.totalBytes + place.byteRange.lowerBound + 3] = 0x3f
     try Files.write(bytes, to: file)
-    let error = #expect(throws: ModelError.self) { try loader(stock) }
+    let error = #expect(throws: ModelError.self) { try openModel(stock).loader }
     #expect(error?.description.contains("model.layers.0.mlp.bias is not zero") == true)
   }
 

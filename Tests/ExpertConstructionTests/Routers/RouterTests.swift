@@ -110,7 +110,9 @@ import Testing
     let record = try layer.activations()
     let norms = context.read(record.expertEnergy(split)).map { Double($0.squareRoot()) }
     #expect(relativeError(context.read(router.scores(record.x_TD, context)), norms) < 1e-3)
-    #expect(try layer.reconstructionError(split, router) < 1)
+    let block = MixtureBlock(
+      geometry: geometry, rule: .gained, scale: 1, hasRouterBias: false, routerKind: .gatedPair)
+    #expect(try RoutedLayer(layer, split, router, block).missedShare(nil) < 1)
   }
 
   /// Inputs in well separated heaps: every heap's mean is one row, and no row has a bias.

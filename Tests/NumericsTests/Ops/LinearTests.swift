@@ -26,6 +26,22 @@ import Testing
     #expect(error < 1e-7)
   }
 
+  /// The factor is the product's alone.
+  @Test func scaledProductsHaveGradients() throws {
+    let context = try Context()
+    let x = Parameter("x", context.randomTensor([4, 7], .f64, seed: 1))
+    let weight = Parameter("w", context.randomTensor([5, 7], .f64, seed: 2))
+    let bias = Parameter("b", context.randomTensor([5], .f64, seed: 3))
+    let error = gradientDisagreement(context, [x, weight, bias]) { context in
+      context.probe(
+        context.linear(x.tensor, weight: weight.tensor, bias: bias.tensor, scaledBy: -2.5))
+    }
+    #expect(error < 1e-7)
+    let one = context.tensor([1.0], [1, 1])
+    let y = context.linear(one, weight: one, bias: context.tensor([0.5], [1]), scaledBy: 3)
+    #expect(context.readScalar(y) == 3.5)
+  }
+
   @Test(arguments: [(1, 64, 48), (3, 100, 33), (70, 512, 96), (1, 8_233, 31), (1, 3, 5)])
   func everyInstructionSetAgreesWithDouble(tokens: Int, inputs: Int, outputs: Int) throws {
     for (name, context) in try cpuVariants() {

@@ -24,6 +24,10 @@ enum ToyModel {
       ])
   }
 
+  /// One of two heads chosen per token.
+  static let heads = AttentionMixtureConfiguration(
+    kind: .heads, experts: 2, topK: 1, combination: .softmax(scale: 2), routerBias: true)
+
   /// Four experts of width 8 with two chosen.
   static func mixture(selectionBias: Bool = false) -> MixtureConfiguration {
     MixtureConfiguration(

@@ -17,24 +17,28 @@ struct SmallRun {
   ]
 
   /// A stage of 6 steps with resume states at 2, 4 and 6.
-  static func stage(_ name: String, learningRate: String = "3e-3", saved: String = "f32") -> String
-  {
-    """
-    - name: \(name)
-      data:
-        - {file: dense/data/math.train.jsonl, weight: 1}
-        - {file: dense/data/code.train.jsonl, weight: 2}
-      tokens: 1152
-      sequence_length: 48
-      batch_sequences: 4
-      micro_batch: 2
-      learning_rate: \(learningRate)
-      schedule: {kind: cosine, warmup_steps: 1}
-      losses: {cross_entropy: 0.5, distillation: 0.5, hidden_alignment: 1, load_balance: 0.01}
-      evaluate_every: 3
-      checkpoint_every: 2
-      save_dtype: \(saved)
-    """
+  ///
+  /// - Parameter more: Lines of further settings.
+  static func stage(
+    _ name: String, learningRate: String = "3e-3", saved: String = "f32", more: [String] = []
+  ) -> String {
+    let stage = """
+      - name: \(name)
+        data:
+          - {file: dense/data/math.train.jsonl, weight: 1}
+          - {file: dense/data/code.train.jsonl, weight: 2}
+        tokens: 1152
+        sequence_length: 48
+        batch_sequences: 4
+        micro_batch: 2
+        learning_rate: \(learningRate)
+        schedule: {kind: cosine, warmup_steps: 1}
+        losses: {cross_entropy: 0.5, distillation: 0.5, hidden_alignment: 1, load_balance: 0.01}
+        evaluate_every: 3
+        checkpoint_every: 2
+        save_dtype: \(saved)
+      """
+    return ([stage] + more.map { "  " + $0 }).joined(separator: "\n")
   }
 
   /// Runs `dense.yaml`, so that `dense/initial` and `dense/data` are there.
@@ -64,6 +68,20 @@ struct SmallRun {
     if !stages.isEmpty { lines += ["stages:"] + stages }
     return try Pipeline(
       contentsOf: folder.write("moe.yaml", lines.joined(separator: "\n") + "\n"))
+  }
+
+  /// Leaves the finished run of stages `one` and `two` as a kill after step 4 of `two` would.
+  func interruptStageTwo() throws {
+    for name in try Files.names(inFolder: path("moe/two")) where name != "checkpoint" {
+      try Files.remove(path("moe/two/\(name)"))
+    }
+    try Files.remove(path("moe/two/checkpoint/step-6"))
+    var state = try ConfigurationFile(contentsOf: path("moe/run.json"))
+    var steps = try state.section("steps").object
+    for step in steps.keys where step.hasSuffix(":two") || step == "report" { steps[step] = nil }
+    steps["export:mixtral"] = nil
+    state["steps"] = .object(steps)
+    try state.write(to: path("moe/run.json"))
   }
 
   /// Runs the pipeline into `moe`, two threads.

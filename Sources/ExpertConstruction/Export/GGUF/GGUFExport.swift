@@ -46,15 +46,14 @@ public struct GGUFExport {
   ///   - configuration: Its `config.json`.
   ///   - weights: How to store weights; `nil` for BF16 where they are that, else F32.
   ///   - ends: The tokens that end a text.
-  /// - Throws: ``ConstructionError`` with the reason and a format that fits; `GGUFError` or
-  ///   `TokenizerError` for a tokenizer that GGUF cannot hold.
+  /// - Throws: ``ConstructionError`` with the reason and a format that fits; `TokenizerError` for a
+  ///   tokenizer that cannot be read.
   public init(
     _ loader: ModelLoader, configuration: ConfigurationFile, weights: Weights? = nil, ends: [Int]
   ) throws {
     self.loader = loader
     let model = loader.layout.configuration
-    let shapes = model.parameterShapes
-    plan = try GGUFArchitecture(model, gainsAreZero: Self.gainsAreZero(shapes, loader))
+    plan = try GGUFArchitecture(model, gainsAreZero: loader.gainsAreZero())
     let stored = try loader.storedType(of: ParameterName.embedding)
     let chosen = weights ?? (stored == .bf16 ? .bf16 : .f32)
     self.weights = chosen
@@ -68,7 +67,7 @@ public struct GGUFExport {
       notes.append("down projections times \(plan.downScale) are rounded to BF16")
     }
     if let note = Export.noiseNote(
-      shapes.count { $0.name.hasSuffix(Export.trainingNoise) })
+      model.parameterShapes.count { $0.name.hasSuffix(Export.trainingNoise) })
     {
       notes.append(note)
     }
@@ -83,10 +82,9 @@ public struct GGUFExport {
     ]
     if chosen == .q8_0 { metadata.append(("general.quantization_version", .u32(2))) }
     if Files.exists("\(folder)/tokenizer.json") {
-      let vocabulary = try GGUFVocabulary(
-        folder: folder, rows: model.vocabularySize,
-        beginning: try configuration.tokenIDs("bos_token_id").first, ends: ends,
-        chatTemplate: try ChatFormat.template(inFolder: folder))
+      let vocabulary = try Self.vocabulary(
+        folder, rows: model.vocabularySize,
+        beginning: try configuration.tokenIDs("bos_token_id").first, ends: ends)
       metadata += vocabulary.metadata
       notes += vocabulary.notes
     } else {
@@ -98,19 +96,26 @@ public struct GGUFExport {
   }
 
   /// Writes the file `path`; it appears complete or not at all.
-  public func run(to path: String, force: Bool = false) throws {
+  /// - Returns: the size of the file in bytes.
+  @discardableResult
+  public func run(to path: String, force: Bool = false) throws -> Int {
     let writer = try GGUFWriter(
       path, force: force, metadata: metadata, tensors: tensors.map(\.tensor))
     for tensor in tensors { try tensor.write(to: writer, from: loader) }
     try writer.finish()
+    return writer.byteCount
   }
 
-  /// Whether no layer has a gain other than zero.
-  private static func gainsAreZero(_ shapes: [ParameterShape], _ loader: ModelLoader) throws -> Bool
-  {
-    for shape in shapes where shape.name.hasSuffix(".mlp.router.gain") {
-      if try !loader.isZero(shape.name, count: shape.shape.reduce(1, *)) { return false }
+  /// The tokenizer as metadata; one that GGUF cannot hold is refused.
+  private static func vocabulary(
+    _ folder: String, rows: Int, beginning: Int?, ends: [Int]
+  ) throws -> GGUFVocabulary {
+    let template = try ChatFormat.template(inFolder: folder)
+    do {
+      return try GGUFVocabulary(
+        folder: folder, rows: rows, beginning: beginning, ends: ends, chatTemplate: template)
+    } catch let error as GGUFError {
+      throw ConstructionError(.refused, error.description)
     }
-    return true
   }
 }

@@ -1,14 +1,10 @@
 /// LLaMA-MoE-v2's residual split (Qu et al. 2024): the neurons that matter to most clusters are shared
 /// (``SharedTiers``), the others divided as ``GradientStrategy`` does.
-public struct GradientResidualStrategy: ExpertConstructionStrategy {
+public struct GradientResidualStrategy: ImportancePerClusterStrategy {
   public let summary =
     "as gradient, with what matters to most clusters shared"
   public let source = "Qu et al. 2024, LLaMA-MoE v2 (residual)"
-  public let data = "calibration text"
   public let cost = "the whole model forward and backward, one transport problem a layer"
-  public let inputPasses = 0
-  public let readsWeights = false
-  public let needsGradients = true
   public let sharedUnits = SharedUnits.required
   /// How neurons are given to experts.
   public let assignment: ImportanceAssignment

@@ -3,15 +3,11 @@
 ///
 /// The scores are ``ClusterImportance``, computed by ``GradientCalibration``. By default the division
 /// has the largest possible total score; `greedy` is v2's own rule.
-public struct GradientStrategy: ExpertConstructionStrategy {
+public struct GradientStrategy: ImportancePerClusterStrategy {
   public let summary =
     "for each cluster of hidden states the neurons that matter to its loss"
   public let source = "Qu et al. 2024, LLaMA-MoE v2 (Gradient Split Plus)"
-  public let data = "calibration text"
   public let cost = "the whole model forward and backward, one transport problem a layer"
-  public let inputPasses = 0
-  public let readsWeights = false
-  public let needsGradients = true
   public let sharedUnits = SharedUnits.none
   /// How neurons are given to experts.
   public let assignment: ImportanceAssignment

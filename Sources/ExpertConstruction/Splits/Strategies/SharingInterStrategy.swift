@@ -1,19 +1,10 @@
 /// LLaMA-MoE's *sharing inter* (Zhu et al. 2024): the neurons that matter to most clusters are shared by
 /// ``GradientResidualStrategy``'s rule, and each expert takes of the others those that matter most to
-/// its own cluster, whoever else has them.
-///
-/// LLaMA-MoE clusters texts by their embeddings; the clusters here are those of hidden states, layer by
-/// layer (``ClusterImportance``). Where experts are to be disjoint, this is `gradient-residual`.
-public struct SharingInterStrategy: ExpertConstructionStrategy {
+/// its own cluster, whoever else has them. Where experts are to be disjoint, this is
+/// `gradient-residual`.
+public struct SharingInterStrategy: SharingStrategy {
   public let summary =
     "as sharing-inner, with what matters to most clusters shared"
-  public let source = "Zhu et al. 2024, LLaMA-MoE"
-  public let data = "calibration text"
-  public let cost = "the whole model forward and backward"
-  public let inputPasses = 0
-  public let readsWeights = false
-  public let needsGradients = true
-  public let form = SplitForm.overlapping
   public let sharedUnits = SharedUnits.required
 
   /// The strategy; it has no settings.

@@ -8,6 +8,8 @@ final class Attention: TokenMixer {
 
   var parameters: [Parameter] { weights.parameters }
 
+  var projections: [LinearProjection] { weights.projections }
+
   func callAsFunction(
     _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
     in context: Context

@@ -3,10 +3,10 @@ import Numerics
 /// The projections and rotary frequencies of an attention layer, dense or a mixture.
 struct AttentionWeights {
   let configuration: AttentionConfiguration
-  let query: Projection
-  let key: Projection
-  let value: Projection
-  let output: Projection
+  let query: LinearProjection
+  let key: LinearProjection
+  let value: LinearProjection
+  let output: LinearProjection
   private let inverseFrequencies: Tensor
 
   /// - Parameter prefix: The mixer's place, such as `model.layers.0.self_attn`.
@@ -15,19 +15,19 @@ struct AttentionWeights {
     in context: Context
   ) throws(ModelError) {
     self.configuration = configuration
-    query = try Projection("\(prefix).q_proj", bias: configuration.inputBias, store)
-    key = try Projection("\(prefix).k_proj", bias: configuration.inputBias, store)
-    value = try Projection("\(prefix).v_proj", bias: configuration.inputBias, store)
-    output = try Projection("\(prefix).o_proj", bias: configuration.outputBias, store)
+    query = try LinearProjection("\(prefix).q_proj", bias: configuration.inputBias, store)
+    key = try LinearProjection("\(prefix).k_proj", bias: configuration.inputBias, store)
+    value = try LinearProjection("\(prefix).v_proj", bias: configuration.inputBias, store)
+    output = try LinearProjection("\(prefix).o_proj", bias: configuration.outputBias, store)
     let frequencies = configuration.rope.inverseFrequencies(
       headDimension: configuration.headDimension)
     inverseFrequencies = context.tensor(
       frequencies, [frequencies.count], store.computeType)
   }
 
-  var parameters: [Parameter] {
-    [query, key, value, output].flatMap(\.parameters)
-  }
+  var projections: [LinearProjection] { [query, key, value, output] }
+
+  var parameters: [Parameter] { projections.flatMap(\.parameters) }
 
   /// Queries, keys and values of the normalised rows; with `cache`, all keys and values up to them.
   func input(

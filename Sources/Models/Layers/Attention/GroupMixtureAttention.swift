@@ -26,6 +26,8 @@ final class GroupMixtureAttention: TokenMixer {
 
   var parameters: [Parameter] { routing.parameters + weights.parameters }
 
+  var projections: [LinearProjection] { weights.projections }
+
   func callAsFunction(
     _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
     in context: Context

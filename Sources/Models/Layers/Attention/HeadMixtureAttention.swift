@@ -22,6 +22,8 @@ final class HeadMixtureAttention: TokenMixer {
 
   var parameters: [Parameter] { routing.parameters + weights.parameters }
 
+  var projections: [LinearProjection] { weights.projections }
+
   func callAsFunction(
     _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
     in context: Context

@@ -22,6 +22,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case groupedMMA = "grouped_mma"
   case headScale = "head_scale"
   case indicator
+  case jitter
   case largest
   case linearAttention = "linear_attention"
   case linearAttentionVector = "linear_attention_vector"
