@@ -21,6 +21,8 @@ if [ "${ONLY:-}" != convert ]; then
     "$bench" train $([ "$kind" = mixture ] && echo --mixture)
     [ -z "$python" ] || "$python" peers/train_step.py "$kind"
   done
+  "$bench" linear-attention
+  [ -z "$python" ] || "$python" peers/sdpa.py
   "$bench" solve
   "$bench" decode
   "$bench" load

@@ -87,6 +87,12 @@ static const char jitter[] = {
 static const char largest[] = {
 #embed "kernels/largest.cu"
     , 0};
+static const char linear_attention[] = {
+#embed "kernels/linear_attention.cu"
+    , 0};
+static const char linear_attention_vector[] = {
+#embed "kernels/linear_attention_vector.cu"
+    , 0};
 static const char mixture_elementwise[] = {
 #embed "kernels/mixture_elementwise.cu"
     , 0};
@@ -158,6 +164,8 @@ static const cd_source sources[] = {
     SOURCE("indicator.cu", indicator),
     SOURCE("jitter.cu", jitter),
     SOURCE("largest.cu", largest),
+    SOURCE("linear_attention.cu", linear_attention),
+    SOURCE("linear_attention_vector.cu", linear_attention_vector),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),
     SOURCE("rms_norm.cu", rms_norm),
     SOURCE("rope.cu", rope),

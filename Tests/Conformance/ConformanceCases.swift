@@ -4,6 +4,7 @@ extension ConformanceCase {
   /// Every operation over ragged and odd sizes.
   public static var all: [ConformanceCase] {
     linear + rows + losses + routing + routers + mixtures + attention + [nothingNew]
+      + linearAttention
       + attentionMixtures + fewRows + optimizer
       + lowMemory + construction
   }

@@ -8,6 +8,6 @@ struct Bench: ParsableCommand {
     abstract: "Time herd's own parts; peers live in Benchmarks/peers.",
     subcommands: [
       Gemm.self, Train.self, Decode.self, Encode.self, Load.self, Generate.self, GPU.self,
-      Construct.self, Solve.self,
+      Construct.self, Solve.self, LinearAttention.self,
     ])
 }

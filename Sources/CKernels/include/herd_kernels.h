@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "herd_attention.h"
+#include "herd_linear_attention.h"
 
 typedef enum { HK_SCALAR = 0, HK_AVX2 = 1, HK_AVX512 = 2 } hk_isa;
 
@@ -143,6 +144,22 @@ typedef struct {
   // Sums partial dquery rows of one key head into the tensor.
   void (*attention_scatter)(const hk_attention *s, long key_head, long token_start, long token_end,
                             const void *dquery_rows, long parts, long part_stride, void *dquery);
+
+  // linear_attention.h, linear_attention_vector.h ---------------------------------------------
+  // Tokens start..<end of one head, which belong to one document: sets their outputs and moves the
+  // state, [key_dim, value_dim], from before the first to after the last. decay (NULL skips) is what
+  // is left of a state over these tokens, per key channel.
+  void (*linear_attention_forward)(const hk_linear_attention *s, long head, long start, long end,
+                                   void *state, double *decay, void *scratch);
+  // Sets the gradients of those tokens and moves the gradient of the state from after the last to
+  // before the first; `state` is the one before the first. dslope (NULL skips) is set to these
+  // tokens' part.
+  void (*linear_attention_backward)(const hk_linear_attention *s, long head, long start, long end,
+                                    const void *state, void *dstate, double *decay,
+                                    double *dslope, void *scratch);
+  // One row of one head: sets its output and moves its state.
+  void (*linear_attention_step)(const hk_linear_attention *s, long head, long row, void *state);
+
   // softmax_loss.h ----------------------------------------------------------------------------
   // Index of the largest value, the first of equals.
   long (*arg_max)(const void *x, long n);

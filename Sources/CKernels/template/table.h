@@ -30,6 +30,8 @@
 #include "attention.h"
 #include "attention_backward.h"
 #include "attention_decode.h"
+#include "linear_attention.h"
+#include "linear_attention_vector.h"
 #include "rope.h"
 #include "swiglu.h"
 #include "softmax_loss.h"
@@ -74,6 +76,9 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .attention_gather = FN(attention_gather),
     .attention_backward = FN(attention_backward),
     .attention_scatter = FN(attention_scatter),
+    .linear_attention_forward = FN(linear_attention_forward),
+    .linear_attention_backward = FN(linear_attention_backward),
+    .linear_attention_step = FN(linear_attention_step),
     .arg_max = FN(arg_max),
     .cross_entropy_rows = FN(cross_entropy_rows),
     .log_sum_exp = FN(log_sum_exp),

@@ -6,7 +6,7 @@ package protocol Backend:
   EmbeddingKernels,
   RoPEKernels,
   SwiGLUKernels,
-  AttentionKernels,
+  AttentionKernels, LinearAttentionKernels,
   CrossEntropyKernels, AlignmentLossKernels,
   RoutingKernels, AbsoluteKernels, RouterNoiseKernels, JitterKernels,
   RoutingThresholdKernels,

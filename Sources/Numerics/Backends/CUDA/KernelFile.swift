@@ -24,6 +24,8 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case indicator
   case jitter
   case largest
+  case linearAttention = "linear_attention"
+  case linearAttentionVector = "linear_attention_vector"
   case mixtureElementwise = "mixture_elementwise"
   case rmsNorm = "rms_norm"
   case rope
@@ -59,6 +61,10 @@ package enum KernelFile: String, CaseIterable, Sendable {
           KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0)
         }
       }
+    case .linearAttention:
+      return heads.flatMap { both(["DIM=\($0)"]) }
+        + [64, 128, 256].flatMap { both(["DIM=\($0)", "SLOPES=1"]) }
+    case .linearAttentionVector: return heads.flatMap { both(["DIM=\($0)"]) }
     case .absolute, .cast, .expertDispatch, .indicator, .routing, .routerLosses, .routerNoise,
       .routingThreshold:
       return [KernelVariant(self, .f32)]

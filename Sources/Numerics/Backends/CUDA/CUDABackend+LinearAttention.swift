@@ -1,0 +1,162 @@
+extension CUDABackend {
+  package func linearAttentionForward(
+    _ problem: LinearAttentionProblem, into output: Tensor, finalState: Tensor
+  ) {
+    guard problem.documents > 0 else { return }
+    sweep(
+      problem, .output, problem.query, problem.key, problem.value, from: problem.initialState,
+      into: output, final: finalState)
+  }
+
+  package func linearAttentionBackward(
+    _ problem: LinearAttentionProblem, dOutput: Tensor, dFinalState: Tensor?,
+    into gradients: LinearAttentionGradients
+  ) {
+    guard problem.documents > 0 else {
+      if let dDecay = gradients.decay { fillZero(dDecay) }
+      return
+    }
+    let (query, key, value) = (problem.query, problem.key, problem.value)
+    var (exactQuery, exactKey, finalState): (Tensor?, Tensor?, Tensor?)
+    if gradients.decay != nil, case .vector = problem.decay {
+      // Differences of sums: what is rounded to 16 bits would not do.
+      exactQuery = scratch(query.shape, .f32)
+      exactKey = scratch(key.shape, .f32)
+      finalState = scratch(problem.stateShape, .f32)
+    }
+    sweep(
+      problem, .dQuery, dOutput, value, key, from: problem.initialState, into: gradients.query,
+      exact: exactQuery, final: finalState)
+    sweep(
+      problem, .dKey, value, dOutput, query, from: dFinalState, into: gradients.key,
+      exact: exactKey, final: nil)
+    sweep(
+      problem, .dValue, key, query, dOutput, from: dFinalState, into: gradients.value,
+      final: gradients.initialState)
+    guard let dDecay = gradients.decay else { return }
+    switch problem.decay {
+    case .none: break
+    case .constant:
+      slopeGradient(problem, dOutput: dOutput, dFinalState: dFinalState, into: dDecay)
+    case .vector:
+      launch(
+        "linear_attention_log_decay", in: .linearAttentionVector, query.dtype,
+        defines: ["DIM=32"], grid: (problem.documents * problem.heads, 1, 1), block: 128,
+        .tensor(query), .tensor(key), .tensor(exactQuery), .tensor(exactKey), .tensor(finalState),
+        .tensor(dFinalState), .tensor(problem.documentOffsets), .tensor(dDecay),
+        .int(problem.tokens), .int(problem.heads), .int(problem.keyDim), .int(problem.valueDim))
+    }
+  }
+
+  package func linearAttentionStep(
+    _ problem: LinearAttentionProblem, state: Tensor, into output: Tensor
+  ) {
+    guard problem.tokens > 0 else { return }
+    recurrence(
+      problem, .output, problem.query, problem.key, problem.value, from: state, into: output,
+      exact: nil, final: state, documents: problem.tokens, isSingle: true)
+  }
+
+  /// What one sweep over the tokens computes.
+  private enum Sweep {
+    case output, dQuery, dKey, dValue
+
+    /// From the last token to the first.
+    var isReverse: Bool { self == .dKey || self == .dValue }
+    /// The state's rows are value channels.
+    var isTurned: Bool { self == .dQuery || self == .dKey }
+  }
+
+  /// The operation or one of its gradients; see `linear_attention.cu` for what stands for queries,
+  /// keys and values in each.
+  private func sweep(
+    _ problem: LinearAttentionProblem, _ kind: Sweep, _ query: Tensor, _ key: Tensor,
+    _ value: Tensor, from initial: Tensor?, into output: Tensor, exact: Tensor? = nil,
+    final: Tensor?
+  ) {
+    if case .vector = problem.decay {
+      return recurrence(
+        problem, kind, query, key, value, from: initial, into: output, exact: exact, final: final,
+        documents: problem.documents, isSingle: false)
+    }
+    let (heads, dim, width) = (
+      problem.heads, query.columns / problem.heads, value.columns / problem.heads
+    )
+    let tile = LinearAttentionTile(dim)
+    launch(
+      "linear_attention_sweep", in: .linearAttention, query.dtype, defines: tile.defines,
+      grid: (problem.documents * heads * tile.count(width), 1, 1), block: 256, shared: tile.shared,
+      .tensor(query), .tensor(key), .tensor(value), .tensor(problem.decay.tensor),
+      .tensor(problem.documentOffsets), .tensor(initial), .tensor(output), .tensor(final),
+      .int(problem.tokens), .int(heads), .int(dim), .int(width),
+      .float(kind.isReverse ? 1 : problem.scale), .float(kind.isReverse ? problem.scale : 1),
+      .int(kind.isReverse ? 1 : 0), .int(kind.isTurned ? 1 : 0))
+  }
+
+  private func recurrence(
+    _ problem: LinearAttentionProblem, _ kind: Sweep, _ query: Tensor, _ key: Tensor,
+    _ value: Tensor, from initial: Tensor?, into output: Tensor, exact: Tensor?, final: Tensor?,
+    documents: Int, isSingle: Bool
+  ) {
+    let heads = problem.heads
+    let (dim, width) = (query.columns / heads, value.columns / heads)
+    var (slopes, logDecay): (Tensor?, Tensor?)
+    switch problem.decay {
+    case .none: break
+    case .constant(let slopes_H): slopes = slopes_H
+    case .vector(let logDecay_TC): logDecay = logDecay_TC
+    }
+    let rows = LinearAttentionTile.rounded(dim)
+    launch(
+      "linear_attention_recurrence", in: .linearAttentionVector, query.dtype,
+      defines: ["DIM=\(rows)"], grid: (documents * heads * ((width + 31) / 32), 1, 1), block: 256,
+      shared: 16 * (3 * rows + 10 * 32) * 4, .tensor(query), .tensor(key), .tensor(value),
+      .tensor(slopes), .tensor(logDecay), .tensor(problem.documentOffsets), .tensor(initial),
+      .tensor(output), .tensor(exact), .tensor(final), .int(problem.tokens), .int(heads), .int(dim),
+      .int(width), .float(kind.isReverse ? 1 : problem.scale),
+      .float(kind.isReverse ? problem.scale : 1), .int(kind.isReverse ? 1 : 0),
+      .int(kind.isTurned ? 1 : 0), .int(isSingle ? 1 : 0))
+  }
+
+  private func slopeGradient(
+    _ problem: LinearAttentionProblem, dOutput: Tensor, dFinalState: Tensor?, into dSlopes: Tensor
+  ) {
+    let tile = LinearAttentionTile(problem.keyDim, forSlopes: true)
+    let tiles = tile.count(problem.valueDim)
+    let parts = scratch([problem.documents, problem.heads, tiles], .f64)
+    launch(
+      "linear_attention_slopes", in: .linearAttention, problem.query.dtype, defines: tile.defines,
+      grid: (parts.count, 1, 1), block: 256, shared: tile.shared, .tensor(problem.query),
+      .tensor(problem.key), .tensor(problem.value), .tensor(problem.decay.tensor),
+      .tensor(problem.documentOffsets), .tensor(problem.initialState), .tensor(dOutput),
+      .tensor(dFinalState), .tensor(parts), .int(problem.tokens), .int(problem.heads),
+      .int(problem.keyDim), .int(problem.valueDim), .float(problem.scale), .float(1), .int(0),
+      .int(0))
+    launch(
+      "linear_attention_slope_sums", in: .linearAttention, problem.query.dtype,
+      defines: tile.defines, grid: (problem.heads, 1, 1), block: 256, .tensor(parts),
+      .tensor(dSlopes), .int(problem.documents), .int(problem.heads), .int(tiles))
+  }
+}
+
+/// How `linear_attention.cu` cuts its work; the formulas are those of the constants there.
+private struct LinearAttentionTile {
+  let defines: [String]
+  /// Bytes of shared memory.
+  let shared: Int
+  private let columns: Int
+
+  static func rounded(_ dim: Int) -> Int { dim > 192 ? 256 : (dim + 31) / 32 * 32 }
+
+  init(_ dim: Int, forSlopes: Bool = false) {
+    let dim = Self.rounded(dim)
+    let chunk = dim > 128 ? 16 : 32
+    columns = chunk
+    defines = ["DIM=\(dim)"] + (forSlopes ? ["SLOPES=1"] : [])
+    let floats = 2 * chunk * (dim + 1) + (2 * chunk + dim) * 33 + chunk
+    shared = 4 * (floats + (forSlopes ? (chunk + dim) * 33 : 0))
+  }
+
+  /// Tiles of `width` value channels.
+  func count(_ width: Int) -> Int { (width + columns - 1) / columns }
+}

@@ -1,0 +1,85 @@
+import Glibc
+import Numerics
+
+extension ConformanceCase {
+  /// Linear attention over head sizes, packed documents, decays and incoming states.
+  static let linearAttention: [ConformanceCase] = {
+    let sizes: [Sizes] = [
+      Sizes(documents: [1], dim: 64, width: 64), Sizes(documents: [63], dim: 33, width: 70),
+      Sizes(documents: [65], dim: 128, width: 128), Sizes(documents: [130], dim: 256, width: 200),
+      Sizes(documents: [31, 0, 1, 33, 64, 100], dim: 96, width: 40, heads: 3),
+      Sizes(documents: [700], dim: 16, width: 16), Sizes(documents: [40], dim: 192, width: 17),
+    ]
+    return sizes.flatMap { size in
+      ["none", "constant", "vector"].flatMap { kind in
+        [false, true].map { whole(size, kind, hasState: $0) }
+      } + ["none", "constant", "vector"].map { step(size, $0) }
+    }
+  }()
+
+  private struct Sizes: Sendable {
+    var documents: [Int]
+    var dim: Int
+    var width: Int
+    var heads = 2
+
+    var name: String { "d\(dim) e\(width) h\(heads) docs \(documents)" }
+    var tokens: Int { documents.reduce(0, +) }
+  }
+
+  /// The decay, gradients flowing to its tensor.
+  private static func decay(_ kind: String, _ size: Sizes, rows: Int, _ trial: Trial)
+    -> () -> LinearAttentionDecay
+  {
+    switch kind {
+    case "constant":
+      let slopes = trial.parameter([size.heads], .f32, trial.small) { Double(Float(abs($0))) }
+      return { .constant(slopes_H: slopes.tensor) }
+    case "vector":
+      // Some gates are all but closed.
+      let decays = trial.parameter([rows, size.heads * size.dim], .f32, trial.small) {
+        $0 < -0.9 ? -50 : Double(Float(-0.2 * $0 * $0))
+      }
+      return { .vector(logDecay_TC: decays.tensor) }
+    default: return { .none }
+    }
+  }
+
+  private static func whole(_ size: Sizes, _ kind: String, hasState: Bool) -> ConformanceCase {
+    ConformanceCase("linearAttention \(kind) \(size.name)\(hasState ? " state" : "")") { trial in
+      let context = trial.context
+      let (heads, tokens) = (size.heads, size.tokens)
+      let query = trial.activation([tokens, heads * size.dim])
+      let key = trial.activation([tokens, heads * size.dim])
+      let value = trial.activation([tokens, heads * size.width])
+      let state = trial.weight([size.documents.count, heads, size.dim, size.width])
+      let decay = decay(kind, size, rows: tokens, trial)
+      let layout = SequenceLayout(documentLengths: size.documents, in: context)
+      trial.differentiate {
+        let (output, final) = context.linearAttention(
+          query: query.tensor, key: key.tensor, value: value.tensor, heads: heads,
+          scale: 1 / Double(size.dim).squareRoot(), decay: decay(),
+          documentOffsets: layout.documentOffsets, initialState: hasState ? state.tensor : nil)
+        func error(_ y: Tensor) -> Tensor {
+          context.meanSquaredError(y, target: context.zeros(y.shape, y.dtype))
+        }
+        let total = context.weightedSum([(1, error(output)), (0.5, error(final))])
+        return [("total", total), ("output", output), ("final", final)]
+      }
+    }
+  }
+
+  private static func step(_ size: Sizes, _ kind: String) -> ConformanceCase {
+    ConformanceCase("linearAttentionStep \(kind) \(size.name)") { trial in
+      let (heads, rows) = (size.heads, size.documents.count)
+      let state = trial.weight([rows, heads, size.dim, size.width]).value
+      let output = trial.context.linearAttentionStep(
+        query: trial.activation([rows, heads * size.dim]).value,
+        key: trial.activation([rows, heads * size.dim]).value,
+        value: trial.activation([rows, heads * size.width]).value, heads: heads, scale: 0.5,
+        decay: decay(kind, size, rows: rows, trial)(), state: state)
+      trial.note("output", output)
+      trial.note("state", state)
+    }
+  }
+}
