@@ -1,4 +1,5 @@
 import Formats
+import Glibc
 
 /// A text file that a command writes at its end, and looks at before it begins.
 public struct TextOutput: Sendable {
@@ -10,9 +11,12 @@ public struct TextOutput: Sendable {
   public init(_ path: String, replaces: Bool) throws(WorkflowError) {
     let slash = path.lastIndex(of: "/")
     let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    guard Files.isFolder(folder), !Files.isFolder(path) else {
+    guard !path.isEmpty, Files.isFolder(folder), !Files.isFolder(path) else {
       throw WorkflowError(
         "\(path): not a file in a folder that is there; make the folder first")
+    }
+    guard access(folder, W_OK) == 0 else {
+      throw WorkflowError("\(path): its folder cannot be written to; give another")
     }
     guard replaces || !Files.exists(path) else {
       throw WorkflowError("\(path): exists already; give --force to replace it")

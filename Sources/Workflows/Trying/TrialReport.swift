@@ -80,8 +80,9 @@ public struct TrialReport {
       .prose(
         "Losses are nats per target, mean over the files, in herd's own format. Units are shared + "
           + "routed ones, top-k of the routed; of attention they are heads. Time is that of a "
-          + "conversion with its proof, as a multiple of that of the strategy sequential with the "
-          + "same router; it is rough where the machine does other work besides."), .table(table),
+          + "conversion with its proof and the router named, as a multiple of that of the strategy "
+          + "sequential with its own; it is rough where the machine does other work besides."),
+      .table(table),
     ]
   }
 

@@ -50,6 +50,9 @@ public struct TrialSettings: Sendable, Equatable {
 
   /// Refuses names and sizes that cannot be, without looking at files.
   public func check() throws(WorkflowError) {
+    guard calibrationTokens >= 1 else {
+      throw WorkflowError("\(calibrationTokens) calibration tokens: give at least 1")
+    }
     for (what, names, known) in [
       ("strategy", strategies, Self.strategyNames),
       ("router", routers, RouterName.allCases.map(\.rawValue)),

@@ -33,6 +33,12 @@ enum Interruption {
     sigemptyset(&signals)
     for number in [SIGINT, SIGTERM, SIGHUP] {
       sigaddset(&signals, number)
+      var present = sigaction()
+      sigaction(number, nil, &present)
+      // What a parent lets its children ignore, as nohup does with a hangup, stays ignored.
+      guard unsafeBitCast(present.__sigaction_handler.sa_handler, to: Int.self) != 1 else {
+        continue
+      }
       signal(number) { number in
         // Only what a signal handler may do: tell the thread.
         var byte = UInt8(truncatingIfNeeded: number)
