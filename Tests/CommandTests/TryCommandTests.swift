@@ -45,6 +45,14 @@ import Testing
 
     let alone = try HerdRun("try", "--beside", beside, beside)
     #expect(alone.status == 0 && alone.output.hasPrefix(text.prefix(60)), "\(alone.error)")
+    #expect(
+      alone.output.contains("; put together by: herd try --beside first.json first.json. Of ab"))
+    let spelled = try HerdRun("try", "--beside=\(beside)")
+    #expect(spelled.output.contains("put together by: herd try --beside=first.json. Of absolute"))
+    for more in [["--data", beside], ["--once"], ["--experts", "4"], ["--seed", "0"]] {
+      let refused = try HerdRun(list: ["try", "--beside", beside] + more)
+      #expect(refused.status == 64 && refused.error.contains("\(more[0]) is for trials"))
+    }
 
     let there = try HerdRun(list: arguments(few + ["--output", path("tables.md")]))
     #expect(there.status == 1 && there.error.contains("--force"), "\(there.error)")
@@ -53,6 +61,7 @@ import Testing
   @Test func mistakesAreOneLine() throws {
     for (more, words) in [
       (["--output", path("no/such/folder.md")], "make the folder first"),
+      (["--output", ""], "has no name"),
       (["--evaluate", path("missing.jsonl")], "missing.jsonl"),
       (["--beside", checkpoint.path + "/config.json"], "not what herd try --json"),
       (["--window", "4096"], "4096"),
@@ -66,27 +75,51 @@ import Testing
     for (more, words) in [
       (["--strategies", "activatoin"], "did you mean \"activation\""),
       (["--formats", "gptq"], "is not known"), (["--top-k", "5"], "between 1 and 4"),
+      (["--calibration-tokens", "0"], "from 1 to"),
     ] {
       let run = try HerdRun(list: arguments(more))
       #expect(run.status == 64 && run.error.contains(words), "\(run.error)")
     }
   }
 
-  @Test func anInterruptionLeavesNothing() throws {
+  /// An output that could not be written in the end is refused in the beginning.
+  @Test(.enabled(if: geteuid() != 0, "nothing is forbidden to root"))
+  func aFolderWithoutPermissionIsRefused() throws {
+    #expect(chmod(folder.path, 0o555) == 0)
+    defer { chmod(folder.path, 0o755) }
+    let run = try HerdRun(list: arguments(few + ["--output", path("tables.md")]))
+    #expect(run.status == 1 && run.output.isEmpty)
+    #expect(run.errorLines.count == 1 && run.error.contains("check the permissions"))
+  }
+
+  /// What a killed program left goes too, and what others have of a like name stays. A hangup that
+  /// the program was started to ignore ends nothing.
+  @Test(arguments: [false, true])
+  func anInterruptionLeavesNothing(ignoresHangups: Bool) throws {
     let temporary = TemporaryFolder()
+    temporary.write("herd-try", "of somebody else")
+    temporary.write(".herd-try.scratch-4000000/0/model", "of a killed one")
     let process = Process()
-    process.executableURL = try HerdRun.program()
-    process.arguments = arguments(["--output", path("tables.md"), "--quiet"])
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments =
+      ["-c", (ignoresHangups ? "trap '' HUP; " : "") + "exec \"$0\" \"$@\""]
+      + [try HerdRun.program().path] + arguments(["--output", path("tables.md"), "--quiet"])
     process.environment = ProcessInfo.processInfo.environment.merging(
       ["TMPDIR": temporary.path]
     ) { $1 }
     try process.run()
-    let begun = { (try? Files.names(inFolder: temporary.path + "/" + temporary.names[0]))?.count }
-    while process.isRunning, temporary.names.isEmpty || begun() ?? 0 == 0 { usleep(2000) }
-    process.interrupt()
+    let scratch = "\(temporary.path)/.herd-try.scratch-\(process.processIdentifier)"
+    let begun = { (try? Files.names(inFolder: scratch))?.isEmpty == false }
+    while process.isRunning, !begun() { usleep(2000) }
+    if ignoresHangups {
+      kill(process.processIdentifier, SIGHUP)
+      usleep(50_000)
+    }
+    process.terminate()
     process.waitUntilExit()
     #expect(process.terminationReason == .uncaughtSignal)
-    #expect(temporary.names.isEmpty)
+    #expect(process.terminationStatus == SIGTERM)
+    #expect(temporary.names == ["herd-try"])
     #expect(folder.names.isEmpty)
   }
 }

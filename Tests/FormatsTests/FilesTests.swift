@@ -137,6 +137,20 @@ import Testing
     withExtendedLifetime(lock) {}
   }
 
+  @Test func aStagingFolderGoesWithItsReference() throws {
+    let folder = TemporaryFolder()
+    folder.write(".work-4000000/x", "of a killed process")
+    folder.write(".work-mine/x", "1")
+    folder.write("work", "1")
+    do {
+      let staging = try StagingFolder(prefix: ".work-", in: folder.path)
+      try Files.write("1", to: "\(staging.path)/x")
+      #expect(folder.names.count == 3 && !folder.names.contains(".work-4000000"))
+      withExtendedLifetime(staging) {}
+    }
+    #expect(folder.names == [".work-mine", "work"])
+  }
+
   @Test func sweepsWhatAKilledProcessLeft() throws {
     let folder = TemporaryFolder()
     folder.write(".out.partial-4000000/model", "1")

@@ -7,8 +7,7 @@ public enum RealInput {
   /// The folder in `HERD_REAL_DIR`, by default `../shared/real` seen from the package.
   public static let folder: String = {
     if let folder = getenv("HERD_REAL_DIR") { return String(cString: folder) }
-    let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
-    return root.joined(separator: "/") + "/../shared/real"
+    return PackageFolder.path + "/../shared/real"
   }()
 
   /// Whether checkpoint and data are there.

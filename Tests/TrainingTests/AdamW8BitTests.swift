@@ -118,7 +118,7 @@ import Testing
 
   /// The embedded model learns an unknown task at the pace of full moments and weights.
   @Test func lossesFollowThoseOfFullPrecision() throws {
-    let path = "Checkpoints/tiny-llama"
+    let path = PackageFolder.checkpoint
     let layout = try CheckpointLayouts.layout(
       for: ConfigurationFile(contentsOf: "\(path)/config.json"))
     let loader = try ModelLoader(layout: layout, checkpoint: Checkpoint(folder: path))

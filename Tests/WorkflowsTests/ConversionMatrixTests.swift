@@ -92,8 +92,7 @@ import Workflows
 
   /// On the embedded checkpoint an upcycled model predicts what the dense one does, as it is routed.
   @Test func theEmbeddedCheckpointIsUpcycled() throws {
-    let dense = "Checkpoints/tiny-llama"
-    guard Files.isFolder(dense) else { return }
+    let dense = PackageFolder.checkpoint
     var settings = ConvertSettings()
     (settings.experts, settings.topK, settings.strategy) = (3, 2, "upcycle")
     let whole = try #require(
@@ -295,8 +294,7 @@ import Workflows
     experts: Int, topK: Int, format: OutputFormat, shared: Int
   ) throws {
     // The embedded checkpoint is in bf16.
-    let dense = "Checkpoints/tiny-llama"
-    guard Files.isFolder(dense) else { return }
+    let dense = PackageFolder.checkpoint
     var settings = ConvertSettings()
     (settings.experts, settings.topK, settings.shared) = (experts, topK, shared)
     settings.strategy = "random"

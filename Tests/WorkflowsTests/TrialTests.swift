@@ -35,9 +35,7 @@ import Testing
   }
 
   @Test func theEmbeddedCheckpointInAFewCells() throws {
-    let dense = "Checkpoints/tiny-llama"
-    guard Files.isFolder(dense) else { return }
-    var settings = settings(dense)
+    var settings = settings(PackageFolder.checkpoint)
     settings.strategies = ["sequential", "random"]
     settings.routers = ["regressed", "analytic"]
     settings.formats = ["granitemoeshared", "gguf"]
@@ -150,6 +148,69 @@ import Testing
     #expect(text.contains("## Failures\n\n- sequential, random, herd: "))
     #expect(text.contains("| sequential | random | "))
     #expect(record.summary == "0 cells work, 1 are refused with a reason, 2 failed")
+  }
+
+  /// A record whose cells are a strategy with a router in herd's own format.
+  private func record(
+    _ checkpoint: String, once: Bool = false,
+    _ cells: [(strategy: String, router: String, loss: Double, seconds: Double)]
+  ) -> TrialRecord {
+    var settings = TrialSettings(dense: checkpoint, data: [])
+    settings.once = once
+    var record = TrialRecord(
+      command: "herd try \(checkpoint)",
+      checkpoint: checkpoint.split(separator: "/").last.map(String.init) ?? "", machine: "y",
+      denseLoss: 1, settings: settings)
+    record.cells = cells.map {
+      TrialCell(
+        part: "mlp", strategy: $0.strategy, router: $0.router, format: "herd",
+        outcome: .works(
+          TrialCell.Measurement(
+            experts: once ? 4 : 8, topK: 2, shared: 0, activeShare: once ? 0.5 : 0.25,
+            loss: $0.loss, bytes: 1, seconds: $0.seconds)))
+    }
+    return record
+  }
+
+  /// Every strategy of any record has a row, one for each router that is usual somewhere.
+  @Test func tablesOfSeveralRecords() throws {
+    let first = record(
+      "Checkpoints/a",
+      [
+        ("sequential", "regressed", 5, 2), ("random", "regressed", 4, 3),
+        ("random", "random", 6, 1),
+      ])
+    let second = record(
+      "b", once: true,
+      [("sequential", "regressed", 3, 4), ("random", "random", 2, 6), ("nested", "prefix", 1, 10)])
+    let text = TrialReport([first, second], command: "herd try --beside a.json b.json").markdown
+    for row in [
+      "| sequential | regressed | 8 top-2, 4 top-2 | 25 % | 5.000 | 1.0 × "
+        + "| 50 % | 3.000 | 1.0 × |  |",
+      "| random | regressed | 8 top-2 | 25 % | 4.000 | 1.5 × |  |  |  | regressed 4.000 |",
+      "| random | random | 8 top-2, 4 top-2 | 25 % | 6.000 |  | 50 % | 2.000 | 1.5 × "
+        + "| regressed 4.000 |",
+      "| nested | prefix | 4 top-2 |  |  |  | 50 % | 1.000 | 2.5 × |  |",
+    ] {
+      #expect(text.contains("\n\(row)\n"), "\(row)\n\(text)")
+    }
+    #expect(
+      text.contains(
+        "\nMade by: herd try Checkpoints/a; beside it: herd try b; put together by: herd try "
+          + "--beside a.json b.json. Of absolute paths only the name is given. Checkpoints that are "
+          + "not part of herd's repository: b.\n"))
+    #expect(!text.contains("## Reasons"))
+    #expect(!TrialReport([first], command: "x").markdown.contains("not part of"))
+    #expect(TrialReport([first]).markdown.contains("\nMade by: herd try Checkpoints/a\n"))
+  }
+
+  @Test func sizesThatCannotBeAreRefused() throws {
+    for tokens in [0, -5, .max] {
+      var settings = TrialSettings(dense: "", data: [])
+      settings.calibrationTokens = tokens
+      let error = #expect(throws: WorkflowError.self) { try settings.check() }
+      #expect(error?.description.contains("\(tokens) calibration tokens; give from 1") == true)
+    }
   }
 
   @Test func reasonsHaveLetters() {

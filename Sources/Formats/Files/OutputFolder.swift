@@ -10,12 +10,11 @@ public final class OutputFolder {
   /// The name the folder will have.
   public let path: String
   /// The folder to put files into until then.
-  public let stagingPath: String
+  public var stagingPath: String { staging.path }
   private let force: Bool
   private let keeping: [String]
+  private let staging: StagingFolder
   private var isCommitted = false
-  /// Open and locked for as long as the staging folder is in use.
-  private let lock: Int32
 
   /// Starts an output folder; parents of `path` are created as needed.
   ///
@@ -32,83 +31,12 @@ public final class OutputFolder {
     self.force = force
     self.keeping = keeping
     try Self.checkReplaceable(self.path, force: force, keeping: keeping)
-    try Files.createFolder(folder)
-    let prefix = ".\(name).partial-"
-    Self.removeAbandoned(prefix: prefix, in: folder, keepingReplaced: !Files.exists(self.path))
-    var staging = "\(folder)/\(prefix)\(getpid())"
-    var lock = try Self.create(staging)
-    var attempt = 1
-    while lock == nil {
-      attempt += 1
-      guard attempt < 1000 else { throw FileError("create", staging, .exists) }
-      staging = "\(folder)/\(prefix)\(getpid())-\(attempt)"
-      lock = try Self.create(staging)
-    }
-    stagingPath = staging
-    self.lock = lock ?? -1
-  }
-
-  /// Makes and locks a staging folder; `nil` when the name is taken, or another process took the new
-  /// folder for an abandoned one before it was locked.
-  private static func create(_ path: String) throws(FileError) -> Int32? {
-    guard mkdir(path, 0o755) == 0 else {
-      if errno == EEXIST { return nil }
-      throw FileError("create", path)
-    }
-    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      if errno == ENOENT { return nil }
-      throw FileError("open", path)
-    }
-    // Without locks, as on some network file systems, nothing is ever taken for abandoned.
-    let isRemoved = flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
-    if !isRemoved, Files.isFolder(path) { return descriptor }
-    close(descriptor)
-    return nil
-  }
-
-  deinit {
-    if !isCommitted { try? Files.remove(stagingPath) }
-    if lock >= 0 { close(lock) }
-  }
-
-  /// Removes staging folders of this name that no process holds any more.
-  ///
-  /// - Parameter keepingReplaced: Leaves folders that stepped aside: with nothing under the final
-  ///   name, such a one is the only copy there is.
-  private static func removeAbandoned(
-    prefix: String, in folder: String, keepingReplaced: Bool
-  ) {
-    for name in (try? Files.names(inFolder: folder)) ?? [] where name.hasPrefix(prefix) {
-      var rest = name.dropFirst(prefix.count)
-      if rest.hasSuffix("-replaced") {
-        if keepingReplaced { continue }
-        rest = rest.dropLast("-replaced".count)
-      }
-      // `PID` or `PID-N`: anything else under such a name is not ours.
-      guard
-        rest.split(separator: "-", omittingEmptySubsequences: false)
-          .allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } })
-      else { continue }
-      let path = "\(folder)/\(name)"
-      let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-      guard descriptor >= 0 else { continue }
-      defer { close(descriptor) }
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, names(descriptor, path) else { continue }
-      // What cannot be removed, as another user's, costs space only.
-      try? Files.remove(path)
-    }
+    staging = try StagingFolder(
+      prefix: ".\(name).partial-", in: folder, keepingReplaced: !Files.exists(self.path))
   }
 
   /// The staging path of the file `name`.
   public func path(of name: String) -> String { "\(stagingPath)/\(name)" }
-
-  /// Whether the path still leads to what the descriptor has open.
-  private static func names(_ descriptor: Int32, _ path: String) -> Bool {
-    var (open, there) = (stat(), stat())
-    return fstat(descriptor, &open) == 0 && lstat(path, &there) == 0
-      && open.st_ino == there.st_ino && open.st_dev == there.st_dev
-  }
 
   /// Brings everything to the disk and gives the folder its name.
   ///
@@ -122,6 +50,7 @@ public final class OutputFolder {
     try Self.checkReplaceable(path, force: force, keeping: keeping)
     if Files.exists(path), Self.exchange(stagingPath, path) {
       isCommitted = true
+      staging.release()
       try Files.synchronizeFolder(ofPath: path)
       // The new folder is in place; a rest of the old one costs space only.
       try? Files.remove(stagingPath)
@@ -139,6 +68,7 @@ public final class OutputFolder {
       throw error
     }
     isCommitted = true
+    staging.release()
     try Files.synchronizeFolder(ofPath: path)
     if let old { try? Files.remove(old) }
   }

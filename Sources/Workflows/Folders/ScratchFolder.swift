@@ -5,14 +5,13 @@ import Glibc
 /// a killed program left is removed by the next.
 public final class ScratchFolder {
   /// The folder.
-  public var path: String { folder.stagingPath }
-  private let folder: OutputFolder
+  public var path: String { folder.path }
+  private let folder: StagingFolder
 
   /// Makes an empty folder.
   /// - Parameter name: What its name begins with, behind a dot.
   public init(_ name: String) throws {
     let base = getenv("TMPDIR").map { String(cString: $0) } ?? ""
-    // Nothing of this name is ever replaced: the folder never takes it.
-    folder = try OutputFolder("\(base.isEmpty ? "/tmp" : base)/\(name)", force: true)
+    folder = try StagingFolder(prefix: ".\(name).scratch-", in: base.isEmpty ? "/tmp" : base)
   }
 }

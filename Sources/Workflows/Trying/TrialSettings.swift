@@ -50,9 +50,6 @@ public struct TrialSettings: Sendable, Equatable {
 
   /// Refuses names and sizes that cannot be, without looking at files.
   public func check() throws(WorkflowError) {
-    guard calibrationTokens >= 1 else {
-      throw WorkflowError("\(calibrationTokens) calibration tokens: give at least 1")
-    }
     for (what, names, known) in [
       ("strategy", strategies, Self.strategyNames),
       ("router", routers, RouterName.allCases.map(\.rawValue)),
@@ -67,6 +64,10 @@ public struct TrialSettings: Sendable, Equatable {
     guard active >= 1, active <= units else {
       throw WorkflowError(
         "top-\(active) of \(units) experts; top-k must be between 1 and \(max(1, units))")
+    }
+    guard (1...CalibrationText.mostTokens).contains(calibrationTokens) else {
+      throw WorkflowError(
+        "\(calibrationTokens) calibration tokens; give from 1 to \(CalibrationText.mostTokens)")
     }
     guard window > 0, windows > 0 else {
       throw WorkflowError("window and windows must be at least 1")

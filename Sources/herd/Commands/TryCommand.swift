@@ -75,9 +75,13 @@ struct TryCommand: HerdCommand {
 
   func validate() throws {
     guard let dense else {
-      guard !beside.isEmpty, data.isEmpty, !common.json else {
+      guard !beside.isEmpty else {
+        throw ValidationError("give a dense checkpoint with --data, or records with --beside")
+      }
+      if let option = trialOptions.first(where: \.isGiven)?.name {
         throw ValidationError(
-          "give a dense checkpoint with --data, or records with --beside and no --data or --json")
+          "\(option) is for trials: give a dense checkpoint, or leave it out to put records together"
+        )
       }
       return
     }
@@ -87,6 +91,22 @@ struct TryCommand: HerdCommand {
     } catch {
       throw ValidationError("\(error)")
     }
+  }
+
+  /// The options that say nothing where nothing is tried, and whether they differ from their defaults.
+  private var trialOptions: [(name: String, isGiven: Bool)] {
+    let usual = Self.defaults
+    return [
+      ("--data", !data.isEmpty), ("--evaluate", !evaluate.isEmpty),
+      ("--experts", experts != usual.units), ("--top-k", topK != usual.active),
+      ("--calibration-tokens", calibrationTokens != usual.calibrationTokens),
+      ("--window", window != usual.window), ("--windows", windows != usual.windows),
+      ("--documents", documents), ("--strategies", !strategies.isEmpty),
+      ("--routers", !routers.isEmpty), ("--formats", !formats.isEmpty), ("--once", once),
+      ("--json", common.json), ("--device", common.device != .automatic),
+      ("--precision", common.precision != .f32), ("--threads", common.threads != 0),
+      ("--seed", common.seed != nil),
+    ]
   }
 
   private func settings(_ dense: String) -> TrialSettings {
@@ -108,7 +128,7 @@ struct TryCommand: HerdCommand {
     let others = try beside.map { try TrialRecord(contentsOf: $0) }
     let file = try output.map { try TextOutput($0, replaces: force) }
     guard let dense else {
-      let text = TrialReport(others).markdown
+      let text = TrialReport(others, command: SpelledCommand.current).markdown
       try file?.write(text)
       try console.result(.null) { file.map { "wrote \($0.path)" } ?? text }
       return
@@ -116,7 +136,7 @@ struct TryCommand: HerdCommand {
     let scratch = try ScratchFolder("herd-try")
     Interruption.remove(scratch.path)
     let record = try MethodTrials(
-      settings(dense), command: command, device: common.chosenDevice(console),
+      settings(dense), command: SpelledCommand.current, device: common.chosenDevice(console),
       events: console.events
     ).execute(in: scratch)
     let report = TrialReport([record] + others)
@@ -130,15 +150,5 @@ struct TryCommand: HerdCommand {
         message: "\(record.failures.count) of \(record.cells.count) cells failed, first "
           + "\(first.name): \(first.failure ?? "")")
     }
-  }
-
-  /// The arguments as the record names them: of an absolute path only the name, which is all that
-  /// means something elsewhere.
-  private var command: String {
-    let arguments = CommandLine.arguments.dropFirst().map { argument in
-      argument.hasPrefix("/")
-        ? argument.split(separator: "/").last.map(String.init) ?? argument : argument
-    }
-    return (["herd"] + arguments).joined(separator: " ")
   }
 }

@@ -15,9 +15,11 @@ enum Interruption {
     init(_ path: String) { self.path = path }
   }
 
-  /// Removes `folder` when a signal ends the program. To be called once.
+  /// Removes `folder` when a signal ends the program. To be called once. A signal that the program
+  /// was started to ignore, as under nohup, is ignored still.
   static func remove(_ folder: String) {
-    guard pipe != nil else { return }
+    let numbers = [SIGINT, SIGTERM, SIGHUP].filter { !isIgnored($0) }
+    guard !numbers.isEmpty, pipe != nil else { return }
     var thread = pthread_t()
     let argument = Unmanaged.passRetained(Folder(folder)).toOpaque()
     let started = pthread_create(
@@ -31,14 +33,8 @@ enum Interruption {
     guard started == 0 else { return }
     var signals = sigset_t()
     sigemptyset(&signals)
-    for number in [SIGINT, SIGTERM, SIGHUP] {
+    for number in numbers {
       sigaddset(&signals, number)
-      var present = sigaction()
-      sigaction(number, nil, &present)
-      // What a parent lets its children ignore, as nohup does with a hangup, stays ignored.
-      guard unsafeBitCast(present.__sigaction_handler.sa_handler, to: Int.self) != 1 else {
-        continue
-      }
       signal(number) { number in
         // Only what a signal handler may do: tell the thread.
         var byte = UInt8(truncatingIfNeeded: number)
@@ -47,6 +43,13 @@ enum Interruption {
     }
     // A parent may have left them blocked.
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+  }
+
+  private static func isIgnored(_ number: Int32) -> Bool {
+    var action = sigaction()
+    guard sigaction(number, nil, &action) == 0 else { return false }
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+      == unsafeBitCast(SIG_IGN, to: Int.self)
   }
 
   private static func wait(_ folder: String) {

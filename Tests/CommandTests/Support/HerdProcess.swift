@@ -44,8 +44,7 @@ struct HerdRun {
     let start = URL(fileURLWithPath: CommandLine.arguments[0])
     let bundle = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
       .map { URL(fileURLWithPath: $0) }
-    let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let package = URL(fileURLWithPath: PackageFolder.path)
     #if DEBUG
       let build = package.appendingPathComponent(".build/debug/herd")
     #else

@@ -1,4 +1,5 @@
 import Formats
+import TestSupport
 
 /// The small tokenizers of Tests/Fixtures/Tokenizers and what the reference makes of them.
 enum TokenizerFixtures {
@@ -6,9 +7,7 @@ enum TokenizerFixtures {
     "gpt2", "gpt2-added", "llama3", "qwen2", "llama2", "llama2-metaspace", "sentencepiece-unknown",
   ]
 
-  private static let folder =
-    #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
-    .joined(separator: "/") + "/Fixtures/Tokenizers"
+  private static let folder = PackageFolder.path + "/Tests/Fixtures/Tokenizers"
 
   static func bytes(_ name: String) throws -> [UInt8] {
     try Files.read("\(folder)/\(name).json")
