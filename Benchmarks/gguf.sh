@@ -8,9 +8,9 @@
 # numpy, torch and transformers. ONLY=compare or ONLY=speed does one half; the other needs 6 GB of
 # disk. DTYPES (default "f32 bf16 q8_0") are compared, SPEED_DTYPE (default q8_0) is timed.
 set -euo pipefail
+checkpoint="$(cd "${1:?give a dense checkpoint folder}" && pwd)"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 python="${PEER_PYTHON:?PEER_PYTHON must name a Python with llama-cpp-python, torch and transformers}"
-checkpoint="$(cd "${1:?give a dense checkpoint folder}" && pwd)"
 (cd .. && swift build -c release --product herd >/dev/null)
 herd="$(cd .. && swift build -c release --show-bin-path)/herd"
 work="$(mktemp -d)"
