@@ -15,9 +15,11 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case cast
   case crossEntropy = "cross_entropy"
   case elementwise
+  case decayGate = "decay_gate"
   case embedding
   case expertDispatch = "expert_dispatch"
   case expertPacking = "expert_packing"
+  case gatedActivation = "gated_activation"
   case groupedGEMM = "grouped_gemm"
   case groupedMMA = "grouped_mma"
   case headScale = "head_scale"
@@ -26,7 +28,9 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case largest
   case linearAttention = "linear_attention"
   case linearAttentionVector = "linear_attention_vector"
+  case lrpe
   case mixtureElementwise = "mixture_elementwise"
+  case repeatHeads = "repeat_heads"
   case rmsNorm = "rms_norm"
   case rope
   case routerLosses = "router_losses"
@@ -37,6 +41,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case rowsLinear = "rows_linear"
   case rowsRoute = "rows_route"
   case sigmoidGate = "sigmoid_gate"
+  case softmax
   case sums
   case swiglu
 
