@@ -8,7 +8,9 @@ extension ModelConfiguration {
     mlp: (Int, MLPConfiguration) -> [TensorBinding]
   ) -> [TensorBinding] {
     var result = [TensorBinding(ParameterName.embedding, [vocabularySize, hiddenSize])]
-    if let shape = lowerBoundShape { result.append(TensorBinding(ParameterName.lowerBounds, shape)) }
+    if let shape = lowerBoundShape {
+      result.append(TensorBinding(ParameterName.lowerBounds, shape))
+    }
     for (layer, block) in blocks.enumerated() {
       let prefix = ParameterName.block(layer)
       result.append(TensorBinding("\(prefix).input_layernorm.weight", [hiddenSize]))
@@ -51,6 +53,14 @@ extension ModelConfiguration {
     }
     result.append(TensorBinding("\(prefix).o_proj.weight", [hiddenSize, queries]))
     if attention.outputBias { result.append(TensorBinding("\(prefix).o_proj.bias", [hiddenSize])) }
+    if attention.hasOutputGate {
+      result.append(TensorBinding("\(prefix).g_proj.weight", [queries, hiddenSize]))
+    }
+    if attention.normalizesHeads {
+      for name in ["q_norm", "k_norm"] {
+        result.append(TensorBinding("\(prefix).\(name).weight", [attention.headDimension]))
+      }
+    }
     return result
   }
 

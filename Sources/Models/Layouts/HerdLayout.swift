@@ -24,7 +24,8 @@ public struct HerdLayout: CheckpointLayout {
     configuration = base.model(
       blocks: try blocks.map { block in
         BlockConfiguration(
-          mixer: try MixerConfiguration(block.section("mixer"), attention: base.attention),
+          mixer: try MixerConfiguration(
+            block.section("mixer"), attention: base.attention, positions: base.maximumPositions),
           mlp: try MLPConfiguration(block.section("mlp")))
       })
   }
