@@ -69,6 +69,9 @@ static const char expert_dispatch[] = {
 static const char expert_packing[] = {
 #embed "kernels/expert_packing.cu"
     , 0};
+static const char expert_padding[] = {
+#embed "kernels/expert_padding.cu"
+    , 0};
 static const char grouped_gemm[] = {
 #embed "kernels/grouped_gemm.cu"
     , 0};
@@ -158,6 +161,7 @@ static const cd_source sources[] = {
     SOURCE("embedding.cu", embedding),
     SOURCE("expert_dispatch.cu", expert_dispatch),
     SOURCE("expert_packing.cu", expert_packing),
+    SOURCE("expert_padding.cu", expert_padding),
     SOURCE("grouped_gemm.cu", grouped_gemm),
     SOURCE("grouped_mma.cu", grouped_mma),
     SOURCE("head_scale.cu", head_scale),

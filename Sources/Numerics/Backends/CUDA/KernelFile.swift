@@ -18,6 +18,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case embedding
   case expertDispatch = "expert_dispatch"
   case expertPacking = "expert_packing"
+  case expertPadding = "expert_padding"
   case groupedGEMM = "grouped_gemm"
   case groupedMMA = "grouped_mma"
   case headScale = "head_scale"
