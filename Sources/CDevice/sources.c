@@ -90,6 +90,9 @@ static const char jitter[] = {
 static const char largest[] = {
 #embed "kernels/largest.cu"
     , 0};
+static const char length_product[] = {
+#embed "kernels/length_product.cu"
+    , 0};
 static const char linear_attention[] = {
 #embed "kernels/linear_attention.cu"
     , 0};
@@ -168,6 +171,7 @@ static const cd_source sources[] = {
     SOURCE("indicator.cu", indicator),
     SOURCE("jitter.cu", jitter),
     SOURCE("largest.cu", largest),
+    SOURCE("length_product.cu", length_product),
     SOURCE("linear_attention.cu", linear_attention),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),

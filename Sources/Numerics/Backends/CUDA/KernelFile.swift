@@ -25,6 +25,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case indicator
   case jitter
   case largest
+  case lengthProduct = "length_product"
   case linearAttention = "linear_attention"
   case linearAttentionVector = "linear_attention_vector"
   case mixtureElementwise = "mixture_elementwise"
@@ -66,7 +67,8 @@ package enum KernelFile: String, CaseIterable, Sendable {
       return heads.flatMap { both(["DIM=\($0)"]) }
         + [64, 128, 256].flatMap { both(["DIM=\($0)", "SLOPES=1"]) }
     case .linearAttentionVector: return heads.flatMap { both(["DIM=\($0)"]) }
-    case .absolute, .cast, .expertDispatch, .indicator, .routing, .routerLosses, .routerNoise,
+    case .absolute, .cast, .expertDispatch, .indicator, .lengthProduct, .routing, .routerLosses,
+      .routerNoise,
       .routingThreshold:
       return [KernelVariant(self, .f32)]
     case .attentionDecode:
