@@ -21,6 +21,9 @@ static const char rows_product_header[] = {
 static const char sine_cosine_header[] = {
 #embed "kernels/sine_cosine.cuh"
     , 0};
+static const char warpgroup_header[] = {
+#embed "kernels/warpgroup.cuh"
+    , 0};
 static const char absolute[] = {
 #embed "kernels/absolute.cu"
     , 0};
@@ -90,6 +93,9 @@ static const char largest[] = {
 static const char linear_attention[] = {
 #embed "kernels/linear_attention.cu"
     , 0};
+static const char linear_attention_hopper[] = {
+#embed "kernels/linear_attention_hopper.cu"
+    , 0};
 static const char linear_attention_vector[] = {
 #embed "kernels/linear_attention_vector.cu"
     , 0};
@@ -142,6 +148,7 @@ static const cd_source sources[] = {
     SOURCE("expert_tiles.cuh", expert_tiles_header),
     SOURCE("rows_product.cuh", rows_product_header),
     SOURCE("sine_cosine.cuh", sine_cosine_header),
+    SOURCE("warpgroup.cuh", warpgroup_header),
     SOURCE("absolute.cu", absolute),
     SOURCE("activation_energy.cu", activation_energy),
     SOURCE("adamw.cu", adamw),
@@ -165,6 +172,7 @@ static const cd_source sources[] = {
     SOURCE("jitter.cu", jitter),
     SOURCE("largest.cu", largest),
     SOURCE("linear_attention.cu", linear_attention),
+    SOURCE("linear_attention_hopper.cu", linear_attention_hopper),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),
     SOURCE("rms_norm.cu", rms_norm),

@@ -82,6 +82,10 @@ extension CUDABackend {
     let (heads, dim, width) = (
       problem.heads, query.columns / problem.heads, value.columns / problem.heads
     )
+    if usesWarpgroups(query, key, value, output, dim: dim, width: width) {
+      return warpgroupSweep(
+        problem, kind, query, key, value, from: initial, into: output, final: final)
+    }
     let tile = LinearAttentionTile(dim)
     launch(
       "linear_attention_sweep", in: .linearAttention, query.dtype, defines: tile.defines,
@@ -91,6 +95,49 @@ extension CUDABackend {
       .int(problem.tokens), .int(heads), .int(dim), .int(width),
       .float(kind.isReverse ? 1 : problem.scale), .float(kind.isReverse ? problem.scale : 1),
       .int(kind.isReverse ? 1 : 0), .int(kind.isTurned ? 1 : 0))
+  }
+
+  /// Whether the kernels of `linear_attention_hopper.cu` take the operands.
+  private func usesWarpgroups(_ tensors: Tensor..., dim: Int, width: Int) -> Bool {
+    isHopper && max(dim, width) <= 128 && dim % 8 == 0 && width % 8 == 0
+      && tensors.allSatisfy { $0.dtype == .bf16 } && areAligned(tensors)
+  }
+
+  private func warpgroupSweep(
+    _ problem: LinearAttentionProblem, _ kind: Sweep, _ query: Tensor, _ key: Tensor,
+    _ value: Tensor, from initial: Tensor?, into output: Tensor, final: Tensor?
+  ) {
+    let (heads, documents) = (problem.heads, problem.documents)
+    let (dim, width) = (query.columns / heads, value.columns / heads)
+    let headDim = max(dim, width) > 64 ? 128 : 64
+    let defines = ["HEAD_DIM=\(headDim)"]
+    let chunk = 128
+    // Bytes of so many rows in tiles.
+    func tiles(rows: Int) -> Int { 1024 + rows * headDim * 2 }
+    let (isReverse, isTurned) = (kind.isReverse ? 1 : 0, kind.isTurned ? 1 : 0)
+    let keyScale = kind.isReverse ? problem.scale : 1
+    // Few heads of long documents are cut, so that every multiprocessor has work.
+    let longest = problem.tokens / documents / (4 * chunk)
+    let parts = max(1, min(multiprocessors / (documents * heads), longest, 32))
+    var states: Tensor?
+    if parts > 1 {
+      states = scratch([documents * heads, parts, headDim, headDim], .f32)
+      launch(
+        "linear_attention_states_hopper", in: .linearAttentionHopper, query.dtype,
+        defines: defines, grid: (documents * heads * (parts - 1), 1, 1), block: 384,
+        shared: tiles(rows: 4 * chunk), .tensor(key), .tensor(value),
+        .tensor(problem.decay.tensor), .tensor(problem.documentOffsets), .tensor(states),
+        .int(problem.tokens), .int(heads), .int(dim), .int(width), .int(parts), .float(keyScale),
+        .int(isReverse))
+    }
+    launch(
+      "linear_attention_sweep_hopper", in: .linearAttentionHopper, query.dtype, defines: defines,
+      grid: (documents * heads * parts, 1, 1), block: 384,
+      shared: tiles(rows: 6 * chunk + headDim), .tensor(query), .tensor(key), .tensor(value),
+      .tensor(problem.decay.tensor), .tensor(problem.documentOffsets), .tensor(initial),
+      .tensor(output), .tensor(final), .tensor(states), .int(problem.tokens), .int(heads),
+      .int(dim), .int(width), .int(parts), .float(kind.isReverse ? 1 : problem.scale),
+      .float(keyScale), .int(isReverse), .int(isTurned))
   }
 
   private func recurrence(

@@ -25,6 +25,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case jitter
   case largest
   case linearAttention = "linear_attention"
+  case linearAttentionHopper = "linear_attention_hopper"
   case linearAttentionVector = "linear_attention_vector"
   case mixtureElementwise = "mixture_elementwise"
   case rmsNorm = "rms_norm"
@@ -64,6 +65,8 @@ package enum KernelFile: String, CaseIterable, Sendable {
     case .linearAttention:
       return heads.flatMap { both(["DIM=\($0)"]) }
         + [64, 128, 256].flatMap { both(["DIM=\($0)", "SLOPES=1"]) }
+    case .linearAttentionHopper:
+      return [64, 128].map { KernelVariant(self, .bf16, defines: ["HEAD_DIM=\($0)"]) }
     case .linearAttentionVector: return heads.flatMap { both(["DIM=\($0)"]) }
     case .absolute, .cast, .expertDispatch, .indicator, .routing, .routerLosses, .routerNoise,
       .routingThreshold:
