@@ -93,6 +93,9 @@ static const char largest[] = {
 static const char linear_attention[] = {
 #embed "kernels/linear_attention.cu"
     , 0};
+static const char linear_attention_gates[] = {
+#embed "kernels/linear_attention_gates.cu"
+    , 0};
 static const char linear_attention_hopper[] = {
 #embed "kernels/linear_attention_hopper.cu"
     , 0};
@@ -172,6 +175,7 @@ static const cd_source sources[] = {
     SOURCE("jitter.cu", jitter),
     SOURCE("largest.cu", largest),
     SOURCE("linear_attention.cu", linear_attention),
+    SOURCE("linear_attention_gates.cu", linear_attention_gates),
     SOURCE("linear_attention_hopper.cu", linear_attention_hopper),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),

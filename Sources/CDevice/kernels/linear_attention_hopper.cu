@@ -7,6 +7,10 @@
 // queries are multiplied with. A document may be cut into `parts` that blocks sweep at a time: then
 // linear_attention_states_hopper sums each part's state on its own first.
 //
+// With GATES the decay is one per token and channel: linear_attention_gates.cu has put it into queries
+// and keys, and gives the weights within a chunk and the decay of the whole. It belongs to the state's
+// rows, or, turned, to its columns.
+//
 // All need channels in eights and tensors at multiples of 16 bytes.
 #include "warpgroup.cuh"
 
@@ -24,17 +28,23 @@ struct Sweep {
   const int *offsets;
   int tokens, heads, dim, width, parts, reverse, turned;
   float query_scale, key_scale;
+#ifdef GATES
+  const float *decays;   // Of whole chunks.
+  const uint4 *weights;  // Within a chunk, as fragments of left operands.
+  uint2 *saved;          // The states after the chunks, in bf16; or from a sweep before, with `ends`,
+  float *ends;           // sums of their products with this sweep's states, see linear_attention_gates.cu.
+#endif
 };
 
 // The tokens of a block: a part of one head of one document.
 struct Part {
-  int head, sequence, index, start, first, end, stop, length;
+  int head, document, sequence, index, start, first, end, stop, length;
 
   // `block` counts parts of sequences.
   __device__ __forceinline__ Part(const Sweep &sweep, int block) {
     index = block % sweep.parts, sequence = block / sweep.parts;
     head = sequence % sweep.heads;
-    const int document = sequence / sweep.heads;
+    document = sequence / sweep.heads;
     start = sweep.offsets ? sweep.offsets[document] : 0;
     stop = sweep.offsets ? sweep.offsets[document + 1] : sweep.tokens;
     const int chunks = (stop - start + CHUNK - 1) / CHUNK;
@@ -49,6 +59,10 @@ struct Part {
   // Where the chunk begins that is swept in the given place.
   __device__ __forceinline__ int chunk(int place, int reverse) const {
     return first + (reverse ? chunks() - 1 - place : place) * CHUNK;
+  }
+  // The number of a chunk's head among all, as linear_attention_gates.cu counts.
+  __device__ __forceinline__ i64 number(const Sweep &sweep, int token) const {
+    return (i64)(start / CHUNK + document + (token - start) / CHUNK) * sweep.heads + head;
   }
 };
 
@@ -122,7 +136,7 @@ __device__ __forceinline__ void begin_state(float (&state)[COLUMNS][4], const Sw
 // state. `weights` is the weight of the chunk's first token; those of later ones lie before it.
 __device__ __forceinline__ void weigh_keys(unsigned (&a)[STEPS][4], const bf16 *key_tile,
                                            const float *weights) {
-  const int lane = threadIdx.x & 31, t = lane & 3;
+  const int lane = threadIdx.x & 31;
   const int warp = DIM > 64 ? threadIdx.x >> 5 : threadIdx.x >> 5 & 3;
   const int row = (lane & 7) + (lane >> 4 & 1) * 8, chunk = warp * 2 + (lane >> 3 & 1);
   const unsigned from = address(key_tile + at<CHUNK>(row, chunk));  // Eights of rows keep the swizzle.
@@ -131,12 +145,14 @@ __device__ __forceinline__ void weigh_keys(unsigned (&a)[STEPS][4], const bf16 *
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(a[k][0]), "=r"(a[k][1]), "=r"(a[k][2]), "=r"(a[k][3])
                  : "r"(from + k * 16 * 128));
-    const float *w = weights - k * 16 - 2 * t;
+#ifndef GATES
+    const float *w = weights - k * 16 - 2 * (lane & 3);
 #pragma unroll
     for (int e = 0; e < 4; e++) {
       const float low = __uint_as_float(a[k][e] << 16), high = __uint_as_float(a[k][e] & 0xffff0000u);
       a[k][e] = pack(low * w[-(e >> 1) * 8], high * w[-(e >> 1) * 8 - 1]);
     }
+#endif
   }
 }
 
@@ -170,6 +186,55 @@ __device__ __forceinline__ void copy_state(const float (&state)[COLUMNS][4], bf1
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   owners_barrier(1);
 }
+
+#ifdef GATES
+
+// The state after a chunk, but for what the chunk adds.
+__device__ __forceinline__ void decay_state(float (&state)[COLUMNS][4], const Sweep &sweep,
+                                            i64 number) {
+  const float *decays = sweep.decays + number * DIM;
+  if (!sweep.turned) return scale_rows(state, decays[state_row()], decays[state_row() + 8]);
+#pragma unroll
+  for (int n = 0; n < COLUMNS; n++) {
+    const float2 x = *reinterpret_cast<const float2 *>(decays + state_column() + n * 8);
+    state[n][0] *= x.x, state[n][1] *= x.y, state[n][2] *= x.x, state[n][3] *= x.y;
+  }
+}
+
+__device__ __forceinline__ uint2 *saved_state(const Sweep &sweep, i64 number) {
+  return sweep.saved + number * COLUMNS * 256 + threadIdx.x;
+}
+
+__device__ __forceinline__ void save_state(const float (&state)[COLUMNS][4], const Sweep &sweep,
+                                           i64 number) {
+#pragma unroll
+  for (int n = 0; n < COLUMNS; n++)
+    saved_state(sweep, number)[n * 256] =
+        make_uint2(pack(state[n][0], state[n][1]), pack(state[n][2], state[n][3]));
+}
+
+// Sums the products of the state and a saved one over each warp's rows.
+__device__ __forceinline__ void sum_ends(const float (&state)[COLUMNS][4],
+                                         const uint2 (&saved)[COLUMNS], const Sweep &sweep,
+                                         i64 number) {
+  float *ends = sweep.ends + number * (DIM / 16) * DIM + (state_row() >> 4) * DIM + state_column();
+#pragma unroll
+  for (int n = 0; n < COLUMNS; n++) {
+    const uint2 other = saved[n];
+    float2 sum = make_float2(state[n][0] * __uint_as_float(other.x << 16) +
+                                 state[n][2] * __uint_as_float(other.y << 16),
+                             state[n][1] * __uint_as_float(other.x & 0xffff0000u) +
+                                 state[n][3] * __uint_as_float(other.y & 0xffff0000u));
+#pragma unroll
+    for (int apart = 4; apart < 32; apart *= 2) {
+      sum.x += __shfl_xor_sync(0xffffffffu, sum.x, apart);
+      sum.y += __shfl_xor_sync(0xffffffffu, sum.y, apart);
+    }
+    if ((threadIdx.x & 31) < 4) *reinterpret_cast<float2 *>(ends + n * 8) = sum;
+  }
+}
+
+#endif
 
 // The weights of N eights of keys, from `column` on, for an owner's queries, as the left operand of
 // what they take from the values. Copies the state meanwhile.
@@ -230,7 +295,8 @@ __device__ __forceinline__ void copy_chunks(const Sweep &sweep, const Part &part
 }
 static_assert(STAGES == 2, "one early chunk");
 
-template <bool STATES>
+// With INNER the output has what lies within a chunk, else only what comes from the state.
+template <bool STATES, bool INNER>
 __device__ __forceinline__ void sweep_part(const Sweep &sweep, const Part &part, bf16 *output,
                                            float *final_state, float4 *states) {
   constexpr int PER_STAGE = STATES ? 2 : 3;
@@ -255,7 +321,6 @@ __device__ __forceinline__ void sweep_part(const Sweep &sweep, const Part &part,
     take_registers<232>();
     // By a shuffle the compiler sees that it is the same for a warp.
     const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
-    const int warp_row = (threadIdx.x >> 5) * 16, g = threadIdx.x >> 2 & 7, t = threadIdx.x & 3;
     const int count = part.chunks();
     float state[COLUMNS][4];
     if (STATES)
@@ -273,6 +338,13 @@ __device__ __forceinline__ void sweep_part(const Sweep &sweep, const Part &part,
       const float *weights = powers + CHUNK + (sweep.reverse ? -1 : m - 1);
       const unsigned long long own_values = values + (DIM > 64 ? 0 : group * 64 >> 4);
       unsigned keys[STEPS][4];
+#ifdef GATES
+      const i64 number = part.number(sweep, token);
+      uint2 saved[COLUMNS];
+      if (!INNER && sweep.ends)
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++) saved[n] = saved_state(sweep, number)[n * 256];
+#endif
       barrier_wait(full + stage, i / STAGES & 1);
       if (STATES) {
         weigh_keys(keys, key_tile, weights);
@@ -288,15 +360,29 @@ __device__ __forceinline__ void sweep_part(const Sweep &sweep, const Part &part,
 
       // One group's tokens see half of the keys.
       const bool isHalf = group == sweep.reverse;
-      const int column = isHalf ? group * 64 : 0, row = warp_row + g;
-      const float *apart = powers + CHUNK + row - column - 2 * t;
+      const int column = isHalf ? group * 64 : 0;
       const unsigned long long own = descriptor<CHUNK>(query_tile + group * 64 * 64);
-      const unsigned long long first_key = descriptor<CHUNK>(key_tile) + (column * 128 >> 4);
       unsigned weight[STEPS][4];
+#ifdef GATES
+      if (INNER) {
+        const uint4 *fragments = sweep.weights + (number * STEPS + column / 16) * 256 + threadIdx.x;
+#pragma unroll
+        for (int k = 0; k < STEPS; k++)
+          if (!isHalf || k < STEPS / 2) {
+            const uint4 x = fragments[k * 256];
+            weight[k][0] = x.x, weight[k][1] = x.y, weight[k][2] = x.z, weight[k][3] = x.w;
+          }
+      }
+      copy_state(state, state_tile);
+#else
+      const int row = (threadIdx.x >> 5) * 16 + (threadIdx.x >> 2 & 7);
+      const float *apart = powers + CHUNK + row - column - 2 * (threadIdx.x & 3);
+      const unsigned long long first_key = descriptor<CHUNK>(key_tile) + (column * 128 >> 4);
       if (isHalf)
         weigh_values<8>(weight, own, first_key, apart, state, state_tile);
       else
         weigh_values<16>(weight, own, first_key, apart, state, state_tile);
+#endif
 
       float out[DIM / 8][4];
       multiply_fence();
@@ -305,21 +391,30 @@ __device__ __forceinline__ void sweep_part(const Sweep &sweep, const Part &part,
         multiply_turned(out, own + channels<CHUNK>(k),
                         descriptor<DIM>(state_tile) + (k * 16 * 128 >> 4), k > 0);
       multiply_commit();
+#ifdef GATES
+      if (!INNER && sweep.ends) sum_ends(state, saved, sweep, number);
+      decay_state(state, sweep, number);
+#else
       scale_rows(state, power(slope, m), power(slope, m));
+#endif
       weigh_keys(keys, key_tile, weights);
       multiply_wait<0>();
       hold(out);
+#ifndef GATES
       scale_rows(out, power(slope, sweep.reverse ? max(m - 1 - row, 0) : row + 1),
                  power(slope, sweep.reverse ? max(m - 9 - row, 0) : row + 9));
+#endif
       hold(out), hold(state);
       multiply_fence();
+      if (INNER) {
 #pragma unroll
-      for (int k = 0; k < STEPS / 2; k++)
-        multiply_registers(out, weight[k], values + ((column + k * 16) * 128 >> 4));
-      if (!isHalf)
+        for (int k = 0; k < STEPS / 2; k++)
+          multiply_registers(out, weight[k], values + ((column + k * 16) * 128 >> 4));
+        if (!isHalf)
 #pragma unroll
-        for (int k = STEPS / 2; k < STEPS; k++)
-          multiply_registers(out, weight[k], values + (k * 16 * 128 >> 4));
+          for (int k = STEPS / 2; k < STEPS; k++)
+            multiply_registers(out, weight[k], values + (k * 16 * 128 >> 4));
+      }
       multiply_commit();
       add_values(state, keys, own_values);
       multiply_wait<1>();
@@ -330,6 +425,9 @@ __device__ __forceinline__ void sweep_part(const Sweep &sweep, const Part &part,
       multiply_wait<0>();
       hold(state);
       warp_arrive(empty + stage);
+#ifdef GATES
+      if (!INNER && sweep.saved && !sweep.ends) save_state(state, sweep, number);
+#endif
       owners_barrier(2);  // Nobody reads the copy of the state any more.
     }
 
@@ -351,6 +449,8 @@ __device__ __forceinline__ void sweep_part(const Sweep &sweep, const Part &part,
   }
 }
 
+#ifndef GATES
+
 // Grid: documents * heads * parts. Shared: 1024 + tiles of (STAGES * 3 CHUNK + DIM) rows. States as in
 // linear_attention.cu.
 extern "C" __global__ void __launch_bounds__(384, 1)
@@ -361,7 +461,7 @@ extern "C" __global__ void __launch_bounds__(384, 1)
                                   float key_scale, int reverse, int turned) {
   const Sweep sweep = {query, key,   value, slopes, initial, offsets,     tokens,   heads,
                        dim,   width, parts, reverse, turned, query_scale, key_scale};
-  sweep_part<false>(sweep, Part(sweep, blockIdx.x), output, final_state, states);
+  sweep_part<false, true>(sweep, Part(sweep, blockIdx.x), output, final_state, states);
 }
 
 // The states of all parts but the last in the sweep's direction, each as if it were the first. Grid:
@@ -372,8 +472,36 @@ extern "C" __global__ void __launch_bounds__(384, 1)
                                    int dim, int width, int parts, float key_scale, int reverse) {
   const Sweep sweep = {nullptr, key,   value, slopes,  nullptr, offsets, tokens,   heads,
                        dim,     width, parts, reverse, 0,       1.0f,    key_scale};
-  const int block = blockIdx.x / (parts - 1) * parts + blockIdx.x % (parts - 1) + reverse;
-  sweep_part<true>(sweep, Part(sweep, block), nullptr, nullptr, states);
+  Part part(sweep, blockIdx.x / (parts - 1) * parts + blockIdx.x % (parts - 1) + reverse);
+  // What decays to exp(-32) on the way is lost in the rounding of what follows.
+  const float slope = slopes ? slopes[part.head] : 0.0f;
+  if (slope * part.length > 32.0f) {
+    const int chunks = (int)(32.0f / (slope * CHUNK)) + 1;
+    if (reverse)
+      part.end = min(part.end, part.first + chunks * CHUNK);
+    else
+      part.first = max(part.first, part.begin(part.index + 1) - chunks * CHUNK);
+  }
+  sweep_part<true, false>(sweep, part, nullptr, nullptr, states);
 }
+
+#else
+
+// Grid: documents * heads. Shared: as linear_attention_sweep_hopper.
+#define GATED(name, inner)                                                                          \
+  extern "C" __global__ void __launch_bounds__(384, 1)                                              \
+      name(const bf16 *query, const bf16 *key, const bf16 *value, const float *decays,              \
+           const uint4 *weights, const int *offsets, const float *initial, bf16 *output,            \
+           float *final_state, uint2 *saved, float *ends, int tokens, int heads, int dim, int width, \
+           float query_scale, int reverse, int turned) {                                            \
+    const Sweep sweep = {query,   key,    value,       nullptr, initial, offsets, tokens, heads,    \
+                         dim,     width,  1,           reverse, turned,  query_scale, 1.0f, decays,  \
+                         weights, saved,  ends};                                                    \
+    sweep_part<false, inner>(sweep, Part(sweep, blockIdx.x), output, final_state, nullptr);          \
+  }
+GATED(linear_attention_gated_sweep, true)
+GATED(linear_attention_gated_outer, false)
+
+#endif
 
 #endif

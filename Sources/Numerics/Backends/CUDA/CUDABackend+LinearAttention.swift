@@ -3,6 +3,9 @@ extension CUDABackend {
     _ problem: LinearAttentionProblem, into output: Tensor, finalState: Tensor
   ) {
     guard problem.documents > 0 else { return }
+    if case .vector(let logDecay) = problem.decay, usesWarpgroups(problem, output) {
+      return gatedForward(problem, logDecay, into: output, finalState: finalState)
+    }
     sweep(
       problem, .output, problem.query, problem.key, problem.value, from: problem.initialState,
       into: output, final: finalState)
@@ -15,6 +18,12 @@ extension CUDABackend {
     guard problem.documents > 0 else {
       if let dDecay = gradients.decay { fillZero(dDecay) }
       return
+    }
+    if case .vector(let logDecay) = problem.decay,
+      usesWarpgroups(problem, dOutput, gradients.query, gradients.key, gradients.value)
+    {
+      return gatedBackward(
+        problem, logDecay, dOutput: dOutput, dFinalState: dFinalState, into: gradients)
     }
     let (query, key, value) = (problem.query, problem.key, problem.value)
     var (exactQuery, exactKey, finalState): (Tensor?, Tensor?, Tensor?)
@@ -57,20 +66,10 @@ extension CUDABackend {
       exact: nil, final: state, documents: problem.tokens, isSingle: true)
   }
 
-  /// What one sweep over the tokens computes.
-  private enum Sweep {
-    case output, dQuery, dKey, dValue
-
-    /// From the last token to the first.
-    var isReverse: Bool { self == .dKey || self == .dValue }
-    /// The state's rows are value channels.
-    var isTurned: Bool { self == .dQuery || self == .dKey }
-  }
-
   /// The operation or one of its gradients; see `linear_attention.cu` for what stands for queries,
   /// keys and values in each.
   private func sweep(
-    _ problem: LinearAttentionProblem, _ kind: Sweep, _ query: Tensor, _ key: Tensor,
+    _ problem: LinearAttentionProblem, _ kind: LinearAttentionSweep, _ query: Tensor, _ key: Tensor,
     _ value: Tensor, from initial: Tensor?, into output: Tensor, exact: Tensor? = nil,
     final: Tensor?
   ) {
@@ -82,7 +81,7 @@ extension CUDABackend {
     let (heads, dim, width) = (
       problem.heads, query.columns / problem.heads, value.columns / problem.heads
     )
-    if usesWarpgroups(query, key, value, output, dim: dim, width: width) {
+    if usesWarpgroups(problem, query, key, value, output) {
       return warpgroupSweep(
         problem, kind, query, key, value, from: initial, into: output, final: final)
     }
@@ -97,51 +96,8 @@ extension CUDABackend {
       .int(kind.isReverse ? 1 : 0), .int(kind.isTurned ? 1 : 0))
   }
 
-  /// Whether the kernels of `linear_attention_hopper.cu` take the operands.
-  private func usesWarpgroups(_ tensors: Tensor..., dim: Int, width: Int) -> Bool {
-    isHopper && max(dim, width) <= 128 && dim % 8 == 0 && width % 8 == 0
-      && tensors.allSatisfy { $0.dtype == .bf16 } && areAligned(tensors)
-  }
-
-  private func warpgroupSweep(
-    _ problem: LinearAttentionProblem, _ kind: Sweep, _ query: Tensor, _ key: Tensor,
-    _ value: Tensor, from initial: Tensor?, into output: Tensor, final: Tensor?
-  ) {
-    let (heads, documents) = (problem.heads, problem.documents)
-    let (dim, width) = (query.columns / heads, value.columns / heads)
-    let headDim = max(dim, width) > 64 ? 128 : 64
-    let defines = ["HEAD_DIM=\(headDim)"]
-    let chunk = 128
-    // Bytes of so many rows in tiles.
-    func tiles(rows: Int) -> Int { 1024 + rows * headDim * 2 }
-    let (isReverse, isTurned) = (kind.isReverse ? 1 : 0, kind.isTurned ? 1 : 0)
-    let keyScale = kind.isReverse ? problem.scale : 1
-    // Few heads of long documents are cut, so that every multiprocessor has work.
-    let longest = problem.tokens / documents / (4 * chunk)
-    let parts = max(1, min(multiprocessors / (documents * heads), longest, 32))
-    var states: Tensor?
-    if parts > 1 {
-      states = scratch([documents * heads, parts, headDim, headDim], .f32)
-      launch(
-        "linear_attention_states_hopper", in: .linearAttentionHopper, query.dtype,
-        defines: defines, grid: (documents * heads * (parts - 1), 1, 1), block: 384,
-        shared: tiles(rows: 4 * chunk), .tensor(key), .tensor(value),
-        .tensor(problem.decay.tensor), .tensor(problem.documentOffsets), .tensor(states),
-        .int(problem.tokens), .int(heads), .int(dim), .int(width), .int(parts), .float(keyScale),
-        .int(isReverse))
-    }
-    launch(
-      "linear_attention_sweep_hopper", in: .linearAttentionHopper, query.dtype, defines: defines,
-      grid: (documents * heads * parts, 1, 1), block: 384,
-      shared: tiles(rows: 6 * chunk + headDim), .tensor(query), .tensor(key), .tensor(value),
-      .tensor(problem.decay.tensor), .tensor(problem.documentOffsets), .tensor(initial),
-      .tensor(output), .tensor(final), .tensor(states), .int(problem.tokens), .int(heads),
-      .int(dim), .int(width), .int(parts), .float(kind.isReverse ? 1 : problem.scale),
-      .float(keyScale), .int(isReverse), .int(isTurned))
-  }
-
   private func recurrence(
-    _ problem: LinearAttentionProblem, _ kind: Sweep, _ query: Tensor, _ key: Tensor,
+    _ problem: LinearAttentionProblem, _ kind: LinearAttentionSweep, _ query: Tensor, _ key: Tensor,
     _ value: Tensor, from initial: Tensor?, into output: Tensor, exact: Tensor?, final: Tensor?,
     documents: Int, isSingle: Bool
   ) {

@@ -25,6 +25,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case jitter
   case largest
   case linearAttention = "linear_attention"
+  case linearAttentionGates = "linear_attention_gates"
   case linearAttentionHopper = "linear_attention_hopper"
   case linearAttentionVector = "linear_attention_vector"
   case mixtureElementwise = "mixture_elementwise"
@@ -65,8 +66,11 @@ package enum KernelFile: String, CaseIterable, Sendable {
     case .linearAttention:
       return heads.flatMap { both(["DIM=\($0)"]) }
         + [64, 128, 256].flatMap { both(["DIM=\($0)", "SLOPES=1"]) }
-    case .linearAttentionHopper:
-      return [64, 128].map { KernelVariant(self, .bf16, defines: ["HEAD_DIM=\($0)"]) }
+    case .linearAttentionGates, .linearAttentionHopper:
+      let second = self == .linearAttentionGates ? "BACKWARD=1" : "GATES=1"
+      return [64, 128].flatMap { head in
+        [[], [second]].map { KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0) }
+      }
     case .linearAttentionVector: return heads.flatMap { both(["DIM=\($0)"]) }
     case .absolute, .cast, .expertDispatch, .indicator, .routing, .routerLosses, .routerNoise,
       .routingThreshold:
