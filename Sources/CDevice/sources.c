@@ -72,6 +72,9 @@ static const char expert_dispatch[] = {
 static const char expert_packing[] = {
 #embed "kernels/expert_packing.cu"
     , 0};
+static const char expert_padding[] = {
+#embed "kernels/expert_padding.cu"
+    , 0};
 static const char grouped_gemm[] = {
 #embed "kernels/grouped_gemm.cu"
     , 0};
@@ -89,6 +92,9 @@ static const char jitter[] = {
     , 0};
 static const char largest[] = {
 #embed "kernels/largest.cu"
+    , 0};
+static const char length_product[] = {
+#embed "kernels/length_product.cu"
     , 0};
 static const char linear_attention[] = {
 #embed "kernels/linear_attention.cu"
@@ -168,12 +174,14 @@ static const cd_source sources[] = {
     SOURCE("embedding.cu", embedding),
     SOURCE("expert_dispatch.cu", expert_dispatch),
     SOURCE("expert_packing.cu", expert_packing),
+    SOURCE("expert_padding.cu", expert_padding),
     SOURCE("grouped_gemm.cu", grouped_gemm),
     SOURCE("grouped_mma.cu", grouped_mma),
     SOURCE("head_scale.cu", head_scale),
     SOURCE("indicator.cu", indicator),
     SOURCE("jitter.cu", jitter),
     SOURCE("largest.cu", largest),
+    SOURCE("length_product.cu", length_product),
     SOURCE("linear_attention.cu", linear_attention),
     SOURCE("linear_attention_gates.cu", linear_attention_gates),
     SOURCE("linear_attention_hopper.cu", linear_attention_hopper),

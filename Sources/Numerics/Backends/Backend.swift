@@ -8,7 +8,7 @@ package protocol Backend:
   SwiGLUKernels,
   AttentionKernels, LinearAttentionKernels,
   CrossEntropyKernels, AlignmentLossKernels,
-  RoutingKernels, AbsoluteKernels, RouterNoiseKernels, JitterKernels,
+  RoutingKernels, AbsoluteKernels, LengthProductKernels, RouterNoiseKernels, JitterKernels,
   RoutingThresholdKernels,
   ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
   AdamWKernels, AdamW8BitKernels, LargestKernels,

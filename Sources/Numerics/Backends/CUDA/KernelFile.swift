@@ -18,12 +18,14 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case embedding
   case expertDispatch = "expert_dispatch"
   case expertPacking = "expert_packing"
+  case expertPadding = "expert_padding"
   case groupedGEMM = "grouped_gemm"
   case groupedMMA = "grouped_mma"
   case headScale = "head_scale"
   case indicator
   case jitter
   case largest
+  case lengthProduct = "length_product"
   case linearAttention = "linear_attention"
   case linearAttentionGates = "linear_attention_gates"
   case linearAttentionHopper = "linear_attention_hopper"
@@ -72,7 +74,8 @@ package enum KernelFile: String, CaseIterable, Sendable {
         [[], [second]].map { KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0) }
       }
     case .linearAttentionVector: return heads.flatMap { both(["DIM=\($0)"]) }
-    case .absolute, .cast, .expertDispatch, .indicator, .routing, .routerLosses, .routerNoise,
+    case .absolute, .cast, .expertDispatch, .indicator, .lengthProduct, .routing, .routerLosses,
+      .routerNoise,
       .routingThreshold:
       return [KernelVariant(self, .f32)]
     case .attentionDecode:
