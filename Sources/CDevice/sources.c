@@ -21,6 +21,9 @@ static const char rows_product_header[] = {
 static const char sine_cosine_header[] = {
 #embed "kernels/sine_cosine.cuh"
     , 0};
+static const char warpgroup_header[] = {
+#embed "kernels/warpgroup.cuh"
+    , 0};
 static const char absolute[] = {
 #embed "kernels/absolute.cu"
     , 0};
@@ -96,6 +99,12 @@ static const char length_product[] = {
 static const char linear_attention[] = {
 #embed "kernels/linear_attention.cu"
     , 0};
+static const char linear_attention_gates[] = {
+#embed "kernels/linear_attention_gates.cu"
+    , 0};
+static const char linear_attention_hopper[] = {
+#embed "kernels/linear_attention_hopper.cu"
+    , 0};
 static const char linear_attention_vector[] = {
 #embed "kernels/linear_attention_vector.cu"
     , 0};
@@ -148,6 +157,7 @@ static const cd_source sources[] = {
     SOURCE("expert_tiles.cuh", expert_tiles_header),
     SOURCE("rows_product.cuh", rows_product_header),
     SOURCE("sine_cosine.cuh", sine_cosine_header),
+    SOURCE("warpgroup.cuh", warpgroup_header),
     SOURCE("absolute.cu", absolute),
     SOURCE("activation_energy.cu", activation_energy),
     SOURCE("adamw.cu", adamw),
@@ -173,6 +183,8 @@ static const cd_source sources[] = {
     SOURCE("largest.cu", largest),
     SOURCE("length_product.cu", length_product),
     SOURCE("linear_attention.cu", linear_attention),
+    SOURCE("linear_attention_gates.cu", linear_attention_gates),
+    SOURCE("linear_attention_hopper.cu", linear_attention_hopper),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),
     SOURCE("rms_norm.cu", rms_norm),

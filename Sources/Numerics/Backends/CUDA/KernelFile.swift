@@ -27,6 +27,8 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case largest
   case lengthProduct = "length_product"
   case linearAttention = "linear_attention"
+  case linearAttentionGates = "linear_attention_gates"
+  case linearAttentionHopper = "linear_attention_hopper"
   case linearAttentionVector = "linear_attention_vector"
   case mixtureElementwise = "mixture_elementwise"
   case rmsNorm = "rms_norm"
@@ -66,6 +68,11 @@ package enum KernelFile: String, CaseIterable, Sendable {
     case .linearAttention:
       return heads.flatMap { both(["DIM=\($0)"]) }
         + [64, 128, 256].flatMap { both(["DIM=\($0)", "SLOPES=1"]) }
+    case .linearAttentionGates, .linearAttentionHopper:
+      let second = self == .linearAttentionGates ? "BACKWARD=1" : "GATES=1"
+      return [64, 128].flatMap { head in
+        [[], [second]].map { KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0) }
+      }
     case .linearAttentionVector: return heads.flatMap { both(["DIM=\($0)"]) }
     case .absolute, .cast, .expertDispatch, .indicator, .lengthProduct, .routing, .routerLosses,
       .routerNoise,
