@@ -60,6 +60,9 @@ static const char cast[] = {
 static const char cross_entropy[] = {
 #embed "kernels/cross_entropy.cu"
     , 0};
+static const char decay_gate[] = {
+#embed "kernels/decay_gate.cu"
+    , 0};
 static const char elementwise[] = {
 #embed "kernels/elementwise.cu"
     , 0};
@@ -74,6 +77,9 @@ static const char expert_packing[] = {
     , 0};
 static const char expert_padding[] = {
 #embed "kernels/expert_padding.cu"
+    , 0};
+static const char gated_activation[] = {
+#embed "kernels/gated_activation.cu"
     , 0};
 static const char grouped_gemm[] = {
 #embed "kernels/grouped_gemm.cu"
@@ -108,8 +114,14 @@ static const char linear_attention_hopper[] = {
 static const char linear_attention_vector[] = {
 #embed "kernels/linear_attention_vector.cu"
     , 0};
+static const char lrpe[] = {
+#embed "kernels/lrpe.cu"
+    , 0};
 static const char mixture_elementwise[] = {
 #embed "kernels/mixture_elementwise.cu"
+    , 0};
+static const char repeat_heads[] = {
+#embed "kernels/repeat_heads.cu"
     , 0};
 static const char rms_norm[] = {
 #embed "kernels/rms_norm.cu"
@@ -141,6 +153,9 @@ static const char rows_route[] = {
 static const char sigmoid_gate[] = {
 #embed "kernels/sigmoid_gate.cu"
     , 0};
+static const char softmax[] = {
+#embed "kernels/softmax.cu"
+    , 0};
 static const char sums[] = {
 #embed "kernels/sums.cu"
     , 0};
@@ -170,11 +185,13 @@ static const cd_source sources[] = {
     SOURCE("bias.cu", bias),
     SOURCE("cast.cu", cast),
     SOURCE("cross_entropy.cu", cross_entropy),
+    SOURCE("decay_gate.cu", decay_gate),
     SOURCE("elementwise.cu", elementwise),
     SOURCE("embedding.cu", embedding),
     SOURCE("expert_dispatch.cu", expert_dispatch),
     SOURCE("expert_packing.cu", expert_packing),
     SOURCE("expert_padding.cu", expert_padding),
+    SOURCE("gated_activation.cu", gated_activation),
     SOURCE("grouped_gemm.cu", grouped_gemm),
     SOURCE("grouped_mma.cu", grouped_mma),
     SOURCE("head_scale.cu", head_scale),
@@ -186,7 +203,9 @@ static const cd_source sources[] = {
     SOURCE("linear_attention_gates.cu", linear_attention_gates),
     SOURCE("linear_attention_hopper.cu", linear_attention_hopper),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),
+    SOURCE("lrpe.cu", lrpe),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),
+    SOURCE("repeat_heads.cu", repeat_heads),
     SOURCE("rms_norm.cu", rms_norm),
     SOURCE("rope.cu", rope),
     SOURCE("router_losses.cu", router_losses),
@@ -197,6 +216,7 @@ static const cd_source sources[] = {
     SOURCE("rows_linear.cu", rows_linear),
     SOURCE("rows_route.cu", rows_route),
     SOURCE("sigmoid_gate.cu", sigmoid_gate),
+    SOURCE("softmax.cu", softmax),
     SOURCE("sums.cu", sums),
     SOURCE("swiglu.cu", swiglu),
 };

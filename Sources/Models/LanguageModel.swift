@@ -8,6 +8,8 @@ public final class LanguageModel {
   public let embedding: Parameter
   /// The blocks, first to last.
   public let blocks: [Block]
+  /// Lower bounds of the forget gates of all layers, `[layers, channels]`; `nil` where gates have none.
+  public let lowerBounds: Parameter?
   /// Gain of the final norm, `[D]`.
   public let finalNorm: Parameter
   /// The output head, `[V, D]`; the embedding table itself when tied.
@@ -22,6 +24,8 @@ public final class LanguageModel {
     let store = ParameterStore(parameters, computeType: computeType)
     embedding = try store.take(ParameterName.embedding)
     finalNorm = try store.take(ParameterName.finalNorm)
+    lowerBounds =
+      configuration.lowerBoundShape == nil ? nil : try store.share(ParameterName.lowerBounds)
     head = configuration.tiedEmbeddings ? embedding : try store.take(ParameterName.head)
     var blocks: [Block] = []
     for (index, block) in configuration.blocks.enumerated() {
@@ -36,7 +40,7 @@ public final class LanguageModel {
 
   /// Every parameter once, in a fixed order.
   public var parameters: [Parameter] {
-    [embedding] + blocks.flatMap(\.parameters) + [finalNorm]
+    [embedding] + (lowerBounds.map { [$0] } ?? []) + blocks.flatMap(\.parameters) + [finalNorm]
       + (configuration.tiedEmbeddings ? [] : [head])
   }
 

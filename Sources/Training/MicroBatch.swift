@@ -38,9 +38,13 @@ public struct MicroBatch {
     }
     lossWeights_T = shares(batch.lossWeights, of: lossTokens)
     textWeights_T = shares(batch.followedMask, of: textTokens)
+    let offsets =
+      batch.documentStarts.enumerated().filter { $0.offset == Int($0.element) }.map(\.element)
+      + [Int32(count)]
     layout = SequenceLayout(
       positions_T: context.tensor(batch.positions, [count]),
-      documentStarts_T: context.tensor(batch.documentStarts, [count]))
+      documentStarts_T: context.tensor(batch.documentStarts, [count]),
+      documentOffsets: context.tensor(offsets, [offsets.count]))
     self.share = share
   }
 }

@@ -26,6 +26,18 @@ typedef enum {
   HK_RENORMALIZED_SIGMOID = 5  // scale * sigmoid / sum over the chosen
 } hk_combination;
 
+// Elementwise functions of layers.
+typedef enum {
+  HK_IDENTITY = 0,
+  HK_SILU = 1,
+  HK_RELU = 2,
+  HK_SIGMOID_GATE = 3,
+  HK_ELU = 4,
+  HK_ONE_PLUS_ELU = 5,
+  HK_SQUARED_RELU = 6,
+  HK_SQUARE = 7
+} hk_activation;
+
 // One AdamW step; the corrections are 1 - beta^step.
 typedef struct {
   double learning_rate, beta1, beta2, epsilon, weight_decay, correction1, correction2;
@@ -89,6 +101,39 @@ typedef struct {
   // Sets dx and dscores.
   void (*sigmoid_gate_backward)(const void *dy, const void *x, const void *scores, void *dx,
                                 void *dscores, long rows, long cols);
+
+  // gated_activation.h ------------------------------------------------------------------------
+  // y = activation(gate) · up; up may be NULL for the activation alone.
+  void (*gated_forward)(hk_activation activation, const void *gate, const void *up, void *y, long n);
+  // Sets dgate and dup (both optional, NULL skips).
+  void (*gated_backward)(hk_activation activation, const void *dy, const void *gate, const void *up,
+                         void *dgate, void *dup, long n);
+  // y_r = softmax(x_r), and its gradient from y.
+  void (*softmax_forward)(const void *x, void *y, long rows, long cols);
+  void (*softmax_backward)(const void *dy, const void *y, void *dx, long rows, long cols);
+
+  // linear_features.h -------------------------------------------------------------------------
+  // Every run of dim numbers `times` times; the sum of every `times` runs.
+  void (*repeat_runs)(const void *x, void *y, long runs, long dim, long times);
+  void (*sum_runs)(const void *dy, void *dx, long runs, long dim, long times);
+  // y[r, h] = [x cos(position · theta), x sin(...)]; dim at most 128; theta of 1 or `heads` rows.
+  void (*lrpe_forward)(const void *x, const void *theta, const int32_t *positions, void *y,
+                       long rows, long heads, long dim, long theta_rows);
+  // Sets dx, dtheta += (both optional, NULL skips).
+  void (*lrpe_backward)(const void *dy, const void *x, const void *theta, const int32_t *positions,
+                        void *dx, void *dtheta, long rows, long heads, long dim, long theta_rows);
+  // log_decay = ln(bound + (1 - bound) sigmoid(x)) / temperature; rest = 1 - exp(log_decay). bounds
+  // [cols] and rest may be NULL.
+  void (*decay_gate_forward)(const void *x, const void *bounds, double temperature,
+                             void *log_decay, void *rest, long rows, long cols);
+  // Sets dx; dbounds += (NULL skips).
+  void (*decay_gate_backward)(const void *dlog_decay, const void *drest, const void *x,
+                              const void *bounds, double temperature, void *dx, void *dbounds,
+                              long rows, long cols);
+  // bound[c] = Σ of rows 1...row of the softmax over the rows of table[rows, cols].
+  void (*lower_bound)(const void *table, void *bound, long rows, long cols, long row);
+  void (*lower_bound_backward)(const void *dbound, const void *table, void *dtable, long rows,
+                               long cols, long row);
 
   // head_scale.h ------------------------------------------------------------------------------
   // y[r, h] = x[r, h] times the weight of the choice of r that is expert_of_head[h] (0 when r did

@@ -23,6 +23,7 @@
 #include "gemv.h"
 #include "rms_norm.h"
 #include "sigmoid_gate.h"
+#include "gated_activation.h"
 #include "head_scale.h"
 
 #include "block_product.h"
@@ -33,6 +34,7 @@
 #include "linear_attention.h"
 #include "linear_attention_vector.h"
 #include "rope.h"
+#include "linear_features.h"
 #include "swiglu.h"
 #include "softmax_loss.h"
 #include "routing.h"
@@ -61,12 +63,24 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .rms_norm_backward = FN(rms_norm_backward),
     .sigmoid_gate_forward = FN(sigmoid_gate_forward),
     .sigmoid_gate_backward = FN(sigmoid_gate_backward),
+    .gated_forward = FN(gated_forward),
+    .gated_backward = FN(gated_backward),
+    .softmax_forward = FN(softmax_forward),
+    .softmax_backward = FN(softmax_backward),
     .head_scale_forward = FN(head_scale_forward),
     .head_scale_backward = FN(head_scale_backward),
 
     .exponential = FN(exponentials),
     .rope_table = FN(rope_table),
     .rope = FN(rope),
+    .repeat_runs = FN(repeat_runs),
+    .sum_runs = FN(sum_runs),
+    .lrpe_forward = FN(lrpe_forward),
+    .lrpe_backward = FN(lrpe_backward),
+    .decay_gate_forward = FN(decay_gate_forward),
+    .decay_gate_backward = FN(decay_gate_backward),
+    .lower_bound = FN(lower_bound),
+    .lower_bound_backward = FN(lower_bound_backward),
     .swiglu_forward = FN(swiglu_forward),
     .swiglu_backward = FN(swiglu_backward),
     .attention_pack = FN(attention_pack),

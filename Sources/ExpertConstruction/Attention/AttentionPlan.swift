@@ -20,6 +20,12 @@ public struct AttentionPlan: Sendable {
     throws
   {
     let model = try CheckpointLayouts.layout(for: source.configuration).configuration
+    guard model.linearMixers.isEmpty else {
+      throw ConstructionError(
+        .refused,
+        "some layers are linear attention, whose heads cannot be made experts; use --attention none"
+      )
+    }
     guard let block = model.blocks.first, case .attention(let attention) = block.mixer else {
       throw ConstructionError(.refused, "the model has no attention to divide")
     }

@@ -30,6 +30,12 @@ enum DenseConfigurationFile {
     var dense = mixture
     let type = try mixture.string("model_type")
     let herd = try mixture.optionalSection("herd")
+    guard model.linearMixers.isEmpty else {
+      throw ConstructionError(
+        .refused,
+        "\(mixture.path): some layers are linear attention, which no dense model of another format has"
+      )
+    }
     guard case .attention(let attention)? = model.blocks.first?.mixer else {
       throw ConstructionError(.refused, "\(mixture.path): the model has no layers")
     }

@@ -22,6 +22,7 @@ extension MixtureModel {
       guard case .attention(let attention) = block.mixer else { return nil }
       return attention.mixture
     }
+    linear = layout.configuration.linearMixers
     var types: Set<ElementType> = []
     for (layer, block) in blocks.enumerated() {
       guard block != nil else { continue }

@@ -44,7 +44,7 @@ public struct HerdOutput: OutputLayout {
     let width = try configuration.positive("intermediate_size")
     let blocks = model.blocks.enumerated().map { layer, block -> JSON in
       [
-        "mixer": model.attention(ofLayer: layer)?.json ?? ["type": "attention"],
+        "mixer": model.mixerJSON(ofLayer: layer),
         "mlp": Self.describe(
           block, denseWidth: model.denseWidths.isEmpty ? width : model.denseWidths[layer]),
       ]

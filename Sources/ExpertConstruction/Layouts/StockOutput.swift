@@ -3,6 +3,10 @@ import Models
 
 /// What the formats of stock transformers have in common.
 enum StockOutput {
+  /// Why a format of softmax attention cannot hold linear attention.
+  static let linearRefusal =
+    "some of its layers are linear attention, which the format does not hold; use --format herd"
+
   /// Why a format with dense attention, linear routers and one kind of mixture, whose choice has no
   /// bias, cannot hold `model`.
   /// - Parameter holdsDenseLayers: Whether the format has layers without experts, all of one width.
@@ -40,7 +44,8 @@ enum StockOutput {
 
   /// Why a format with dense attention cannot hold `model`.
   static func attentionRefusal(_ model: MixtureModel) -> String? {
-    model.attention.lazy.compactMap { $0 }.first.map {
+    if model.linear.contains(where: { $0 != nil }) { return linearRefusal }
+    return model.attention.lazy.compactMap { $0 }.first.map {
       "its attention is made of experts too (\($0.kind.rawValue)), which the format does not hold; "
         + "use --format herd, jetmoe for moa, or --attention none"
     }

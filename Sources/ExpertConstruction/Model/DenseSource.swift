@@ -1,4 +1,5 @@
 import Formats
+import Models
 
 /// A dense checkpoint as a conversion sees it: checked facts, no weights read.
 public struct DenseSource: Sendable {
@@ -18,6 +19,8 @@ public struct DenseSource: Sendable {
   public let headDimension: Int
   /// The attention projections (`q`, `k`, `v`, `o`) that have biases.
   public let biasedProjections: Set<String>
+  /// The linear mixer of each layer, `nil` where attention is a softmax; empty when all of it is.
+  public let linear: [LinearMixerConfiguration?]
   /// All tensors.
   public let tensors: [TensorDescription]
   /// The element type of the MLPs.
@@ -28,7 +31,7 @@ public struct DenseSource: Sendable {
 
   /// Checks the configuration against the tensors' names, shapes and types.
   public init(configuration: ConfigurationFile, checkpoint: Checkpoint) throws {
-    modelType = try configuration.string("model_type")
+    (modelType, linear) = try Self.kind(configuration)
     guard Self.modelTypes.contains(modelType) else {
       throw ConstructionError(
         .refused,
@@ -93,6 +96,21 @@ public struct DenseSource: Sendable {
             + "num_hidden_layers or the weights")
       }
     }
+  }
+
+  /// The dense model type, and the mixers of a model in herd's own format that has no experts.
+  private static func kind(_ configuration: ConfigurationFile) throws -> (
+    type: String, linear: [LinearMixerConfiguration?]
+  ) {
+    let type = try configuration.string("model_type")
+    guard type == "herd" else { return (type, []) }
+    let model = try CheckpointLayouts.layout(for: configuration).configuration
+    guard !model.blocks.contains(where: \.isMixture) else {
+      throw ConstructionError(
+        .refused, "\(configuration.path): the model has experts already; convert a dense model")
+    }
+    let herd = try configuration.section("herd")
+    return (try herd.string("base_model_type", default: "llama"), model.linearMixers)
   }
 
   /// The attention projections that have biases.

@@ -38,6 +38,8 @@ public struct MixtureModel: Sendable {
   public var denseWidths: [Int] = []
   /// The attention of each layer, `nil` where it is dense; empty when all of it is.
   public var attention: [AttentionMixtureConfiguration?] = []
+  /// The linear mixer of each layer, `nil` where attention is a softmax; empty when all of it is.
+  public var linear: [LinearMixerConfiguration?] = []
   /// The element type of the MLPs.
   public var elementType: ElementType
   /// Whether every `u` of the rule `gained` is zero, so that chosen experts have weight one.
@@ -60,6 +62,12 @@ public struct MixtureModel: Sendable {
   /// What attention experts layer `index` has.
   func attention(ofLayer index: Int) -> AttentionMixtureConfiguration? {
     index < attention.count ? attention[index] : nil
+  }
+
+  /// What mixes the tokens of layer `index`, as herd's own format writes it.
+  func mixerJSON(ofLayer index: Int) -> JSON {
+    if index < linear.count, let linear = linear[index] { return linear.json }
+    return attention(ofLayer: index)?.json ?? ["type": "attention"]
   }
 
   /// The one block that all layers with experts have, or `nil` when they differ or there are none.

@@ -78,7 +78,7 @@ public struct ConversionPlan: Sendable {
         kept.contains($0) ? source.width : width ?? source.width
       },
       attention: attention.map { Array(repeating: $0.outline, count: source.layers) } ?? [],
-      elementType: source.elementType,
+      linear: source.linear, elementType: source.elementType,
       gainsAreZero: true, construction: settings.provenance)
     if let refusal = format.refusal(of: model) {
       throw ConstructionError(

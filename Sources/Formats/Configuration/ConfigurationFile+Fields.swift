@@ -83,6 +83,11 @@ extension ConfigurationFile {
     try optional(key, "an array of integers") { list($0, \.int) } ?? fallback
   }
 
+  /// An array of finite numbers.
+  public func doubles(_ key: String) throws(ConfigurationError) -> [Double] {
+    try required(key, "an array of numbers") { list($0, \.double) }
+  }
+
   /// An array of strings, or `fallback` where it is absent or null.
   public func strings(
     _ key: String, default fallback: [String]

@@ -29,6 +29,16 @@ public struct ModelConfiguration: Sendable, Equatable {
   }
 }
 
+extension ModelConfiguration {
+  /// The linear mixer of each layer, `nil` where attention is a softmax; empty when all of it is.
+  public var linearMixers: [LinearMixerConfiguration?] {
+    let mixers = blocks.map { block -> LinearMixerConfiguration? in
+      if case .linear(let linear) = block.mixer { linear } else { nil }
+    }
+    return mixers.contains { $0 != nil } ? mixers : []
+  }
+}
+
 /// One block: a token mixer and an MLP, each behind its own RMSNorm and residual connection.
 public struct BlockConfiguration: Sendable, Equatable {
   /// How tokens exchange information.
@@ -54,6 +64,8 @@ public struct BlockConfiguration: Sendable, Equatable {
 public enum MixerConfiguration: Sendable, Equatable {
   /// Softmax attention.
   case attention(AttentionConfiguration)
+  /// Linear attention.
+  case linear(LinearMixerConfiguration)
 }
 
 /// The MLP of a block.

@@ -21,6 +21,9 @@ public final class Block {
     switch configuration.mixer {
     case .attention(let attention):
       mixer = try attention.mixer(prefix: "\(prefix).self_attn", store: store, in: context)
+    case .linear(let linear):
+      mixer = try LinearMixer(
+        linear, prefix: "\(prefix).self_attn", epsilon: epsilon, store: store, in: context)
     }
     switch configuration.mlp {
     case .dense(let dense):

@@ -8,12 +8,16 @@ extension ModelConfiguration {
     mlp: (Int, MLPConfiguration) -> [TensorBinding]
   ) -> [TensorBinding] {
     var result = [TensorBinding(ParameterName.embedding, [vocabularySize, hiddenSize])]
+    if let shape = lowerBoundShape {
+      result.append(TensorBinding(ParameterName.lowerBounds, shape))
+    }
     for (layer, block) in blocks.enumerated() {
       let prefix = ParameterName.block(layer)
       result.append(TensorBinding("\(prefix).input_layernorm.weight", [hiddenSize]))
       switch block.mixer {
       case .attention(let attention):
         result += mixer?(layer, attention) ?? mixerBindings(layer: layer, attention)
+      case .linear(let linear): result += linearBindings(layer: layer, linear)
       }
       result.append(TensorBinding("\(prefix).post_attention_layernorm.weight", [hiddenSize]))
       result += mlp(layer, block.mlp)

@@ -1,6 +1,25 @@
 import Formats
 import Numerics
 
+extension MixerConfiguration {
+  /// Reads one entry of `herd.blocks[].mixer`.
+  ///
+  /// - Parameter attention: What `config.json` says of softmax attention.
+  init(_ section: ConfigurationFile, attention: AttentionConfiguration) throws {
+    self =
+      try section.string("type") == "linear"
+      ? .linear(LinearMixerConfiguration(section)) : .attention(attention.mixed(section))
+  }
+
+  /// The entry of `herd.blocks[].mixer` that ``init(_:attention:)`` reads back.
+  public var json: JSON {
+    switch self {
+    case .attention(let attention): attention.mixture?.json ?? ["type": "attention"]
+    case .linear(let linear): linear.json
+    }
+  }
+}
+
 extension AttentionConfiguration {
   /// This attention as one entry of `herd.blocks[].mixer` has it.
   func mixed(_ section: ConfigurationFile) throws -> AttentionConfiguration {

@@ -28,12 +28,7 @@ extension HerdLayout {
     config["herd"] = [
       "format_version": 1, "base_model_type": JSON(base),
       "blocks": .array(
-        model.blocks.map { block in
-          guard case .attention(let attention) = block.mixer else { return .null }
-          return [
-            "mixer": attention.mixture?.json ?? ["type": "attention"], "mlp": block.mlp.json,
-          ]
-        }),
+        model.blocks.map { ["mixer": $0.mixer.json, "mlp": $0.mlp.json] }),
     ]
     return config
   }

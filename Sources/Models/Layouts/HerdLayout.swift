@@ -24,7 +24,7 @@ public struct HerdLayout: CheckpointLayout {
     configuration = base.model(
       blocks: try blocks.map { block in
         BlockConfiguration(
-          mixer: .attention(try base.attention.mixed(block.section("mixer"))),
+          mixer: try MixerConfiguration(block.section("mixer"), attention: base.attention),
           mlp: try MLPConfiguration(block.section("mlp")))
       })
   }

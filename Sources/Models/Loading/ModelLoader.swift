@@ -108,7 +108,14 @@ public struct ModelLoader {
   public func block(_ index: Int, dtype: DType? = .f32, in context: Context) throws -> Block {
     let prefix = ParameterName.block(index) + "."
     var parameters: [Parameter] = []
-    for shape in layout.configuration.parameterShapes where shape.name.hasPrefix(prefix) {
+    let usesBounds: Bool
+    if case .linear(let linear) = layout.configuration.blocks[index].mixer {
+      usesBounds = linear.lowerBound != nil
+    } else {
+      usesBounds = false
+    }
+    for shape in layout.configuration.parameterShapes
+    where shape.name.hasPrefix(prefix) || (usesBounds && shape.name == ParameterName.lowerBounds) {
       parameters.append(try parameter(shape, dtype: dtype, in: context))
     }
     return try Block(

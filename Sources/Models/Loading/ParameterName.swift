@@ -7,6 +7,9 @@ public enum ParameterName {
   /// The output head, `[V, D]`; absent when tied.
   public static let head = "lm_head.weight"
 
+  /// Lower bounds of the forget gates of all layers, `[layers, channels]`; only where gates have them.
+  public static let lowerBounds = "model.lower_bounds"
+
   /// Prefix of block `index`.
   public static func block(_ index: Int) -> String { "model.layers.\(index)" }
   /// Prefix of the MLP of block `index`.

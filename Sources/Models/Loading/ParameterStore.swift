@@ -5,6 +5,7 @@ final class ParameterStore {
   /// The type activations are computed in.
   let computeType: DType
   private var waiting: [String: Parameter]
+  private var shared: [String: Parameter] = [:]
 
   init(_ parameters: [Parameter], computeType: DType) {
     self.computeType = computeType
@@ -16,6 +17,14 @@ final class ParameterStore {
     guard let parameter = waiting.removeValue(forKey: name) else {
       throw ModelError("parameter \(name) is missing; the checkpoint's layout does not provide it")
     }
+    return parameter
+  }
+
+  /// The parameter called `name`, which several layers use.
+  func share(_ name: String) throws(ModelError) -> Parameter {
+    if let parameter = shared[name] { return parameter }
+    let parameter = try take(name)
+    shared[name] = parameter
     return parameter
   }
 

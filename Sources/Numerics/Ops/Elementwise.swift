@@ -28,6 +28,14 @@ extension Context {
     return record(difference, from: [a, b], SubtractNode(a: a.slot, b: b.slot))
   }
 
+  /// `factor · x`.
+  public func scaled(_ x: Tensor, by factor: Double) -> Tensor {
+    if factor == 1 { return x }
+    let y = empty(x.shape, x.dtype)
+    backend.scale(x, by: factor, into: y, accumulate: false)
+    return record(y, from: [x], ScaledNode(x: x.slot, factor: factor))
+  }
+
   /// `Σ weight · scalar` over one-element tensors: the total of several losses.
   public func weightedSum(_ terms: [(weight: Double, scalar: Tensor)]) -> Tensor {
     precondition(!terms.isEmpty)
@@ -76,6 +84,18 @@ private struct SubtractNode: TapeNode {
     let negative = context.empty(dy.shape, dy.dtype)
     context.backend.scale(dy, by: -1, into: negative, accumulate: false)
     context.accumulate(negative, into: b)
+  }
+}
+
+private struct ScaledNode: TapeNode {
+  let x: GradientSlot?
+  let factor: Double
+
+  func backward(_ gradients: [Tensor?], in context: Context) {
+    guard let dy = gradients[0], x != nil else { return }
+    let dx = context.empty(dy.shape, dy.dtype)
+    context.backend.scale(dy, by: factor, into: dx, accumulate: false)
+    context.accumulate(dx, into: x)
   }
 }
 

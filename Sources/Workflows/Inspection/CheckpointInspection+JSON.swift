@@ -53,6 +53,7 @@ extension CheckpointInspection.BlockRun {
         "window": attention.window.map { JSON($0) } ?? .null,
         "mixture": attention.mixture?.json ?? .null,
       ]
+    case .linear(let linear): mixer = linear.json
     }
     return [
       "first": JSON(layers.lowerBound), "last": JSON(layers.upperBound), "mixer": mixer,

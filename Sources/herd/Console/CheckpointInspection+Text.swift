@@ -66,6 +66,7 @@ extension CheckpointInspection.BlockRun {
             + (mixture.sharedHeads.isEmpty ? "" : ", \(mixture.sharedHeads.count) heads shared")
             + ", \(Quantity.percent(mixture.activeShare(of: attention.heads))) active"
         } ?? "")
+    case .linear(let linear): linear.summary
     }
   }
 

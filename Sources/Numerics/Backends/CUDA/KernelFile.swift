@@ -15,10 +15,12 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case cast
   case crossEntropy = "cross_entropy"
   case elementwise
+  case decayGate = "decay_gate"
   case embedding
   case expertDispatch = "expert_dispatch"
   case expertPacking = "expert_packing"
   case expertPadding = "expert_padding"
+  case gatedActivation = "gated_activation"
   case groupedGEMM = "grouped_gemm"
   case groupedMMA = "grouped_mma"
   case headScale = "head_scale"
@@ -30,7 +32,9 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case linearAttentionGates = "linear_attention_gates"
   case linearAttentionHopper = "linear_attention_hopper"
   case linearAttentionVector = "linear_attention_vector"
+  case lrpe
   case mixtureElementwise = "mixture_elementwise"
+  case repeatHeads = "repeat_heads"
   case rmsNorm = "rms_norm"
   case rope
   case routerLosses = "router_losses"
@@ -41,6 +45,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case rowsLinear = "rows_linear"
   case rowsRoute = "rows_route"
   case sigmoidGate = "sigmoid_gate"
+  case softmax
   case sums
   case swiglu
 

@@ -1,0 +1,137 @@
+import Numerics
+
+/// Queries and keys of a linear mixer: the shrink and the expand state.
+struct LinearFeatures {
+  private let configuration: LinearMixerConfiguration
+  private let querySource: Source
+  private let keySource: Source
+  private let queryNorm: Parameter?
+  private let keyNorm: Parameter?
+  private let epsilon: Double
+  /// Learned angles of LRPE.
+  private let theta: Parameter?
+  /// Fixed angles: frequencies of rotary positions or angles of LRPE-cos.
+  private let angles: Tensor?
+
+  private enum Source {
+    case projection(LinearProjection)
+    case parameter(Parameter)
+    case complement
+  }
+
+  init(
+    _ configuration: LinearMixerConfiguration, prefix: String, epsilon: Double,
+    store: ParameterStore, in context: Context
+  ) throws(ModelError) {
+    self.configuration = configuration
+    self.epsilon = epsilon
+    func source(_ kind: LinearMixerConfiguration.Source, _ name: String, _ parameter: String)
+      throws(ModelError) -> Source
+    {
+      switch kind {
+      case .projected: .projection(try LinearProjection("\(prefix).\(name)", bias: false, store))
+      case .learned: .parameter(try store.take("\(prefix).\(parameter)"))
+      case .complement: .complement
+      }
+    }
+    querySource = try source(configuration.shrink, "q_proj", "shrink")
+    keySource = try source(configuration.expand, "k_proj", "expand")
+    let hasNorm = configuration.queryKeyNorm
+    queryNorm = hasNorm ? try store.take("\(prefix).q_norm.weight") : nil
+    keyNorm = hasNorm ? try store.take("\(prefix).k_norm.weight") : nil
+    theta = configuration.positions == .lrpe ? try store.take("\(prefix).lrpe.theta") : nil
+    angles = configuration.fixedAngles.map {
+      context.tensor($0, [1, $0.count], store.computeType)
+    }
+  }
+
+  var projections: [LinearProjection] {
+    [querySource, keySource].compactMap {
+      if case .projection(let projection) = $0 { projection } else { nil }
+    }
+  }
+
+  var parameters: [Parameter] {
+    [querySource, keySource].flatMap { source -> [Parameter] in
+      switch source {
+      case .projection(let projection): projection.parameters
+      case .parameter(let parameter): [parameter]
+      case .complement: []
+      }
+    } + [queryNorm, keyNorm, theta].compactMap { $0 }
+  }
+
+  /// `[T, heads · d]` of normalised rows, `d` doubled by LRPE.
+  func query(_ x_TD: Tensor, layout: SequenceLayout, in context: Context) -> Tensor {
+    let raw_TC = raw(querySource, x_TD, rest: nil, in: context)
+    return finished(
+      raw_TC, norm: queryNorm, configuration.queryMap, heads: configuration.heads, layout,
+      in: context)
+  }
+
+  /// `[T, heads · d]`, key heads repeated.
+  ///
+  /// - Parameter rest: What the forget gate does not keep, `[T, keyHeads · d]`.
+  func key(_ x_TD: Tensor, rest: Tensor?, layout: SequenceLayout, in context: Context) -> Tensor {
+    let raw_TC = raw(keySource, x_TD, rest: rest, in: context)
+    return finished(
+      raw_TC, norm: keyNorm, configuration.keyMap, heads: configuration.keyHeads, layout,
+      in: context)
+  }
+
+  private func raw(_ source: Source, _ x_TD: Tensor, rest: Tensor?, in context: Context) -> Tensor {
+    switch source {
+    case .projection(let projection): return context.linear(x_TD, projection.map)
+    case .parameter(let parameter):
+      // A product with ones, so that the result has the type of activations.
+      let ones_T1 = context.tensor(
+        [Double](repeating: 1, count: x_TD.rows), [x_TD.rows, 1], x_TD.dtype)
+      return context.linear(
+        ones_T1, weight: parameter.tensor.reshaped([parameter.value.count, 1]))
+    case .complement:
+      guard let rest else { preconditionFailure("a complement without a gate") }
+      return rest
+    }
+  }
+
+  private func finished(
+    _ raw_TC: Tensor, norm: Parameter?, _ map: LinearMixerConfiguration.FeatureMap, heads: Int,
+    _ layout: SequenceLayout, in context: Context
+  ) -> Tensor {
+    let dim = configuration.keyDimension
+    var x_TC = raw_TC
+    if let norm {
+      let byHead = x_TC.reshaped([x_TC.rows * heads, dim])
+      x_TC = context.rmsNorm(byHead, weight: norm.tensor, epsilon: epsilon)
+        .reshaped([raw_TC.rows, raw_TC.columns])
+    }
+    x_TC = context.mapped(x_TC, map, headDimension: dim)
+    if case .rope = configuration.positions, let angles {
+      x_TC = context.rope(
+        x_TC, positions: layout.positions_T, inverseFrequencies: angles, heads: heads)
+    }
+    x_TC = context.repeatHeads(x_TC, dim: dim, times: configuration.heads / heads)
+    switch configuration.positions {
+    case .none, .rope: return x_TC
+    case .lrpe, .lrpeCosine:
+      guard let theta = theta?.tensor ?? angles else { return x_TC }
+      return context.lrpe(
+        x_TC, theta: theta, positions: layout.positions_T, heads: configuration.heads)
+    }
+  }
+}
+
+extension LinearMixerConfiguration {
+  /// Radians per position that are no parameters.
+  fileprivate var fixedAngles: [Double]? {
+    switch positions {
+    case .none, .lrpe: return nil
+    case .rope(let rope): return rope.inverseFrequencies(headDimension: keyDimension)
+    case .lrpeCosine(let base):
+      let half = keyDimension / 2
+      let frequencies = RoPEConfiguration(theta: base).inverseFrequencies(
+        headDimension: keyDimension)
+      return frequencies.prefix(half) + [Double](repeating: 0, count: keyDimension - half)
+    }
+  }
+}
