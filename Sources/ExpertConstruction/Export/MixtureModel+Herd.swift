@@ -67,6 +67,7 @@ extension MixtureBlock {
     self.init(
       geometry: geometry, rule: rule, scale: scale, hasRouterBias: mixture.routerBias,
       hasSelectionBias: mixture.selectionBias, routerKind: mixture.routerKind,
-      scoreThreshold: mixture.scoreThreshold, hasOutputBias: mixture.outputBias)
+      routerRank: mixture.routerRank, scoreThreshold: mixture.scoreThreshold,
+      hasOutputBias: mixture.outputBias)
   }
 }

@@ -144,6 +144,7 @@ extension RouterKind {
     switch self {
     case .linear: nil
     case .gatedPair: "gated pairs of rows"
+    case .lengthPair: "lengths of several rows"
     case .tanhPair: "two layers with a tanh between"
     }
   }

@@ -79,7 +79,7 @@ extension ByteLedger {
       "rule": .string(block.rule.rawValue), "scale": JSON(block.scale),
       "router_bias": .bool(block.hasRouterBias), "form": .string(geometry.form.rawValue),
       "output_bias": .bool(block.hasOutputBias),
-      "router_kind": .string(block.routerKind.rawValue),
+      "router_kind": .string(block.routerKind.rawValue), "router_rank": JSON(block.routerRank),
     ]
   }
 
@@ -190,6 +190,7 @@ extension ByteLedger {
       geometry: geometry, rule: try named("rule", mlp), scale: try mlp.double("scale"),
       hasRouterBias: try mlp.bool("router_bias", default: false),
       routerKind: try mlp.contains("router_kind") ? named("router_kind", mlp) : .linear,
+      routerRank: try mlp.integer("router_rank", default: 1),
       hasOutputBias: try mlp.bool("output_bias", default: false))
   }
 

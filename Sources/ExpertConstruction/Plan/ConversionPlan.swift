@@ -249,6 +249,7 @@ public struct ConversionPlan: Sendable {
     return MixtureBlock(
       geometry: geometry, rule: rule, scale: scale,
       hasRouterBias: wantsBias && withoutBias == nil, routerKind: router.kind,
+      routerRank: router.rank(expertWidth: geometry.expertWidth),
       scoreThreshold: settings.meanTopK.map { _ in 0 },
       hasOutputBias: settings.recovery.make()?.addsBias ?? false)
   }

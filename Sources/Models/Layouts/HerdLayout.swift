@@ -96,6 +96,7 @@ extension MLPConfiguration {
         expertWidth: width, sharedWidth: width * shared,
         combination: try Combination(section.section("combination")),
         routerKind: try RouterKind(section),
+        routerRank: try section.integer("router_rank", default: 1),
         routerBias: try section.bool("router_bias", default: false),
         scoreThreshold: try section.optionalDouble("score_threshold"),
         noiseWeight: try section.bool("noise_weight", default: false),
@@ -122,6 +123,7 @@ extension MLPConfiguration {
         "output_bias": JSON(mixture.outputBias),
       ]
       if mixture.routerKind != .linear { object["router_kind"] = JSON(mixture.routerKind.rawValue) }
+      if mixture.routerRank != 1 { object["router_rank"] = JSON(mixture.routerRank) }
       if let threshold = mixture.scoreThreshold { object["score_threshold"] = JSON(threshold) }
       if mixture.noiseWeight { object["noise_weight"] = true }
       return .object(object)
