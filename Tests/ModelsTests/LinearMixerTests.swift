@@ -136,7 +136,7 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     }
     let state = mixer.makeState(capacity: 4, in: context)
     _ = step(state, 0)
-    let saved = state.fork(in: context).tensors(in: context)
+    let saved = state.tensors(in: context)
     let expected = [step(state, 1), step(state, 2)]
     let other = mixer.makeState(capacity: 1, in: context)
     other.restore(saved, in: context)

@@ -23,13 +23,15 @@ public struct RecallText: Sendable {
   /// The source of a seed.
   public init(seed: UInt64) { self.seed = seed }
 
-  /// The fewest tokens a record can have, by any tokenizer: the facts and questions alone.
+  /// The fewest tokens a record is asked to have. The facts and questions alone are as many where
+  /// tokens are words; where they are single letters a record has more.
   public static func shortest(_ task: RecallTask) -> Int { task == .needle ? 64 : 256 }
 
   /// Tokens that a chat format may put around a message.
   private static let perMessage = 12
 
-  /// The record at `index`, as many tokens long as `length` or a few less.
+  /// The record at `index`, as many tokens long as `length` or a few less; longer only where its facts
+  /// and questions are.
   ///
   /// - Parameters:
   ///   - depth: Where the needle lies, from 0, the beginning, to 1; drawn unless given. Facts of
@@ -54,7 +56,7 @@ public struct RecallText: Sendable {
     var sentences: [String] = []
     while true {
       let sentence = Self.filler(&random)
-      room -= count(sentence)
+      room -= max(1, count(sentence))
       guard room >= 0 else { break }
       sentences.append(sentence)
     }

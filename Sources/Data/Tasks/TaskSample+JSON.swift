@@ -34,8 +34,11 @@ extension TaskSample {
       guard case .messages(let messages) = try Record(json: json),
         messages.contains(where: \.isAssistant)
       else { throw RecordProblem("\"messages\" has no assistant's answer; add one") }
-      self = .recall(
-        messages: messages, length: object["length"]?.int, depth: object["depth"]?.double)
+      let depth = object["depth"]?.double
+      guard depth.map({ (0...1).contains($0) }) ?? true else {
+        throw RecordProblem("\"depth\" is beyond 0 to 1; it is a share of the text's length")
+      }
+      self = .recall(messages: messages, length: object["length"]?.int, depth: depth)
     }
   }
 

@@ -22,6 +22,7 @@ public enum SampledText {
         .refused,
         "the tokenizer names no token that begins a text, so none can be sampled; give --data FILE")
     }
+    let documentLength = min(documentLength, model.configuration.maximumPositions)
     var finished: [SampledDocument] = []
     var active: [SampledDocument] = []
     var started = 0

@@ -190,7 +190,7 @@ extension ByteLedger {
       geometry: geometry, rule: try named("rule", mlp), scale: try mlp.double("scale"),
       hasRouterBias: try mlp.bool("router_bias", default: false),
       routerKind: try mlp.contains("router_kind") ? named("router_kind", mlp) : .linear,
-      routerRank: try mlp.integer("router_rank", default: 1),
+      routerRank: try mlp.contains("router_rank") ? mlp.positive("router_rank") : 1,
       hasOutputBias: try mlp.bool("output_bias", default: false))
   }
 

@@ -8,7 +8,8 @@ extension LedgerVerification {
   ) throws -> String {
     let tensor = try checkpoint.tensor(entry.name)
     guard heads.divides(entry.shape), tensor.elementType == entry.elementType,
-      tensor.shape == [entry.shape[0] * heads.times, entry.shape[1]]
+      tensor.shape.count == 2, tensor.shape[1] == entry.shape[1],
+      tensor.shape[0] % heads.times == 0, tensor.shape[0] / heads.times == entry.shape[0]
     else { return "of another size" }
     let size = heads.rows * entry.shape[1] * entry.elementType.bitWidth / 8
     let (first, other) = (ByteBuffer(size), ByteBuffer(size))

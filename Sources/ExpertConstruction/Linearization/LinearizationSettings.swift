@@ -16,7 +16,7 @@ public enum KeptSoftmax: Sendable, Equatable {
     case .layers(let layers): return Set(layers).sorted()
     case .none: return []
     case .share(let share):
-      let kept = min(count, max(1, Int(Double(count) * share)))
+      let kept = min(count, max(1, Int(Double(count) * share + 1e-9)))
       return (0..<kept).map { ($0 + 1) * count / kept - 1 }
     }
   }

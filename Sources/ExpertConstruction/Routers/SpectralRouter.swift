@@ -72,6 +72,12 @@ public struct SpectralRouter: RouterConstruction {
       context.indicator(of: neurons, columns: matrix.rows), context.cast(matrix, to: .f32))
     let scale_N = neurons.map { Double(factors[Int($0)]) }
     let count = neurons.count
+    guard count <= 1 << 14 else {
+      throw ConstructionError(
+        .refused,
+        "layer \(layer.index): experts of \(count) neurons are too wide for the spectral router, which "
+          + "takes at most \(1 << 14); use --router regressed, or more experts")
+    }
     let gram = context.readDoubles(context.product(rows_ND, rows_ND, transposeB: true))
     let weighted = (0..<count * count).map {
       gram[$0] * scale_N[$0 / count] * scale_N[$0 % count]

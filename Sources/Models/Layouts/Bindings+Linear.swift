@@ -8,12 +8,17 @@ extension ModelConfiguration {
   }
 
   /// The table of lower bounds that layers share, `[rows, channels]`; `nil` without.
-  var lowerBoundShape: [Int]? {
-    for block in blocks {
-      guard case .linear(let mixer) = block.mixer, let bound = mixer.lowerBound else { continue }
-      return [bound.rows, mixer.keyHeads * mixer.keyDimension]
-    }
-    return nil
+  var lowerBoundShape: [Int]? { lowerBoundShapes.first }
+
+  /// The shapes of that table by all layers that have a row of it: one, or the layers disagree.
+  var lowerBoundShapes: Set<[Int]> {
+    Set(
+      blocks.compactMap { block in
+        guard case .linear(let mixer) = block.mixer, let bound = mixer.lowerBound else {
+          return nil
+        }
+        return [bound.rows, mixer.keyHeads * mixer.keyDimension]
+      })
   }
 }
 

@@ -55,7 +55,8 @@ extension LinearMixerConfiguration {
 extension LinearMixerConfiguration.Gate {
   fileprivate init(_ section: ConfigurationFile) throws {
     self.init(
-      rank: try section.optionalInteger("rank"), activation: try section.choice("activation"),
+      rank: try section.optionalInteger("rank").map { _ in try section.positive("rank") },
+      activation: try section.choice("activation"),
       beforeNorm: try section.bool("before_norm", default: false))
   }
 }

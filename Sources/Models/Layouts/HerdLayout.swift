@@ -28,6 +28,12 @@ public struct HerdLayout: CheckpointLayout {
             block.section("mixer"), attention: base.attention, positions: base.maximumPositions),
           mlp: try MLPConfiguration(block.section("mlp")))
       })
+    let tables = configuration.lowerBoundShapes
+    guard tables.count < 2 else {
+      throw ModelError(
+        "\(config.path): layers share one table of lower bounds, and herd.blocks names several: \(tables.sorted { $0.lexicographicallyPrecedes($1) }); the file is damaged"
+      )
+    }
   }
 
   public var bindings: [TensorBinding] {

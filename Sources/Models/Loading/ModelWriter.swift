@@ -56,7 +56,7 @@ public struct ModelWriter {
   private func storedType(_ binding: TensorBinding, _ elementType: ElementType) -> ElementType {
     let staysFull =
       layout is HerdLayout
-      ? binding.tensor.contains(".router.")
+      ? binding.tensor.contains(".router.") || ParameterName.isSensitive(binding.tensor)
       : binding.parts.contains { $0.parameter.hasSuffix(".router.selection_bias") }
     return staysFull ? .f32 : elementType
   }

@@ -10,6 +10,12 @@ public enum ParameterName {
   /// Lower bounds of the forget gates of all layers, `[layers, channels]`; only where gates have them.
   public static let lowerBounds = "model.lower_bounds"
 
+  /// Whether a parameter is an angle or a lower bound: rounding it to 16 bits, or shrinking it by weight
+  /// decay, would change what it says.
+  public static func isSensitive(_ name: String) -> Bool {
+    name == lowerBounds || name.hasSuffix(".lrpe.theta")
+  }
+
   /// Prefix of block `index`.
   public static func block(_ index: Int) -> String { "model.layers.\(index)" }
   /// Prefix of the MLP of block `index`.

@@ -10,8 +10,10 @@ public struct ParameterSelection {
     public let parameter: Parameter
     /// Its peak learning rate.
     public let learningRate: Double
-    /// Whether weight decay applies: to matrices, not to norms, biases and gains.
-    public var isDecayed: Bool { parameter.value.shape.count > 1 }
+    /// Whether weight decay applies: to matrices, not to norms, biases, gains, angles and bounds.
+    public var isDecayed: Bool {
+      parameter.value.shape.count > 1 && !ParameterName.isSensitive(parameter.name)
+    }
 
     /// A parameter and its peak learning rate.
     public init(parameter: Parameter, learningRate: Double) {

@@ -14,8 +14,8 @@ struct CalibrationText {
   /// More would not be held at once; thousands are enough.
   static let mostTokens = 1 << 24
 
-  /// Tokens of one calibration sequence.
-  private static let sequenceLength = 512
+  /// Tokens of one calibration sequence: as many as the model has positions for, where it says so.
+  private var sequenceLength: Int { min(512, folder.configuration.maximumPositions) }
 
   /// - Parameters:
   ///   - files: Data files, used in equal parts; empty lets the model write its own text.
@@ -46,7 +46,7 @@ struct CalibrationText {
       let stream = try builder.stream(files: [file], tokenLimit: max(32 * each, 1 << 16))
       var left = each
       while left > 0 {
-        let length = min(Self.sequenceLength, left, stream.ids.count)
+        let length = min(sequenceLength, left, stream.ids.count)
         guard length > 0 else { throw WorkflowError("\(file): holds no tokens to calibrate with") }
         let start = Int(random.uniform() * Double(stream.ids.count - length + 1))
         sequences.append(

@@ -52,6 +52,7 @@ extension CheckpointInspection.BlockRun {
         "head_dimension": JSON(attention.headDimension), "rope_theta": JSON(attention.rope.theta),
         "window": attention.window.map { JSON($0) } ?? .null,
         "mixture": attention.mixture?.json ?? .null,
+        "additions": attention.additions.map { JSON($0) } ?? .null,
       ]
     case .linear(let linear): mixer = linear.json
     }

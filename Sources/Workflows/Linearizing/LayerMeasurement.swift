@@ -39,7 +39,7 @@ struct LayerMeasurement {
       tokenizer: tokenizer, format: folder.chatFormat(tokenizer: tokenizer))
     guard let file = try questions(tokenizer, builder.renderer, length) else {
       throw WorkflowError(
-        "\(folder.path): \(positions) positions are too few to measure recall over; name the layers with --keep-softmax 0,7"
+        "\(folder.path): texts of \(length) tokens are too short for this tokenizer to measure recall over; name the layers with --keep-softmax 0,7"
       )
     }
     let limit = max(settings.alignmentTokens, (Self.windows + 1) * length) + 1
@@ -53,9 +53,11 @@ struct LayerMeasurement {
         try mixed(softmax, linear, layer, in: context),
         settings: .init(window: length, windows: Self.windows), in: context)
       let answers = try evaluator.evaluate(file, tokenizer: tokenizer, renderer: builder.renderer)
+      guard let recallLoss = answers["answer_loss"] else {
+        throw WorkflowError("layer \(layer): no loss of recalled answers was measured")
+      }
       layers.append(
-        .init(
-          recallLoss: answers["answer_loss"] ?? 0, textLoss: try evaluator.evaluate(streams).mean))
+        .init(recallLoss: recallLoss, textLoss: try evaluator.evaluate(streams).mean))
       events.progress(
         WorkflowProgress("measure layers", done: layer + 1, total: softmax.blocks.count))
     }

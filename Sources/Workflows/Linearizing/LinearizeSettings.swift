@@ -89,9 +89,11 @@ public struct LinearizeSettings: Sendable, Equatable {
     }
     resolved.softmaxLogScale = softmaxLogScale
     resolved.seed = seed
-    guard alignmentTokens >= 0, autoShare > 0, autoShare < 1 else {
+    guard (0...CalibrationText.mostTokens).contains(alignmentTokens), autoShare > 0, autoShare < 1
+    else {
       throw WorkflowError(
-        "alignment tokens must be at least 0 and the automatic share between 0 and 1")
+        "alignment tokens must be from 0 to \(CalibrationText.mostTokens) and the automatic share between 0 and 1"
+      )
     }
     return resolved
   }

@@ -146,6 +146,13 @@ public struct Pipeline: Sendable {
       throw WorkflowError(
         "\(path): \"after_convert\" needs \"convert\"; add it, or leave after_convert out")
     }
+    if let convert {
+      guard convert.format == OutputFormat.herd.rawValue, convert.attention == "none" else {
+        throw WorkflowError(
+          "\(path): beside \"linearize\", \"convert\" makes experts of MLPs in herd's own format; leave its \"format\" and \"attention\" out"
+        )
+      }
+    }
     guard sweep == nil, export.isEmpty else {
       throw WorkflowError(
         "\(path): \"linearize\" goes with no \"sweep\" and no \"export\"; run it on its own, and herd linearize before a sweep"

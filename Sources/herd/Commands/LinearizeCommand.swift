@@ -9,7 +9,8 @@ struct LinearizeCommand: HerdCommand {
       Weights stay: queries, keys, values and outputs, each query head with a copy of its keys and \
       values unless --share-keys. New are norms, which start at one, and gates, drawn from the seed. \
       The model has to be trained afterwards: see Pipelines/lightning-moe. Before or after herd \
-      convert, the result is the same.
+      convert, the result is the same where that uses no calibration text; else convert first, on the \
+      model the text was made for.
       """,
     example: """
       herd linearize llama hybrid --keep-softmax 25%

@@ -61,6 +61,7 @@ extension CheckpointInspection.BlockRun {
       "attention, \(attention.heads) query heads, \(attention.keyHeads) key heads of "
         + "\(attention.headDimension)"
         + (attention.window.map { ", window \($0)" } ?? "")
+        + (attention.additions.map { ", \($0)" } ?? "")
         + (attention.mixture.map { mixture in
           ", \(mixture.experts) experts (\(mixture.kind.rawValue)), top-\(mixture.topK)"
             + (mixture.sharedHeads.isEmpty ? "" : ", \(mixture.sharedHeads.count) heads shared")

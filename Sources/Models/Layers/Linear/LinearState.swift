@@ -8,17 +8,24 @@ final class LinearState: MixerState {
   init(_ memory: Tensor) { self.memory = memory }
 
   func fork(in context: Context) -> any MixerState {
-    let copy = context.empty(memory.shape, memory.dtype)
-    context.copy(memory, into: copy)
-    return LinearState(copy)
+    LinearState(copied(memory, in: context))
   }
 
-  func tensors(in context: Context) -> [(name: String, tensor: Tensor)] { [("memory", memory)] }
+  func tensors(in context: Context) -> [(name: String, tensor: Tensor)] {
+    [("memory", copied(memory, in: context))]
+  }
 
   func restore(_ tensors: [(name: String, tensor: Tensor)], in context: Context) {
-    guard let saved = tensors.first?.tensor, saved.shape == memory.shape else { return }
-    // Steps change the memory in place: what was saved stays as it is.
-    memory = context.empty(saved.shape, memory.dtype)
-    context.copy(saved, into: memory)
+    precondition(
+      tensors.count == 1 && tensors[0].tensor.shape == memory.shape,
+      "restore: a memory of \(tensors.map(\.tensor.shape)) instead of \(memory.shape)")
+    memory = copied(tensors[0].tensor, in: context)
+  }
+
+  /// Steps change the memory in place: what is saved and what goes on are apart.
+  private func copied(_ source: Tensor, in context: Context) -> Tensor {
+    let copy = context.empty(source.shape, source.dtype)
+    context.copy(source, into: copy)
+    return copy
   }
 }
