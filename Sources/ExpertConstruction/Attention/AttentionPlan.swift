@@ -23,7 +23,8 @@ public struct AttentionPlan: Sendable {
     guard model.linearMixers.isEmpty else {
       throw ConstructionError(
         .refused,
-        "some layers are linear attention, whose heads cannot be made experts; use --attention none")
+        "some layers are linear attention, whose heads cannot be made experts; use --attention none"
+      )
     }
     guard let block = model.blocks.first, case .attention(let attention) = block.mixer else {
       throw ConstructionError(.refused, "the model has no attention to divide")

@@ -33,7 +33,8 @@ enum DenseConfigurationFile {
     guard model.linearMixers.isEmpty else {
       throw ConstructionError(
         .refused,
-        "\(mixture.path): some layers are linear attention, which no dense model of another format has")
+        "\(mixture.path): some layers are linear attention, which no dense model of another format has"
+      )
     }
     guard case .attention(let attention)? = model.blocks.first?.mixer else {
       throw ConstructionError(.refused, "\(mixture.path): the model has no layers")

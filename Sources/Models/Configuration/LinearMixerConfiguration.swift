@@ -232,7 +232,9 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
       return "the shrink state cannot be the complement of the decay; only the expand state can"
     }
     if case .rope(let rope) = positions {
-      guard keyDimension % 2 == 0 else { return "rope needs an even head width, not \(keyDimension)" }
+      guard keyDimension % 2 == 0 else {
+        return "rope needs an even head width, not \(keyDimension)"
+      }
       guard rope.theta > 0 else { return "rope needs a base above 0, not \(rope.theta)" }
     }
     if case .lrpeCosine(let base) = positions, !(base > 0) {
@@ -247,7 +249,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     case .none: break
     case .fixed(_, let slopes):
       guard slopes.count == heads, slopes.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
-        return "fixed decay needs \(heads) slopes from 0 up, one per head; there are \(slopes.count)"
+        return "fixed decay needs \(heads) slopes from 0 up, one per head; found \(slopes.count)"
       }
     case .learned(let perChannel, let value):
       temperature = value

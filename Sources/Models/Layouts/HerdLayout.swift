@@ -21,12 +21,16 @@ public struct HerdLayout: CheckpointLayout {
         "\(config.path): herd.blocks lists \(blocks.count) blocks, num_hidden_layers says \(base.layers)"
       )
     }
-    configuration = base.model(
+    var model = base.model(
       blocks: try blocks.map { block in
         BlockConfiguration(
           mixer: try MixerConfiguration(block.section("mixer"), attention: base.attention),
           mlp: try MLPConfiguration(block.section("mlp")))
       })
+    model.embeddingScale = try config.double("embedding_scale", default: 1)
+    model.hasNormWeights = try config.bool("norm_weights", default: true)
+    if let refusal = model.boundsRefusal { throw ModelError("\(config.path): \(refusal)") }
+    configuration = model
   }
 
   public var bindings: [TensorBinding] {
@@ -80,7 +84,8 @@ extension MLPConfiguration {
     case "dense":
       self = .dense(
         DenseConfiguration(
-          width: try section.positive("width"), bias: try section.bool("bias", default: false)))
+          width: try section.positive("width"), bias: try section.bool("bias", default: false),
+          activation: try section.choice("activation", default: .silu)))
     case "mixture":
       let width = try section.positive("expert_width")
       let shared = try section.integer("shared", default: 0)
@@ -111,7 +116,11 @@ extension MLPConfiguration {
   public var json: JSON {
     switch self {
     case .dense(let dense):
-      return ["type": "dense", "width": JSON(dense.width), "bias": JSON(dense.bias)]
+      var object: JSONObject = [
+        "type": "dense", "width": JSON(dense.width), "bias": JSON(dense.bias),
+      ]
+      if dense.activation != .silu { object["activation"] = JSON(dense.activation.rawValue) }
+      return .object(object)
     case .mixture(let mixture):
       var object: JSONObject = [
         "type": "mixture", "experts": JSON(mixture.experts), "top_k": JSON(mixture.topK),
