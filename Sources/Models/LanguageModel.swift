@@ -23,7 +23,7 @@ public final class LanguageModel {
     let computeType: DType = parameters.contains { $0.value.dtype == .f64 } ? .f64 : .f32
     let store = ParameterStore(parameters, computeType: computeType)
     embedding = try store.take(ParameterName.embedding)
-    finalNorm = try store.take(ParameterName.finalNorm)
+    finalNorm = try store.norm(ParameterName.finalNorm, of: configuration, in: context)
     lowerBounds =
       configuration.lowerBoundShape == nil ? nil : try store.share(ParameterName.lowerBounds)
     head = configuration.tiedEmbeddings ? embedding : try store.take(ParameterName.head)
@@ -31,8 +31,7 @@ public final class LanguageModel {
     for (index, block) in configuration.blocks.enumerated() {
       blocks.append(
         try Block(
-          block, prefix: ParameterName.block(index), epsilon: configuration.normEpsilon,
-          store: store, in: context))
+          block, of: configuration, prefix: ParameterName.block(index), store: store, in: context))
     }
     self.blocks = blocks
     try store.checkEmpty()
@@ -40,7 +39,8 @@ public final class LanguageModel {
 
   /// Every parameter once, in a fixed order.
   public var parameters: [Parameter] {
-    [embedding] + (lowerBounds.map { [$0] } ?? []) + blocks.flatMap(\.parameters) + [finalNorm]
+    [embedding] + (lowerBounds.map { [$0] } ?? []) + blocks.flatMap(\.parameters)
+      + (configuration.hasNormWeights ? [finalNorm] : [])
       + (configuration.tiedEmbeddings ? [] : [head])
   }
 
@@ -88,7 +88,7 @@ public final class LanguageModel {
     keepBoundaries: Bool = false, keepTraces: Bool = false, in context: Context
   ) -> Output {
     precondition(!(checkpointing && keepTraces), "what is computed anew cannot be kept")
-    var x_TD = context.embedding(tokens_T, weight: embedding.tensor)
+    var x_TD = embedded(tokens_T, in: context)
     var boundaries: [Tensor] = []
     var traces: [BlockTrace] = []
     var routings: [LayerRouting] = []
@@ -107,6 +107,12 @@ public final class LanguageModel {
     let hidden = context.rmsNorm(x_TD, outputNorm)
     return Output(
       hidden_TD: hidden, boundaries: boundaries, traces: traces, routings: routings)
+  }
+
+  /// The residual stream before the first block, `[T, D]`.
+  public func embedded(_ tokens_T: Tensor, in context: Context) -> Tensor {
+    context.scaled(
+      context.embedding(tokens_T, weight: embedding.tensor), by: configuration.embeddingScale)
   }
 
   /// All logits of a short text, `[T, V]`: for parity checks, not for training.

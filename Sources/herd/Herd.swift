@@ -19,8 +19,8 @@ struct Herd: ParsableCommand {
     subcommands: [
       DoctorCommand.self, InspectCommand.self, TokenizeCommand.self, EvaluateCommand.self,
       ConvertCommand.self, LinearizeCommand.self, VerifyCommand.self, ExportCommand.self,
-      DensifyCommand.self,
-      DiffCommand.self, TrainCommand.self, RunCommand.self, SweepCommand.self, ReportCommand.self,
+      DensifyCommand.self, DiffCommand.self, TrainCommand.self, PretrainCommand.self,
+      RunCommand.self, SweepCommand.self, ReportCommand.self,
       GenerateCommand.self,
       StrategiesCommand.self, RoutersCommand.self, TryCommand.self,
     ]

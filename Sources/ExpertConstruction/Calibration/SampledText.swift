@@ -54,9 +54,8 @@ public enum SampledText {
     let layouts = documents.map {
       SequenceLayout(count: 1, offset: $0.position, in: context)
     }
-    var x_BD = context.embedding(
-      context.tensor(documents.map { $0.tokens[$0.position] }, [documents.count]),
-      weight: model.embedding.tensor)
+    var x_BD = model.embedded(
+      context.tensor(documents.map { $0.tokens[$0.position] }, [documents.count]), in: context)
     for (layer, block) in model.blocks.enumerated() {
       let mixed_BD = context.empty(x_BD.shape, x_BD.dtype)
       for (row, document) in documents.enumerated() {

@@ -109,6 +109,12 @@ public struct DenseSource: Sendable {
       throw ConstructionError(
         .refused, "\(configuration.path): the model has experts already; convert a dense model")
     }
+    for case .dense(let mlp) in model.blocks.map(\.mlp) where mlp.activation != .silu {
+      throw ConstructionError(
+        .refused,
+        "\(configuration.path): the gate of its MLPs is \(mlp.activation.rawValue), and experts are "
+          + "made of SwiGLU (silu); convert a model with silu MLPs")
+    }
     let herd = try configuration.section("herd")
     return (try herd.string("base_model_type", default: "llama"), model.blocks.map(\.mixer))
   }

@@ -95,6 +95,19 @@ extension ConfigurationFile {
     try optional(key, "an array of strings") { list($0, \.string) } ?? fallback
   }
 
+  /// The value a string field names, or `standard` where the field is absent.
+  public func choice<Value: RawRepresentable & CaseIterable>(
+    _ key: String, default standard: Value? = nil
+  ) throws(ConfigurationError) -> Value where Value.RawValue == String {
+    if let standard, !contains(key) { return standard }
+    let name = try string(key)
+    guard let value = Value(rawValue: name) else {
+      let names = Value.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ConfigurationError(path: path, key: key, expected: "one of \(names)", found: name)
+    }
+    return value
+  }
+
   // MARK: - Optional fields
 
   /// A string field; `nil` where it is absent or null.

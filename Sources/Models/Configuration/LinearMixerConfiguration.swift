@@ -249,8 +249,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     case .none: break
     case .fixed(_, let slopes):
       guard slopes.count == heads, slopes.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
-        return
-          "fixed decay needs \(heads) slopes from 0 up, one per head; there are \(slopes.count)"
+        return "fixed decay needs \(heads) slopes from 0 up, one per head; found \(slopes.count)"
       }
     case .learned(let perChannel, let value):
       temperature = value

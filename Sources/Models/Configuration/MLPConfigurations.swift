@@ -1,16 +1,19 @@
 import Numerics
 
-/// A dense SwiGLU MLP (Shazeer 2020).
+/// A dense gated MLP, SwiGLU (Shazeer 2020) or with another activation.
 public struct DenseConfiguration: Sendable, Equatable {
   /// Neurons.
   public var width: Int
   /// Whether the three projections have biases.
   public var bias: Bool
+  /// What the gate goes through; silu unless it is another gated unit than SwiGLU.
+  public var activation: Activation
 
   /// A dense MLP of `width` neurons.
-  public init(width: Int, bias: Bool = false) {
+  public init(width: Int, bias: Bool = false, activation: Activation = .silu) {
     self.width = width
     self.bias = bias
+    self.activation = activation
   }
 }
 

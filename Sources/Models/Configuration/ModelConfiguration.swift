@@ -10,6 +10,10 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var normEpsilon: Double
   /// Whether the output head is the embedding table.
   public var tiedEmbeddings: Bool
+  /// What embeddings are multiplied with.
+  public var embeddingScale = 1.0
+  /// Whether the norms around the blocks' halves and before the head have weights.
+  public var hasNormWeights = true
   /// Longest sequence the checkpoint claims to handle.
   public var maximumPositions: Int
   /// The blocks, first to last.

@@ -5,6 +5,12 @@ public struct ParameterShape: Sendable, Equatable {
   /// Extents.
   public let shape: [Int]
 
+  /// A name and a shape.
+  public init(name: String, shape: [Int]) {
+    self.name = name
+    self.shape = shape
+  }
+
   /// Whether the parameter is in full precision also where matrices are 16-bit: norm gains, biases,
   /// routers and gates are small and steer everything.
   public var staysFull: Bool {

@@ -60,7 +60,7 @@ public final class TextGenerator {
   }
 
   private func read(_ ids_T: Tensor, _ layout: SequenceLayout) -> Tensor {
-    var x_TD = context.embedding(ids_T, weight: model.embedding.tensor)
+    var x_TD = model.embedded(ids_T, in: context)
     for (block, state) in zip(model.blocks, states) {
       x_TD = block(x_TD, layout: layout, state: state, in: context).output
     }

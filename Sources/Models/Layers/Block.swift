@@ -8,16 +8,21 @@ public final class Block {
   public let mlp: any FeedForward
   private let mixerNorm: Parameter
   private let mlpNorm: Parameter
+  /// Whether the norms' weights are parameters of the model.
+  private let hasNormWeights: Bool
   private let epsilon: Double
 
-  /// - Parameter prefix: The block's place, such as `model.layers.0`.
+  /// - Parameters:
+  ///   - prefix: The block's place, such as `model.layers.0`.
+  ///   - model: What all blocks have in common.
   init(
-    _ configuration: BlockConfiguration, prefix: String, epsilon: Double, store: ParameterStore,
-    in context: Context
+    _ configuration: BlockConfiguration, of model: ModelConfiguration, prefix: String,
+    store: ParameterStore, in context: Context
   ) throws(ModelError) {
-    self.epsilon = epsilon
-    mixerNorm = try store.take("\(prefix).input_layernorm.weight")
-    mlpNorm = try store.take("\(prefix).post_attention_layernorm.weight")
+    epsilon = model.normEpsilon
+    hasNormWeights = model.hasNormWeights
+    mixerNorm = try store.norm("\(prefix).input_layernorm.weight", of: model, in: context)
+    mlpNorm = try store.norm("\(prefix).post_attention_layernorm.weight", of: model, in: context)
     switch configuration.mixer {
     case .attention(let attention):
       mixer = try attention.mixer(prefix: "\(prefix).self_attn", store: store, in: context)
@@ -27,7 +32,8 @@ public final class Block {
     }
     switch configuration.mlp {
     case .dense(let dense):
-      mlp = try DenseMLP(prefix: "\(prefix).mlp", bias: dense.bias, store: store)
+      mlp = try DenseMLP(
+        prefix: "\(prefix).mlp", bias: dense.bias, activation: dense.activation, store: store)
     case .mixture(let mixture):
       mlp = try MixtureMLP(mixture, prefix: "\(prefix).mlp", store: store)
     }
@@ -35,7 +41,8 @@ public final class Block {
 
   /// Every parameter, in a fixed order.
   public var parameters: [Parameter] {
-    [mixerNorm] + mixer.parameters + [mlpNorm] + mlp.parameters
+    (hasNormWeights ? [mixerNorm] : []) + mixer.parameters + (hasNormWeights ? [mlpNorm] : [])
+      + mlp.parameters
   }
 
   /// The routers of both halves, in the order in which tokens meet them.

@@ -1,13 +1,17 @@
 import Numerics
 
-/// `down · (silu(gate · x) ⊙ (up · x))` (Shazeer 2020).
+/// `down · (activation(gate · x) ⊙ (up · x))` (Shazeer 2020), silu as a rule.
 final class DenseMLP: FeedForward {
   private let gate: LinearProjection
   private let up: LinearProjection
   private let down: LinearProjection
+  private let activation: Activation
 
   /// - Parameter prefix: The MLP's place, such as `model.layers.0.mlp`.
-  init(prefix: String, bias: Bool, store: ParameterStore) throws(ModelError) {
+  init(
+    prefix: String, bias: Bool, activation: Activation = .silu, store: ParameterStore
+  ) throws(ModelError) {
+    self.activation = activation
     gate = try LinearProjection("\(prefix).gate_proj", bias: bias, store)
     up = try LinearProjection("\(prefix).up_proj", bias: bias, store)
     down = try LinearProjection("\(prefix).down_proj", bias: bias, store)
@@ -31,7 +35,14 @@ final class DenseMLP: FeedForward {
     _ x_TD: Tensor, norm: RMSNorm, throughNeurons body: (_ hidden_TI: Tensor) -> Tensor,
     in context: Context
   ) -> Tensor {
-    let hidden_TI = body(context.swiglu(x_TD, norm: norm, gate: gate.map, up: up.map))
-    return context.linear(hidden_TI, down.map, addedTo: x_TD)
+    let hidden_TI: Tensor
+    if activation == .silu {
+      hidden_TI = context.swiglu(x_TD, norm: norm, gate: gate.map, up: up.map)
+    } else {
+      let normed_TD = context.rmsNorm(x_TD, norm)
+      hidden_TI = context.gated(
+        context.linear(normed_TD, up.map), by: context.linear(normed_TD, gate.map), activation)
+    }
+    return context.linear(body(hidden_TI), down.map, addedTo: x_TD)
   }
 }

@@ -7,18 +7,23 @@ extension ModelConfiguration {
       .map { TensorBinding($0.name, $0.shape) }
   }
 
-  /// The table of lower bounds that layers share, `[rows, channels]`; `nil` without.
-  var lowerBoundShape: [Int]? { lowerBoundShapes.first }
+  /// Why the layers' gates cannot share one table of lower bounds; `nil` when they can.
+  var boundsRefusal: String? {
+    let shapes = blocks.compactMap { block -> [Int]? in
+      guard case .linear(let mixer) = block.mixer, let bound = mixer.lowerBound else { return nil }
+      return [bound.rows, mixer.keyHeads * mixer.keyDimension]
+    }
+    guard let other = shapes.first(where: { $0 != shapes[0] }) else { return nil }
+    return "forget gates share one table of lower bounds, and layers have \(shapes[0]) and \(other)"
+  }
 
-  /// The shapes of that table by all layers that have a row of it: one, or the layers disagree.
-  var lowerBoundShapes: Set<[Int]> {
-    Set(
-      blocks.compactMap { block in
-        guard case .linear(let mixer) = block.mixer, let bound = mixer.lowerBound else {
-          return nil
-        }
-        return [bound.rows, mixer.keyHeads * mixer.keyDimension]
-      })
+  /// The table of lower bounds that layers share, `[rows, channels]`; `nil` without.
+  var lowerBoundShape: [Int]? {
+    for block in blocks {
+      guard case .linear(let mixer) = block.mixer, let bound = mixer.lowerBound else { continue }
+      return [bound.rows, mixer.keyHeads * mixer.keyDimension]
+    }
+    return nil
   }
 }
 

@@ -11,18 +11,21 @@ extension ModelConfiguration {
     if let shape = lowerBoundShape {
       result.append(TensorBinding(ParameterName.lowerBounds, shape))
     }
+    func norm(_ name: String) -> [TensorBinding] {
+      hasNormWeights ? [TensorBinding(name, [hiddenSize])] : []
+    }
     for (layer, block) in blocks.enumerated() {
       let prefix = ParameterName.block(layer)
-      result.append(TensorBinding("\(prefix).input_layernorm.weight", [hiddenSize]))
+      result += norm("\(prefix).input_layernorm.weight")
       switch block.mixer {
       case .attention(let attention):
         result += mixer?(layer, attention) ?? mixerBindings(layer: layer, attention)
       case .linear(let linear): result += linearBindings(layer: layer, linear)
       }
-      result.append(TensorBinding("\(prefix).post_attention_layernorm.weight", [hiddenSize]))
+      result += norm("\(prefix).post_attention_layernorm.weight")
       result += mlp(layer, block.mlp)
     }
-    result.append(TensorBinding(ParameterName.finalNorm, [hiddenSize]))
+    result += norm(ParameterName.finalNorm)
     if !tiedEmbeddings {
       result.append(TensorBinding(ParameterName.head, [vocabularySize, hiddenSize]))
     }

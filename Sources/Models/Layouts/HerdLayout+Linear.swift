@@ -3,7 +3,7 @@ import Numerics
 
 extension LinearMixerConfiguration {
   /// Reads one entry of `herd.blocks[].mixer` of type `linear`.
-  init(_ section: ConfigurationFile) throws {
+  public init(_ section: ConfigurationFile) throws {
     let heads = try section.positive("heads", maximum: 1 << 16)
     let keyDimension = try section.positive("key_dimension", maximum: 256)
     func map(_ key: String) throws -> FeatureMap {
@@ -148,20 +148,5 @@ extension RoPEConfiguration.Scaling {
         "high_freq_factor": JSON(high), "original_max_position_embeddings": JSON(positions),
       ]
     }
-  }
-}
-
-extension ConfigurationFile {
-  /// The value of `key` among the raw values of a type.
-  fileprivate func choice<Value: RawRepresentable & CaseIterable>(
-    _ key: String, default standard: Value? = nil
-  ) throws -> Value where Value.RawValue == String {
-    if let standard, !contains(key) { return standard }
-    let name = try string(key)
-    guard let value = Value(rawValue: name) else {
-      let names = Value.allCases.map(\.rawValue).joined(separator: ", ")
-      throw ConfigurationError(path: path, key: key, expected: "one of \(names)", found: name)
-    }
-    return value
   }
 }

@@ -21,19 +21,17 @@ public struct HerdLayout: CheckpointLayout {
         "\(config.path): herd.blocks lists \(blocks.count) blocks, num_hidden_layers says \(base.layers)"
       )
     }
-    configuration = base.model(
+    var model = base.model(
       blocks: try blocks.map { block in
         BlockConfiguration(
           mixer: try MixerConfiguration(
             block.section("mixer"), attention: base.attention, positions: base.maximumPositions),
           mlp: try MLPConfiguration(block.section("mlp")))
       })
-    let tables = configuration.lowerBoundShapes
-    guard tables.count < 2 else {
-      throw ModelError(
-        "\(config.path): layers share one table of lower bounds, and herd.blocks names several: \(tables.sorted { $0.lexicographicallyPrecedes($1) }); the file is damaged"
-      )
-    }
+    model.embeddingScale = try config.double("embedding_scale", default: 1)
+    model.hasNormWeights = try config.bool("norm_weights", default: true)
+    if let refusal = model.boundsRefusal { throw ModelError("\(config.path): \(refusal)") }
+    configuration = model
   }
 
   public var bindings: [TensorBinding] {
@@ -87,7 +85,8 @@ extension MLPConfiguration {
     case "dense":
       self = .dense(
         DenseConfiguration(
-          width: try section.positive("width"), bias: try section.bool("bias", default: false)))
+          width: try section.positive("width"), bias: try section.bool("bias", default: false),
+          activation: try section.choice("activation", default: .silu)))
     case "mixture":
       let width = try section.positive("expert_width")
       let shared = try section.integer("shared", default: 0)
@@ -119,7 +118,11 @@ extension MLPConfiguration {
   public var json: JSON {
     switch self {
     case .dense(let dense):
-      return ["type": "dense", "width": JSON(dense.width), "bias": JSON(dense.bias)]
+      var object: JSONObject = [
+        "type": "dense", "width": JSON(dense.width), "bias": JSON(dense.bias),
+      ]
+      if dense.activation != .silu { object["activation"] = JSON(dense.activation.rawValue) }
+      return .object(object)
     case .mixture(let mixture):
       var object: JSONObject = [
         "type": "mixture", "experts": JSON(mixture.experts), "top_k": JSON(mixture.topK),

@@ -35,7 +35,8 @@ extension ModelLoader {
     let table_UD = context.cast(
       context.tensor(bytes: UnsafeRawBufferPointer(bytes), [used.count, width], stored), to: .f32)
     let rowOf = Dictionary(uniqueKeysWithValues: used.enumerated().map { ($1, Int32($0)) })
-    return context.embedding(
+    let rows_TD = context.embedding(
       context.tensor(ids_T.map { rowOf[$0] ?? 0 }, [ids_T.count]), weight: table_UD)
+    return context.scaled(rows_TD, by: layout.configuration.embeddingScale)
   }
 }

@@ -119,8 +119,8 @@ public struct ModelLoader {
       parameters.append(try parameter(shape, dtype: dtype, in: context))
     }
     return try Block(
-      layout.configuration.blocks[index], prefix: ParameterName.block(index),
-      epsilon: layout.configuration.normEpsilon,
+      layout.configuration.blocks[index], of: layout.configuration,
+      prefix: ParameterName.block(index),
       store: ParameterStore(parameters, computeType: dtype == .f64 ? .f64 : .f32), in: context)
   }
 

@@ -28,6 +28,15 @@ final class ParameterStore {
     return parameter
   }
 
+  /// The weight of a norm: ones that are no parameter of the model where its norms have none.
+  func norm(_ name: String, of model: ModelConfiguration, in context: Context) throws(ModelError)
+    -> Parameter
+  {
+    if model.hasNormWeights { return try take(name) }
+    let ones = [Double](repeating: 1, count: model.hiddenSize)
+    return Parameter(name, context.tensor(ones, [ones.count], computeType))
+  }
+
   /// Throws when a parameter was not used by the model.
   func checkEmpty() throws(ModelError) {
     if let name = waiting.keys.min() {

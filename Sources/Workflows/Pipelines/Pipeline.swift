@@ -88,6 +88,15 @@ public struct Pipeline: Sendable {
     try check()
   }
 
+  /// Refuses a pipeline that starts from a checkpoint.
+  public func checkStartsFromScratch() throws {
+    guard initialize != nil, !stages.isEmpty else {
+      throw WorkflowError(
+        "\(path): training from scratch needs \"initialize\" and \"stages\"; use herd run for a pipeline that starts from a checkpoint"
+      )
+    }
+  }
+
   private func check() throws {
     guard (model == nil) != (initialize == nil) else {
       throw WorkflowError(

@@ -49,50 +49,6 @@ public struct SynthesizeSettings: Sendable, Equatable {
   }
 }
 
-/// The shape of a LLaMA made from scratch.
-public struct InitializeSettings: Sendable, Equatable {
-  /// Width of the residual stream.
-  public var hiddenSize: Int
-  /// Blocks.
-  public var layers: Int
-  /// Query heads.
-  public var heads: Int
-  /// Key and value heads.
-  public var keyHeads: Int
-  /// MLP width.
-  public var width: Int
-  /// Longest sequence.
-  public var maximumPositions: Int
-  /// Base of the rotary wavelengths.
-  public var ropeTheta: Double
-
-  init(_ section: ConfigurationFile) throws {
-    try section.refuseUnknownKeys(known: [
-      "hidden_size", "layers", "heads", "key_heads", "width", "max_positions", "rope_theta",
-    ])
-    hiddenSize = try section.positive("hidden_size", maximum: 1 << 16)
-    layers = try section.positive("layers", maximum: 1 << 10)
-    heads = try section.positive("heads")
-    keyHeads = try section.integer("key_heads", default: heads)
-    width = try section.positive("width", maximum: 1 << 18)
-    maximumPositions =
-      section.contains("max_positions") ? try section.positive("max_positions") : 1024
-    ropeTheta = try section.double("rope_theta", default: 10_000)
-    guard ropeTheta > 0 else {
-      throw ConfigurationError(
-        path: section.path, key: "rope_theta", expected: "a number above 0", found: "\(ropeTheta)")
-    }
-    guard hiddenSize % heads == 0, (hiddenSize / heads) % 2 == 0, keyHeads > 0,
-      heads % keyHeads == 0
-    else {
-      throw ConfigurationError(
-        path: section.path, key: "heads",
-        expected: "a divisor of hidden_size with an even quotient, and a multiple of key_heads",
-        found: "\(heads) with hidden_size \(hiddenSize), key_heads \(keyHeads)")
-    }
-  }
-}
-
 extension EvaluateSettings {
   /// The settings in the evaluation room's terms.
   var `protocol`: Evaluator.Settings {

@@ -4,7 +4,7 @@ import Glibc
 import Models
 import Numerics
 
-/// Writes a LLaMA with random weights: the start of training from scratch.
+/// Writes a model with random weights: the start of training from scratch.
 struct ModelInitialization {
   let settings: InitializeSettings
   let seed: UInt64
@@ -30,9 +30,18 @@ struct ModelInitialization {
   }
 
   /// Normal weights of deviation 0.02, narrower by √(2·layers) where they feed the residual stream
-  /// (GPT-2's rule); gains of 1.
+  /// (GPT-2's rule); gains of 1. Angles of LRPE are one geometric ladder over all heads; lower bounds
+  /// start equal, l/L in layer l, and learned decays, selection biases and the like at 0.
   private func values(_ shape: ParameterShape, index: Int) -> [Float] {
     let count = shape.shape.reduce(1, *)
+    if shape.name.hasSuffix(".lrpe.theta") {
+      return (0..<count).map { Float(pow(10000, -2 * Double($0) / Double(count))) }
+    }
+    if shape.name == ParameterName.lowerBounds || shape.name.hasSuffix(".decay")
+      || shape.name.hasSuffix("bias")
+    {
+      return [Float](repeating: 0, count: count)
+    }
     if shape.name.hasSuffix("norm.weight") { return [Float](repeating: 1, count: count) }
     let feedsResidual = shape.name.contains("o_proj") || shape.name.contains("down_proj")
     let deviation = feedsResidual ? 0.02 / Double(2 * settings.layers).squareRoot() : 0.02
@@ -45,6 +54,23 @@ struct ModelInitialization {
   }
 
   private var config: JSONObject {
+    var config = llama
+    guard !settings.isLlama else { return config }
+    let model = settings.model(vocabularySize: tokenizer.vocabularySize)
+    config["architectures"] = ["HerdForCausalLM"]
+    config["model_type"] = "herd"
+    config["embedding_scale"] = JSON(model.embeddingScale)
+    config["norm_weights"] = JSON(model.hasNormWeights)
+    config["herd"] = [
+      "format_version": 1, "base_model_type": "llama",
+      "architecture": JSON(settings.architecture.rawValue),
+      "blocks": .array(model.blocks.map { ["mixer": $0.mixer.json, "mlp": $0.mlp.json] }),
+    ]
+    return config
+  }
+
+  /// What a LLaMA of these sizes says of itself.
+  private var llama: JSONObject {
     [
       "architectures": ["LlamaForCausalLM"], "attention_bias": false,
       "bos_token_id": id("<|begin_of_text|>"), "eos_token_id": id("<|eot_id|>"),

@@ -116,18 +116,13 @@ public struct RunEstimate: Sendable {
   }
 
   private static func sizes(_ pipeline: Pipeline, _ output: String) throws -> Sizes {
+    let configuration: ModelConfiguration
     if let settings = pipeline.initialize {
-      let perLayer =
-        settings.hiddenSize * (3 * settings.width + 2 * settings.hiddenSize)
-        + 2 * settings.hiddenSize * settings.hiddenSize * settings.keyHeads / settings.heads
-      let vocabulary = pipeline.synthesize?.vocabulary ?? 0
-      let total = settings.layers * perLayer + vocabulary * settings.hiddenSize
-      return Sizes(
-        total: total, active: total, hidden: settings.hiddenSize, layers: settings.layers,
-        width: Double(settings.width))
+      configuration = settings.model(vocabularySize: pipeline.synthesize?.vocabulary ?? 0)
+    } else {
+      configuration = try ModelFolder(pipeline.resolve(pipeline.model ?? "", run: output))
+        .configuration
     }
-    let folder = try ModelFolder(pipeline.resolve(pipeline.model ?? "", run: output))
-    let configuration = folder.configuration
     var total = configuration.parameterCounts.total
     var active = configuration.parameterCounts.active
     var neurons = 0.0

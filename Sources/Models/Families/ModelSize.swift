@@ -1,0 +1,24 @@
+/// Sizes of models trained from scratch, by the names papers give them.
+public enum ModelSize: String, CaseIterable, Sendable {
+  case m70 = "70M"
+  case m160 = "160M"
+  case m385 = "385M"
+  case m410 = "410M"
+  case b1 = "1B"
+  case b3 = "3B"
+  case b7 = "7B"
+
+  /// Extents of such a model: the scaling-law paper's (arXiv 2406.16690, table of models), its 1B with
+  /// the width of MLPs that its parameter count says; 385M is TransNormerLLM's (arXiv 2307.14995).
+  public var extents: (layers: Int, hiddenSize: Int, heads: Int, width: Int) {
+    switch self {
+    case .m70: (6, 512, 4, 1536)
+    case .m160: (12, 768, 6, 2048)
+    case .m385: (24, 1024, 8, 2816)
+    case .m410: (26, 1024, 8, 2816)
+    case .b1: (32, 1536, 12, 4096)
+    case .b3: (35, 2560, 20, 6912)
+    case .b7: (32, 4096, 32, 11008)
+    }
+  }
+}
