@@ -22,6 +22,8 @@ if [ "${ONLY:-}" != convert ]; then
       "$PEER_PYTHON" "$here/peers/gpu.py" "$row"
     fi
   done
+  "$bench" linear-attention --device cuda
+  if [ -n "${PEER_PYTHON:-}" ]; then "$PEER_PYTHON" "$here/peers/gpu.py" linear-attention; fi
 fi
 
 "$bench" construct --cuda

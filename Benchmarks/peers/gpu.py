@@ -1,7 +1,7 @@
 """PyTorch beside `herd-bench gpu`: the same shapes on the same GPU, bf16, medians by device events.
 
-Usage: gpu.py [gemm] [mixture] [attention] [train-32m] [train-1b]
-Needs: torch with CUDA; transformers for the training rows.
+Usage: gpu.py [gemm] [mixture] [attention] [linear-attention] [train-32m] [train-1b]
+Needs: torch with CUDA; transformers for the training rows; fla (flash-linear-attention) for its rows.
 """
 
 import json
@@ -92,6 +92,48 @@ def attention():
            forward_backward_ms=milliseconds(both))
 
 
+def timed_attention(name, attend, inputs, upstream):
+    def both(_):
+        attend(*inputs).backward(upstream)
+        for tensor in inputs:
+            tensor.grad = None
+
+    with torch.no_grad():
+        forward = milliseconds(lambda _: attend(*inputs))
+    report(name, forward_ms=forward, forward_backward_ms=milliseconds(both))
+
+
+def linear_attention():
+    try:
+        import fla
+        from fla.ops.gla import chunk_gla
+        from fla.ops.simple_gla import chunk_simple_gla
+    except ImportError:
+        fla = None
+    heads, dim = 32, 128
+    slopes = 2.0 ** (-8 * torch.arange(1, heads + 1, device=DEVICE, dtype=torch.float32) / heads)
+    for batch, length in ((4, 8192), (4, 2048), (4, 1024), (1, 65536)):
+        name = f"linear-attention constant {batch}x{length} H{heads} D{dim}"
+        if fla:
+            inputs = [random(batch, length, heads, dim).requires_grad_() for _ in range(3)]
+            timed_attention(
+                f"{name}, fla {fla.__version__}",
+                lambda q, k, v: chunk_simple_gla(q, k, v, g_gamma=-slopes)[0],
+                inputs, random(batch, length, heads, dim))
+        if length < 65536:
+            inputs = [random(batch, heads, length, dim).requires_grad_() for _ in range(3)]
+            timed_attention(
+                f"{name}, SDPA",
+                lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+                inputs, random(batch, heads, length, dim))
+    if fla:
+        inputs = [random(4, 4096, heads, dim).requires_grad_() for _ in range(3)]
+        inputs.append((-0.2 * torch.rand(4, 4096, heads, dim, device=DEVICE)).requires_grad_())
+        timed_attention(
+            f"linear-attention vector 4x4096 H{heads} D{dim}, fla {fla.__version__}",
+            lambda q, k, v, g: chunk_gla(q, k, v, g)[0], inputs, random(4, 4096, heads, dim))
+
+
 def train(name, sequences, length, passes, **shape):
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -117,6 +159,7 @@ ROWS = {
     "gemm": gemm,
     "mixture": mixture,
     "attention": attention,
+    "linear-attention": linear_attention,
     "train-32m": lambda: train(
         "dense-32m", 64, 1024, 4, hidden_size=512, num_hidden_layers=8, num_attention_heads=16,
         num_key_value_heads=8, intermediate_size=1792, vocab_size=8192),

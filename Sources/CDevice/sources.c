@@ -21,6 +21,9 @@ static const char rows_product_header[] = {
 static const char sine_cosine_header[] = {
 #embed "kernels/sine_cosine.cuh"
     , 0};
+static const char warpgroup_header[] = {
+#embed "kernels/warpgroup.cuh"
+    , 0};
 static const char absolute[] = {
 #embed "kernels/absolute.cu"
     , 0};
@@ -72,6 +75,9 @@ static const char expert_dispatch[] = {
 static const char expert_packing[] = {
 #embed "kernels/expert_packing.cu"
     , 0};
+static const char expert_padding[] = {
+#embed "kernels/expert_padding.cu"
+    , 0};
 static const char gated_activation[] = {
 #embed "kernels/gated_activation.cu"
     , 0};
@@ -93,8 +99,17 @@ static const char jitter[] = {
 static const char largest[] = {
 #embed "kernels/largest.cu"
     , 0};
+static const char length_product[] = {
+#embed "kernels/length_product.cu"
+    , 0};
 static const char linear_attention[] = {
 #embed "kernels/linear_attention.cu"
+    , 0};
+static const char linear_attention_gates[] = {
+#embed "kernels/linear_attention_gates.cu"
+    , 0};
+static const char linear_attention_hopper[] = {
+#embed "kernels/linear_attention_hopper.cu"
     , 0};
 static const char linear_attention_vector[] = {
 #embed "kernels/linear_attention_vector.cu"
@@ -157,6 +172,7 @@ static const cd_source sources[] = {
     SOURCE("expert_tiles.cuh", expert_tiles_header),
     SOURCE("rows_product.cuh", rows_product_header),
     SOURCE("sine_cosine.cuh", sine_cosine_header),
+    SOURCE("warpgroup.cuh", warpgroup_header),
     SOURCE("absolute.cu", absolute),
     SOURCE("activation_energy.cu", activation_energy),
     SOURCE("adamw.cu", adamw),
@@ -174,6 +190,7 @@ static const cd_source sources[] = {
     SOURCE("embedding.cu", embedding),
     SOURCE("expert_dispatch.cu", expert_dispatch),
     SOURCE("expert_packing.cu", expert_packing),
+    SOURCE("expert_padding.cu", expert_padding),
     SOURCE("gated_activation.cu", gated_activation),
     SOURCE("grouped_gemm.cu", grouped_gemm),
     SOURCE("grouped_mma.cu", grouped_mma),
@@ -181,7 +198,10 @@ static const cd_source sources[] = {
     SOURCE("indicator.cu", indicator),
     SOURCE("jitter.cu", jitter),
     SOURCE("largest.cu", largest),
+    SOURCE("length_product.cu", length_product),
     SOURCE("linear_attention.cu", linear_attention),
+    SOURCE("linear_attention_gates.cu", linear_attention_gates),
+    SOURCE("linear_attention_hopper.cu", linear_attention_hopper),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),
     SOURCE("lrpe.cu", lrpe),
     SOURCE("mixture_elementwise.cu", mixture_elementwise),

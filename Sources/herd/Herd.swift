@@ -18,9 +18,9 @@ struct Herd: ParsableCommand {
     version: ToolkitVersion.current,
     subcommands: [
       DoctorCommand.self, InspectCommand.self, TokenizeCommand.self, EvaluateCommand.self,
-      ConvertCommand.self, VerifyCommand.self, ExportCommand.self, DensifyCommand.self,
-      DiffCommand.self, TrainCommand.self, PretrainCommand.self, RunCommand.self, SweepCommand.self,
-      ReportCommand.self,
+      ConvertCommand.self, LinearizeCommand.self, VerifyCommand.self, ExportCommand.self,
+      DensifyCommand.self, DiffCommand.self, TrainCommand.self, PretrainCommand.self,
+      RunCommand.self, SweepCommand.self, ReportCommand.self,
       GenerateCommand.self,
       StrategiesCommand.self, RoutersCommand.self, TryCommand.self,
     ]

@@ -9,6 +9,11 @@ extension ConformanceCase {
       Sizes(documents: [65], dim: 128, width: 128), Sizes(documents: [130], dim: 256, width: 200),
       Sizes(documents: [31, 0, 1, 33, 64, 100], dim: 96, width: 40, heads: 3),
       Sizes(documents: [700], dim: 16, width: 16), Sizes(documents: [40], dim: 192, width: 17),
+      // Long enough to be cut into parts.
+      Sizes(documents: [1030], dim: 128, width: 128, heads: 1),
+      Sizes(documents: [1030, 1100], dim: 64, width: 64, heads: 1),
+      Sizes(documents: [300, 0, 129, 128], dim: 72, width: 120, heads: 3),
+      Sizes(documents: [257], dim: 64, width: 64, heads: 1),
     ]
     return sizes.flatMap { size in
       ["none", "constant", "vector"].flatMap { kind in

@@ -7,7 +7,7 @@ extension ConformanceCase {
       (1, 3, 2, 1, 1, nil, nil), (1, 64, 32, 8, 2, nil, nil), (4, 512, 64, 28, 4, nil, 3),
       (6, 5, 7, 4, 2, nil, 1), (63, 40, 24, 5, 1, 2, nil), (65, 64, 48, 8, 2, nil, 0),
       (200, 128, 56, 64, 8, 63, 0), (700, 96, 136, 3, 3, nil, nil), (1000, 64, 64, 16, 1, 4, nil),
-      (1000, 264, 136, 2, 2, nil, nil),
+      (1000, 264, 136, 2, 2, nil, nil), (300, 64, 28, 64, 16, nil, 5),
     ]
     return sizes.flatMap { size in
       [mixture(size, isHalf: false), mixture(size, isHalf: true)]

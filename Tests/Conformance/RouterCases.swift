@@ -9,6 +9,12 @@ extension ConformanceCase {
         let x = trial.weight([t, e])
         trial.differentiate { [("y", trial.context.absolute(x.tensor))] }
       },
+      ConformanceCase("lengthProduct \(t)x\(e)") { trial in
+        let (a, b) = (trial.weight([t, 5 * e]), trial.weight([t, 5 * e]))
+        trial.differentiate {
+          [("y", trial.context.lengthProduct(a.tensor, b.tensor, groups: e))]
+        }
+      },
       ConformanceCase("tanh \(t)x\(e)") { trial in
         let x = trial.weight([t, e])
         trial.differentiate { [("y", trial.context.tanh(x.tensor))] }

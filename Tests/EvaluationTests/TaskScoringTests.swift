@@ -114,6 +114,42 @@ import Testing
     #expect(result["acc"] == 0)
   }
 
+  @Test func recalledAnswersCountByLengthAndDepth() throws {
+    func id(_ text: String) throws -> Int { Int(try last(text)) }
+    let bigram = BigramModel(
+      vocabulary: tokenizer.vocabularySize,
+      next: [try id("\n"): try id("7"), try id("7"): try id("1")])
+    func chat(_ answers: [String], _ length: Int, _ depth: Double?) -> TaskSample {
+      .recall(
+        messages: answers.flatMap {
+          [Message(role: "user", content: "q"), Message(role: "assistant", content: $0)]
+        }, length: length, depth: depth)
+    }
+    let task = TaskFile(
+      name: "toy", form: .recall,
+      samples: [
+        chat(["71", "7"], 64, 0), chat(["72"], 64, 1), chat(["8"], 128, 0), chat(["717"], 128, 1),
+      ])
+    let renderer = try ChatRenderer(format: .llama3, tokenizer: tokenizer)
+    for tokensPerPass in [1, 100, 1000] {
+      let result = try evaluator(bigram, positions: 128, tokensPerPass: tokensPerPass)
+        .evaluate(task, tokenizer: tokenizer, renderer: renderer)
+      // Of "717" the last token does not follow.
+      #expect(result.records.map { $0["acc"]?.double } == [1, 0, 0, 0])
+      #expect(result["acc"] == 2.0 / 5)
+      #expect(result["acc,64 tokens"] == 2.0 / 3 && result["acc,128 tokens"] == 0)
+      #expect(result["acc,64 tokens at 0 %"] == 1 && result["acc,64 tokens at 100 %"] == 0)
+      #expect(result.records[0]["target"]?.array?.map { $0.string } == ["71", "7"])
+    }
+    #expect(throws: EvaluationError.self) {
+      try evaluator(bigram, positions: 16).evaluate(
+        task, tokenizer: tokenizer, renderer: renderer)
+    }
+    #expect(throws: EvaluationError.self) {
+      try evaluator(bigram, positions: 128).evaluate(task, tokenizer: tokenizer)
+    }
+  }
+
   @Test func greedyContinuationsCount() throws {
     func id(_ text: String) throws -> Int { Int(try last(text)) }
     let bigram = BigramModel(

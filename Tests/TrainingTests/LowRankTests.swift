@@ -130,7 +130,7 @@ import Testing
     let context = try makeContext()
     let start = weights(try model(in: context), in: context)
     var settings = settings()
-    settings.train = ["*.router.*", "*.self_attn.q_proj.weight"]
+    settings.train = ["*.router.*", "*.self_attn.*"]
     settings.weightDecay = 0.1
     var products: [String: [Float]] = [:]
     let end = try run(settings) { model, context in
@@ -241,6 +241,22 @@ import Testing
       try Trainer(settings(targets, rank: rank), model: model, batches: ToyBatches(), in: context)
     }
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
+  }
+
+  @Test func trainMayNotNameOnlyWhatLoRAFreezes() throws {
+    let context = try makeContext()
+    let model = try model(in: context)
+    var settings = settings()
+    settings.train = ["*.self_attn.q_proj.weight"]
+    let adaptation = try LowRankAdaptation(settings, model: model, seed: 1, in: context)
+    let error = #expect(throws: SettingsError.self) {
+      try ParameterSelection(
+        settings, model: model, adapters: adaptation.parameters, frozen: adaptation.frozen)
+    }
+    #expect(error.map { "\($0)" }?.contains("is a target of lora and frozen") == true)
+    settings.train = ["*"]
+    _ = try ParameterSelection(
+      settings, model: model, adapters: adaptation.parameters, frozen: adaptation.frozen)
   }
 
   @Test func groupsReachAdapters() throws {

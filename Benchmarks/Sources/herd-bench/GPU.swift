@@ -47,18 +47,6 @@ struct GPU: ParsableCommand {
     }
   }
 
-  /// The median of `rounds` timings of `count` calls each, in milliseconds a call.
-  private func milliseconds(
-    _ context: Context, rounds: Int = 7, count: Int = 5, _ body: (Int) -> Void
-  ) -> Double {
-    for index in 0..<3 { body(index) }
-    return median(
-      (0..<rounds).map { round in
-        context.seconds { for index in 0..<count { body(round * count + index) } } * 1000
-          / Double(count)
-      })
-  }
-
   private func random(_ shape: [Int], _ dtype: DType, _ seed: UInt64, _ context: Context) -> Tensor
   {
     var random = RandomStream(seed: seed)

@@ -1,4 +1,5 @@
 import Glibc
+import Numerics
 
 /// Seconds on a clock that never jumps.
 func seconds() -> Double {
@@ -18,6 +19,18 @@ func timed(_ body: () throws -> Void) rethrows -> Double {
 func median(_ values: [Double]) -> Double {
   let sorted = values.sorted()
   return sorted.isEmpty ? .nan : sorted[sorted.count / 2]
+}
+
+/// The median of `rounds` timings of `count` calls each, in milliseconds a call, after three calls.
+func milliseconds(
+  _ context: Context, rounds: Int = 7, count: Int = 5, _ body: (Int) -> Void
+) -> Double {
+  for index in 0..<3 { body(index) }
+  return median(
+    (0..<rounds).map { round in
+      context.seconds { for index in 0..<count { body(round * count + index) } } * 1000
+        / Double(count)
+    })
 }
 
 /// Prints figures as one JSON object.

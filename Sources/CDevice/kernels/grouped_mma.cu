@@ -1,8 +1,8 @@
 // The products of a mixture of experts on tensor cores: bf16 operands, float sums. Every product
 // covers all experts in one launch. A fixed grid of blocks walks the tiles of all experts, which
 // each block finds from `offsets` on the device, so ragged and empty experts cost nothing extra
-// and nothing is padded (the grouped products of MegaBlocks, Gale et al. 2022; tokens are gathered
-// while tiles are loaded, as in ScatterMoE, Tan et al. 2024, so they are never copied).
+// and no expert's tokens are padded (the grouped products of MegaBlocks, Gale et al. 2022; tokens
+// are gathered while tiles are loaded, as in ScatterMoE, Tan et al. 2024, so they are never copied).
 //
 // On sm_90a a block's two warpgroups run wgmma straight from shared memory; elsewhere eight warps
 // run mma.sync on 64 x 64 quarters. Both read the same tiles: rows of 128 bytes whose 16-byte

@@ -30,6 +30,12 @@ extension TaskSample {
         context: try Self.filled(object["context"], "context"),
         answer: try Self.filled(object["answer"], "answer"))
     case .text: self = .text(try Self.filled(object["text"], "text"))
+    case .recall:
+      guard case .messages(let messages) = try Record(json: json),
+        messages.contains(where: \.isAssistant)
+      else { throw RecordProblem("\"messages\" has no assistant's answer; add one") }
+      self = .recall(
+        messages: messages, length: object["length"]?.int, depth: object["depth"]?.double)
     }
   }
 

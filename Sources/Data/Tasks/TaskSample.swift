@@ -10,6 +10,9 @@ public enum TaskSample: Equatable, Sendable {
   case question(context: String, answer: String)
   /// Plain text.
   case text(String)
+  /// A chat whose answers stand in what was said before; of how many tokens it is meant to be, and how
+  /// deep in them the answer lies.
+  case recall(messages: [Message], length: Int?, depth: Double?)
 
   /// What kind of task the sample belongs to.
   public var form: TaskForm {
@@ -19,6 +22,7 @@ public enum TaskSample: Equatable, Sendable {
     case .cloze: .cloze
     case .question: .generation
     case .text: .text
+    case .recall: .recall
     }
   }
 }
@@ -35,6 +39,8 @@ public enum TaskForm: String, CaseIterable, Sendable {
   case generation
   /// How likely whole texts are.
   case text
+  /// Whether a chat's answers come first, given all that was said before them.
+  case recall
 
   /// The fields of a sample, by which the form is recognised.
   var fields: [String] {
@@ -44,6 +50,7 @@ public enum TaskForm: String, CaseIterable, Sendable {
     case .cloze: ["context", "continuation"]
     case .generation: ["context", "answer"]
     case .text: ["text"]
+    case .recall: ["messages"]
     }
   }
 }

@@ -32,6 +32,15 @@ struct TokenBatch {
     score(request.targets)
   }
 
+  /// Appends a stretch that is scored at some of its rows.
+  mutating func append(_ inputs: some Collection<Int32>, scoring rows: [(row: Int, target: Int32)])
+  {
+    scoredRows += rows.map { Int32(tokens.count + $0.row) }
+    targets += rows.map(\.target)
+    tokens += inputs
+    lengths.append(inputs.count)
+  }
+
   /// Scores other tokens at the end of the stretch appended last.
   mutating func score(_ targets: [Int32]) {
     scoredRows += Int32(tokens.count - targets.count)..<Int32(tokens.count)

@@ -7,11 +7,12 @@ extension Evaluator {
   ///
   /// - Parameters:
   ///   - stops: Tokens that end generated text.
+  ///   - renderer: Writes the chats of recall tasks.
   ///   - progress: Told how many continuations or samples of the task are done.
   /// - Throws: ``EvaluationError`` naming the sample that cannot be scored.
   public func evaluate(
     _ task: TaskFile, tokenizer: Tokenizer, stops: Set<Int32> = [],
-    progress: (Progress) -> Void = { _ in }
+    renderer: ChatRenderer? = nil, progress: (Progress) -> Void = { _ in }
   ) throws(EvaluationError) -> TaskResult {
     guard !task.samples.isEmpty else {
       throw EvaluationError("\(task.name): there are no samples; use a higher limit")
@@ -24,6 +25,7 @@ extension Evaluator {
     case .multipleChoice, .contextChoice: return try run.choices(progress)
     case .cloze: return try run.clozes(progress)
     case .text: return try run.texts(progress)
+    case .recall: return try run.recalls(renderer, progress)
     case .generation: return try run.generations(stops: stops, progress)
     }
   }

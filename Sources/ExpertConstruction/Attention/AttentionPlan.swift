@@ -29,6 +29,11 @@ public struct AttentionPlan: Sendable {
     guard let block = model.blocks.first, case .attention(let attention) = block.mixer else {
       throw ConstructionError(.refused, "the model has no attention to divide")
     }
+    if let additions = attention.additions {
+      throw ConstructionError(
+        .refused,
+        "attention with \(additions) cannot be made of experts; use --attention none")
+    }
     strategy = settings.strategy
     self.attention = attention
     geometry = try strategy.make().geometry(settings, for: attention)

@@ -50,6 +50,10 @@ public struct CheckpointComparison {
         continue
       }
       guard shape == other else {
+        if let times = try copies(name, shape, other) {
+          result.repeated.append((name, times))
+          continue
+        }
         result.reshaped.append((name, shape, other))
         continue
       }
@@ -95,6 +99,26 @@ public struct CheckpointComparison {
     found.relativeRMS =
       found.differing == 0 ? 0 : squares > 0 ? (differences / squares).squareRoot() : .infinity
     return found
+  }
+
+  /// How often the second checkpoint has each head of a parameter of the first, one after another;
+  /// `nil` where it holds something else.
+  private func copies(_ name: String, _ shape: [Int], _ other: [Int]) throws -> Int? {
+    let parts = name.split(separator: ".")
+    guard parts.count > 2, let layer = Int(parts[2]), shape.count == 2, other.count == 2,
+      shape[1] == other[1], other[0] > shape[0], other[0] % shape[0] == 0,
+      ["k_proj", "v_proj"].contains(parts[parts.count - 2]),
+      case .attention(let attention) = first.layout.configuration.blocks[layer].mixer
+    else { return nil }
+    let (times, head) = (other[0] / shape[0], attention.headDimension * shape[1])
+    for index in 0..<attention.keyHeads {
+      let own = try first.floats(name, index * head..<(index + 1) * head)
+      for copy in 0..<times {
+        let start = (index * times + copy) * head
+        guard try second.floats(name, start..<start + head) == own else { return nil }
+      }
+    }
+    return times
   }
 
   /// The factor that was folded into a parameter when it was stored.

@@ -64,6 +64,8 @@ public struct CheckpointDifference: Sendable {
   public var onlyInSecond: [(name: String, shape: [Int])] = []
   /// Parameters whose shapes differ.
   public var reshaped: [(name: String, first: [Int], second: [Int])] = []
+  /// Parameters whose heads the second checkpoint has several times each.
+  public var repeated: [(name: String, times: Int)] = []
   /// MLPs that are cut differently or hold other values.
   public var neurons: [NeuronMatch] = []
   /// Attentions that hold other values.
@@ -73,6 +75,7 @@ public struct CheckpointDifference: Sendable {
   /// in the same order.
   public var isEmpty: Bool {
     tensors.isEmpty && onlyInFirst.isEmpty && onlyInSecond.isEmpty && reshaped.isEmpty
+      && repeated.isEmpty
       && neurons.allSatisfy { $0.isPermutation && $0.isInOrder }
   }
 }

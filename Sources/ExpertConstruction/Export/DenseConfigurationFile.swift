@@ -39,6 +39,12 @@ enum DenseConfigurationFile {
     guard case .attention(let attention)? = model.blocks.first?.mixer else {
       throw ConstructionError(.refused, "\(mixture.path): the model has no layers")
     }
+    if let additions = attention.additions {
+      throw ConstructionError(
+        .refused,
+        "\(mixture.path): its softmax layers have \(additions), which no dense model of another format has"
+      )
+    }
     let base: String
     if type == "herd" {
       base = try herd?.string("base_model_type", default: "llama") ?? "llama"

@@ -22,7 +22,7 @@ extension MixtureModel {
       guard case .attention(let attention) = block.mixer else { return nil }
       return attention.mixture
     }
-    linear = layout.configuration.linearMixers
+    mixers = layout.configuration.blocks.map(\.mixer)
     var types: Set<ElementType> = []
     for (layer, block) in blocks.enumerated() {
       guard block != nil else { continue }
@@ -67,6 +67,7 @@ extension MixtureBlock {
     self.init(
       geometry: geometry, rule: rule, scale: scale, hasRouterBias: mixture.routerBias,
       hasSelectionBias: mixture.selectionBias, routerKind: mixture.routerKind,
-      scoreThreshold: mixture.scoreThreshold, hasOutputBias: mixture.outputBias)
+      routerRank: mixture.routerRank, scoreThreshold: mixture.scoreThreshold,
+      hasOutputBias: mixture.outputBias)
   }
 }

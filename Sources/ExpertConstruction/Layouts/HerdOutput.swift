@@ -49,10 +49,13 @@ public struct HerdOutput: OutputLayout {
           block, denseWidth: model.denseWidths.isEmpty ? width : model.denseWidths[layer]),
       ]
     }
-    configuration["herd"] = [
+    var herd: JSONObject = [
       "format_version": 1, "base_model_type": .string(model.modelType), "blocks": .array(blocks),
       "construction": .object(model.construction),
     ]
+    // How attention became linear before.
+    herd["linearization"] = try model.configuration.optionalSection("herd")?["linearization"]
+    configuration["herd"] = .object(herd)
     return configuration
   }
 

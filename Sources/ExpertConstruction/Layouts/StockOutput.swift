@@ -44,7 +44,7 @@ enum StockOutput {
 
   /// Why a format with dense attention cannot hold `model`.
   static func attentionRefusal(_ model: MixtureModel) -> String? {
-    if model.linear.contains(where: { $0 != nil }) { return linearRefusal }
+    if let refusal = model.mixerRefusal { return refusal }
     return model.attention.lazy.compactMap { $0 }.first.map {
       "its attention is made of experts too (\($0.kind.rawValue)), which the format does not hold; "
         + "use --format herd, jetmoe for moa, or --attention none"
@@ -144,6 +144,7 @@ extension RouterKind {
     switch self {
     case .linear: nil
     case .gatedPair: "gated pairs of rows"
+    case .lengthPair: "lengths of several rows"
     case .tanhPair: "two layers with a tanh between"
     }
   }

@@ -22,8 +22,12 @@ extension ByteLedger {
         ]
         if let kept = $0.keptSHA256 { entry["kept_sha256"] = .string(kept) }
         if let made = $0.rewrittenSHA256 { entry["rewritten_sha256"] = .string(made) }
+        if let copies = $0.copies {
+          entry["head_copies"] = ["rows": JSON(copies.rows), "times": JSON(copies.times)]
+        }
         return .object(entry)
       })
+    if let creation { json["creation"] = creation.json }
     let uneven = unevenUses
     json["layers"] = .array(
       splits.enumerated().map { layer, split in
@@ -75,7 +79,7 @@ extension ByteLedger {
       "rule": .string(block.rule.rawValue), "scale": JSON(block.scale),
       "router_bias": .bool(block.hasRouterBias), "form": .string(geometry.form.rawValue),
       "output_bias": .bool(block.hasOutputBias),
-      "router_kind": .string(block.routerKind.rawValue),
+      "router_kind": .string(block.routerKind.rawValue), "router_rank": JSON(block.routerRank),
     ]
   }
 
@@ -108,11 +112,17 @@ extension ByteLedger {
         }
         count = product
       }
-      return Entry(
+      var read = Entry(
         name: try entry.string("name"), elementType: try Self.named("dtype", entry), shape: shape,
         sha256: try entry.string("sha256"), keptSHA256: try entry.optionalString("kept_sha256"),
         rewrittenSHA256: try entry.optionalString("rewritten_sha256"))
+      if let copies = try entry.optionalSection("head_copies") {
+        read.copies = HeadCopies(
+          rows: try copies.positive("rows"), times: try copies.positive("times"))
+      }
+      return read
     }
+    creation = try file.optionalSection("creation").map { try Creation($0) }
     let seed = try file.optionalString("redraw_seed").map { text in
       guard let seed = UInt64(text) else {
         throw ConstructionError(.damagedSource, "\(file.path): \"\(text)\" is no redraw_seed")
@@ -180,6 +190,7 @@ extension ByteLedger {
       geometry: geometry, rule: try named("rule", mlp), scale: try mlp.double("scale"),
       hasRouterBias: try mlp.bool("router_bias", default: false),
       routerKind: try mlp.contains("router_kind") ? named("router_kind", mlp) : .linear,
+      routerRank: try mlp.integer("router_rank", default: 1),
       hasOutputBias: try mlp.bool("output_bias", default: false))
   }
 

@@ -19,6 +19,29 @@ public struct ByteLedger: Equatable, Sendable {
     public var keptSHA256: String?
     /// The same of the matrix that recovery put in its place; `nil` where it put none.
     public var rewrittenSHA256: String?
+    /// How often each head of it is there; `nil` where once.
+    public var copies: HeadCopies?
+  }
+
+  /// A tensor that the source has not.
+  public struct Created: Equatable, Sendable {
+    /// The tensor and what it was filled with.
+    public var parameter: NewParameter
+    /// SHA-256 of the bytes, in hexadecimal.
+    public var sha256: String
+
+    init(_ parameter: NewParameter, sha256: String) {
+      self.parameter = parameter
+      self.sha256 = sha256
+    }
+  }
+
+  /// What was added to the source.
+  public struct Creation: Equatable, Sendable {
+    /// The seed of what was drawn.
+    public var seed: UInt64
+    /// The new tensors.
+    public var tensors: [Created]
   }
 
   /// The file's name inside a checkpoint folder.
@@ -35,6 +58,8 @@ public struct ByteLedger: Equatable, Sendable {
   public var splits: [NeuronSplit?]
   /// Where neurons were drawn anew: what they were drawn from.
   public var redraw: Redraw?
+  /// The tensors that a move to linear attention added; `nil` for conversions.
+  public var creation: Creation?
 
   /// What gives neurons that were drawn anew.
   public struct Redraw: Equatable, Sendable {

@@ -15,6 +15,9 @@ public struct LedgerVerification: Equatable, Sendable {
   /// Source tensors that came back different; empty when all is well.
   public private(set) var different: [String] = []
 
+  /// New tensors that are what the ledger's seed gives.
+  public private(set) var created = 0
+
   /// Whether nothing differs.
   public var isExact: Bool { different.isEmpty }
 
@@ -47,6 +50,8 @@ public struct LedgerVerification: Equatable, Sendable {
           let used = split.uses(width: width).count { $0 > 0 }
           elements = elements / width * used
         }
+      } else if let heads = entry.copies {
+        digest = try Self.digest(of: entry, copied: heads, in: mixture)
       } else {
         digest = try Self.digest(of: entry.name, in: mixture, byteCount: bytes)
       }
@@ -65,6 +70,11 @@ public struct LedgerVerification: Equatable, Sendable {
       } else {
         different.append(entry.name)
       }
+    }
+    if let creation = ledger.creation {
+      let changed = try Self.differing(creation, in: mixture)
+      different += changed
+      created = creation.tensors.count - changed.count
     }
   }
 

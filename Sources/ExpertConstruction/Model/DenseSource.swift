@@ -19,8 +19,8 @@ public struct DenseSource: Sendable {
   public let headDimension: Int
   /// The attention projections (`q`, `k`, `v`, `o`) that have biases.
   public let biasedProjections: Set<String>
-  /// The linear mixer of each layer, `nil` where attention is a softmax; empty when all of it is.
-  public let linear: [LinearMixerConfiguration?]
+  /// What mixes the tokens of each layer of a model in herd's own format; empty for others.
+  public let mixers: [MixerConfiguration]
   /// All tensors.
   public let tensors: [TensorDescription]
   /// The element type of the MLPs.
@@ -31,7 +31,7 @@ public struct DenseSource: Sendable {
 
   /// Checks the configuration against the tensors' names, shapes and types.
   public init(configuration: ConfigurationFile, checkpoint: Checkpoint) throws {
-    (modelType, linear) = try Self.kind(configuration)
+    (modelType, mixers) = try Self.kind(configuration)
     guard Self.modelTypes.contains(modelType) else {
       throw ConstructionError(
         .refused,
@@ -100,7 +100,7 @@ public struct DenseSource: Sendable {
 
   /// The dense model type, and the mixers of a model in herd's own format that has no experts.
   private static func kind(_ configuration: ConfigurationFile) throws -> (
-    type: String, linear: [LinearMixerConfiguration?]
+    type: String, mixers: [MixerConfiguration]
   ) {
     let type = try configuration.string("model_type")
     guard type == "herd" else { return (type, []) }
@@ -116,7 +116,7 @@ public struct DenseSource: Sendable {
           + "made of SwiGLU (silu); convert a model with silu MLPs")
     }
     let herd = try configuration.section("herd")
-    return (try herd.string("base_model_type", default: "llama"), model.linearMixers)
+    return (try herd.string("base_model_type", default: "llama"), model.blocks.map(\.mixer))
   }
 
   /// The attention projections that have biases.

@@ -16,6 +16,8 @@ public struct MixtureBlock: Equatable, Sendable {
   public var hasSelectionBias: Bool
   /// How the router scores experts.
   public var routerKind: RouterKind
+  /// The router's rows per expert.
+  public var routerRank: Int
   /// Choices after a token's first are dropped where their score is below this; `nil` keeps all. A
   /// plan has 0 where the value is still to be calibrated.
   public var scoreThreshold: Double?
@@ -25,7 +27,8 @@ public struct MixtureBlock: Equatable, Sendable {
   /// A block from its parts.
   public init(
     geometry: SplitGeometry, rule: CombinationRule, scale: Double, hasRouterBias: Bool,
-    hasSelectionBias: Bool = false, routerKind: RouterKind = .linear, scoreThreshold: Double? = nil,
+    hasSelectionBias: Bool = false, routerKind: RouterKind = .linear, routerRank: Int = 1,
+    scoreThreshold: Double? = nil,
     hasOutputBias: Bool = false
   ) {
     self.geometry = geometry
@@ -34,6 +37,7 @@ public struct MixtureBlock: Equatable, Sendable {
     self.hasRouterBias = hasRouterBias
     self.hasSelectionBias = hasSelectionBias
     self.routerKind = routerKind
+    self.routerRank = routerRank
     self.scoreThreshold = scoreThreshold
     self.hasOutputBias = hasOutputBias
   }
@@ -43,6 +47,7 @@ public struct MixtureBlock: Equatable, Sendable {
     MixtureConfiguration(
       experts: geometry.experts, topK: geometry.topK, expertWidth: geometry.expertWidth,
       sharedWidth: geometry.sharedWidth, combination: combination, routerKind: routerKind,
+      routerRank: routerRank,
       routerBias: hasRouterBias, scoreThreshold: scoreThreshold, selectionBias: hasSelectionBias,
       outputBias: hasOutputBias)
   }
@@ -66,9 +71,9 @@ public enum Projection: String, CaseIterable, Sendable {
 
 /// One tensor of a mixture layer, whatever a file format calls it.
 public enum MixtureTensor: Hashable, Sendable {
-  /// `[E, D]`
+  /// `[E · rank, D]`
   case router
-  /// The second rows of gated pairs, `[E, D]`.
+  /// The second rows of pairs, `[E · rank, D]`.
   case routerUp
   /// `[E]`
   case routerBias
@@ -89,7 +94,7 @@ public enum MixtureTensor: Hashable, Sendable {
   static func all(of block: MixtureBlock) -> [MixtureTensor] {
     if block.geometry.form == .pruned { return Projection.allCases.map { .dense($0) } }
     var tensors: [MixtureTensor] = [.router]
-    if block.routerKind == .gatedPair { tensors.append(.routerUp) }
+    if [.gatedPair, .lengthPair].contains(block.routerKind) { tensors.append(.routerUp) }
     if block.hasRouterBias { tensors.append(.routerBias) }
     if block.hasSelectionBias { tensors.append(.selectionBias) }
     if block.rule == .gained { tensors.append(.routerGain) }
@@ -117,7 +122,7 @@ public enum MixtureTensor: Hashable, Sendable {
       projection == .down ? [hidden, width] : [width, hidden]
     }
     switch self {
-    case .router, .routerUp: return [geometry.experts, hidden]
+    case .router, .routerUp: return [geometry.experts * block.routerRank, hidden]
     case .routerBias, .selectionBias, .routerGain: return [geometry.experts]
     case .expert(_, let projection): return matrix(projection, geometry.expertWidth)
     case .shared(let projection): return matrix(projection, geometry.sharedWidth)

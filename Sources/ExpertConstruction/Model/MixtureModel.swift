@@ -38,8 +38,9 @@ public struct MixtureModel: Sendable {
   public var denseWidths: [Int] = []
   /// The attention of each layer, `nil` where it is dense; empty when all of it is.
   public var attention: [AttentionMixtureConfiguration?] = []
-  /// The linear mixer of each layer, `nil` where attention is a softmax; empty when all of it is.
-  public var linear: [LinearMixerConfiguration?] = []
+  /// What mixes the tokens of each layer, as herd's own format tells it; empty for softmax attention as
+  /// the configuration describes it.
+  public var mixers: [MixerConfiguration] = []
   /// The element type of the MLPs.
   public var elementType: ElementType
   /// Whether every `u` of the rule `gained` is zero, so that chosen experts have weight one.
@@ -66,8 +67,21 @@ public struct MixtureModel: Sendable {
 
   /// What mixes the tokens of layer `index`, as herd's own format writes it.
   func mixerJSON(ofLayer index: Int) -> JSON {
-    if index < linear.count, let linear = linear[index] { return linear.json }
-    return attention(ofLayer: index)?.json ?? ["type": "attention"]
+    if let mixture = attention(ofLayer: index) { return mixture.json }
+    return index < mixers.count ? mixers[index].json : ["type": "attention"]
+  }
+
+  /// Why a format of plain softmax attention cannot hold the mixers; `nil` when it can.
+  var mixerRefusal: String? {
+    mixers.lazy.compactMap { mixer in
+      switch mixer {
+      case .linear: StockOutput.linearRefusal
+      case .attention(let attention):
+        attention.additions.map {
+          "its softmax layers have \($0), which the format does not hold; use --format herd"
+        }
+      }
+    }.first
   }
 
   /// The one block that all layers with experts have, or `nil` when they differ or there are none.

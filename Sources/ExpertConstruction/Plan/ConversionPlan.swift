@@ -78,7 +78,7 @@ public struct ConversionPlan: Sendable {
         kept.contains($0) ? source.width : width ?? source.width
       },
       attention: attention.map { Array(repeating: $0.outline, count: source.layers) } ?? [],
-      linear: source.linear, elementType: source.elementType,
+      mixers: source.mixers, elementType: source.elementType,
       gainsAreZero: true, construction: settings.provenance)
     if let refusal = format.refusal(of: model) {
       throw ConstructionError(
@@ -249,6 +249,7 @@ public struct ConversionPlan: Sendable {
     return MixtureBlock(
       geometry: geometry, rule: rule, scale: scale,
       hasRouterBias: wantsBias && withoutBias == nil, routerKind: router.kind,
+      routerRank: router.rank(expertWidth: geometry.expertWidth),
       scoreThreshold: settings.meanTopK.map { _ in 0 },
       hasOutputBias: settings.recovery.make()?.addsBias ?? false)
   }

@@ -2,14 +2,16 @@ import Models
 import Numerics
 
 /// A router: expert `e` scores `weight_e · x + bias_e`, or as a gated pair
-/// `|silu(weight_e · x) · (up_e · x)|`.
+/// `|silu(weight_e · x) · (up_e · x)|`, or by the lengths of several rows each.
 public struct Router: Equatable, Sendable {
-  /// One row per expert, `[E, D]` row-major.
+  /// ``rank`` rows per expert, `[E · rank, D]` row-major.
   public var weight_ED: [Float]
   /// One number per expert; `nil` where the router has none.
   public var bias_E: [Float]?
-  /// The second row of each expert of a gated pair, `[E, D]` row-major.
+  /// The second rows of each expert, as many as the first; `nil` for a linear router.
   public var up_ED: [Float]?
+  /// Rows per expert: 1 but for pairs of lengths.
+  public var rank = 1
   /// Choices after a token's first are dropped where their score is below this.
   public var threshold: Double?
 
@@ -27,16 +29,18 @@ public struct Router: Equatable, Sendable {
 
   /// The scores of the experts on inputs `x_TD`, `[T, E]`.
   func scores(_ x_TD: Tensor, _ context: Context) -> Tensor {
-    let experts = weight_ED.count / max(1, x_TD.columns)
-    func map(_ rows: [Float], _ bias: [Float]? = nil) -> LinearMap {
+    let rows = weight_ED.count / max(1, x_TD.columns)
+    func map(_ values: [Float], _ bias: [Float]? = nil) -> LinearMap {
       LinearMap(
-        weight_OI: context.tensor(rows, [experts, x_TD.columns]),
-        bias_O: bias.map { context.tensor($0, [experts]) })
+        weight_OI: context.tensor(values, [rows, x_TD.columns]),
+        bias_O: bias.map { context.tensor($0, [rows]) })
     }
     let first_TE = context.scores(x_TD, map(weight_ED, bias_E))
     guard let up_ED else { return first_TE }
-    return context.absolute(
-      context.swiglu(gate: first_TE, up: context.scores(x_TD, map(up_ED))))
+    let second_TE = context.scores(x_TD, map(up_ED))
+    return rank > 1
+      ? context.lengthProduct(first_TE, second_TE, groups: rows / rank)
+      : context.absolute(context.swiglu(gate: first_TE, up: second_TE))
   }
 }
 
@@ -60,6 +64,8 @@ public protocol RouterConstruction: Sendable {
   var tellsCopiesApart: Bool { get }
   /// How its routers score experts.
   var kind: RouterKind { get }
+  /// Rows per expert of its routers.
+  func rank(expertWidth: Int) -> Int
   /// Makes the router; without a bias unless `allowsBias`.
   func router(for layer: LayerUnderConstruction, _ split: NeuronSplit, allowsBias: Bool) throws
     -> Router
@@ -69,6 +75,7 @@ extension RouterConstruction {
   public var needsBias: Bool { false }
   public var tellsCopiesApart: Bool { false }
   public var kind: RouterKind { .linear }
+  public func rank(expertWidth: Int) -> Int { 1 }
 }
 
 /// The routers by the names users give them.
@@ -76,7 +83,7 @@ public enum RouterName: String, CaseIterable, Sendable {
   case random, centroid, regressed, analytic
   case gateMean = "gate-mean"
   case kMeans = "kmeans"
-  case prefix
+  case prefix, spectral
 
   /// The construction of this name with its standard settings.
   public func make() -> any RouterConstruction {
@@ -88,6 +95,7 @@ public enum RouterName: String, CaseIterable, Sendable {
     case .gateMean: GateMeanRouter()
     case .kMeans: KMeansRouter()
     case .prefix: PrefixRouter()
+    case .spectral: SpectralRouter()
     }
   }
 }

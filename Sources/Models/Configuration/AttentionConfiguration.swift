@@ -1,3 +1,5 @@
+import Glibc
+
 /// Causal grouped-query softmax attention with rotary positions.
 public struct AttentionConfiguration: Sendable, Equatable {
   /// Query heads.
@@ -18,6 +20,19 @@ public struct AttentionConfiguration: Sendable, Equatable {
   public var window: Int?
   /// What makes it a mixture of experts; `nil` for dense attention.
   public var mixture: AttentionMixtureConfiguration?
+  /// Whether queries and keys pass an RMSNorm per head, each with a gain of `headDimension` numbers.
+  public var normalizesHeads = false
+  /// Whether queries and keys are turned by position; without, order is seen by the causal mask only.
+  public var hasPositions = true
+  /// Whether the heads' outputs are multiplied by `sigmoid(g_proj · x)`.
+  public var hasOutputGate = false
+  /// How queries grow with their position; `nil` for not at all.
+  public var logScale: LogLengthScale?
+
+  /// Whether it is attention as LLaMA has it, with none of the additions that hybrids make.
+  public var isPlain: Bool {
+    !normalizesHeads && hasPositions && !hasOutputGate && logScale == nil
+  }
 
   /// Attention from its parts; `scale` defaults to `1/√headDimension`.
   public init(
@@ -35,4 +50,22 @@ public struct AttentionConfiguration: Sendable, Equatable {
     self.window = window
     self.mixture = mixture
   }
+}
+
+/// Scores of the query at position `t` times `log_a(t + a)`, which is 1 at the start: attention stays
+/// as sharp over long texts as over short ones (HypeNet, arXiv 2601.22156).
+public struct LogLengthScale: Sendable, Equatable {
+  /// `a`, above 1.
+  public var base: Double
+  /// Positions there are factors for.
+  public var positions: Int
+
+  /// A scale from its parts.
+  public init(base: Double, positions: Int) {
+    self.base = base
+    self.positions = positions
+  }
+
+  /// The factor of each position.
+  var factors: [Double] { (0..<positions).map { log(Double($0) + base) / log(base) } }
 }

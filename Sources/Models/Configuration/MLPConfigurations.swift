@@ -25,6 +25,9 @@ public enum RouterKind: String, CaseIterable, Sendable {
   case gatedPair = "gated_pair"
   /// `weight · tanh(hidden · x)`, the hidden layer as wide as there are experts (LLaMA-MoE).
   case tanhPair = "tanh_pair"
+  /// `‖weight_e · x‖ · ‖up_e · x‖`, each expert with several rows: the spectral mass of its gate and up
+  /// projections.
+  case lengthPair = "length_pair"
 }
 
 /// A mixture of routed SwiGLU experts with optional always-on shared neurons.
@@ -41,6 +44,8 @@ public struct MixtureConfiguration: Sendable, Equatable {
   public var combination: Combination
   /// How the router scores experts.
   public var routerKind: RouterKind
+  /// The router's rows per expert: at least 2 for pairs of lengths, 1 for others.
+  public var routerRank: Int
   /// Whether the router's scores have a bias; a linear router only.
   public var routerBias: Bool
   /// Choices after a token's first are dropped where their score is below this; `nil` keeps all.
@@ -60,7 +65,8 @@ public struct MixtureConfiguration: Sendable, Equatable {
   /// A mixture from its parts.
   public init(
     experts: Int, topK: Int, expertWidth: Int, sharedWidth: Int = 0, combination: Combination,
-    routerKind: RouterKind = .linear, routerBias: Bool = false, scoreThreshold: Double? = nil,
+    routerKind: RouterKind = .linear, routerRank: Int = 1, routerBias: Bool = false,
+    scoreThreshold: Double? = nil,
     noiseWeight: Bool = false, selectionBias: Bool = false, sharedGate: Bool = false,
     outputBias: Bool = false, foldedScale: Double = 1
   ) {
@@ -70,6 +76,7 @@ public struct MixtureConfiguration: Sendable, Equatable {
     self.sharedWidth = sharedWidth
     self.combination = combination
     self.routerKind = routerKind
+    self.routerRank = routerRank
     self.routerBias = routerBias
     self.scoreThreshold = scoreThreshold
     self.noiseWeight = noiseWeight

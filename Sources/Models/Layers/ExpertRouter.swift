@@ -10,7 +10,7 @@ public final class ExpertRouter {
   private let bias: Parameter?
   /// The first layer of a ``RouterKind/tanhPair``, `[E, D]`.
   private let hidden: Parameter?
-  /// The second row of each expert where scores are gated pairs, `[E, D]`.
+  /// The second rows of each expert where scores are pairs, `[E · rank, D]`.
   private let up: Parameter?
   /// What the size of the noise in training is made of, `[E, D]`.
   private let noiseWeight: Parameter?
@@ -39,7 +39,7 @@ public final class ExpertRouter {
     weight = try store.take("\(prefix).weight")
     bias = hasBias ? try store.take("\(prefix).bias") : nil
     hidden = kind == .tanhPair ? try store.take("\(prefix).hidden_weight") : nil
-    up = kind == .gatedPair ? try store.take("\(prefix).up_weight") : nil
+    up = [.gatedPair, .lengthPair].contains(kind) ? try store.take("\(prefix).up_weight") : nil
     noiseWeight = hasNoiseWeight ? try store.take("\(prefix).noise_weight") : nil
     selectionBias = hasSelectionBias ? try store.take("\(prefix).selection_bias") : nil
     gain = combination == .gained ? try store.take("\(prefix).gain") : nil
@@ -55,13 +55,13 @@ public final class ExpertRouter {
     [weight, bias, hidden, up, noiseWeight].compactMap { $0 }
   }
 
-  /// Scores of the experts, weight `[E, D]`.
+  /// Scores of the experts, weight `[E, D]`, or the first map of pairs.
   var map: LinearMap { LinearMap(weight_OI: weight.tensor, bias_O: bias?.tensor) }
 
   /// What the scores are taken of, where that is not the input itself.
   var hiddenMap: LinearMap? { hidden.map { LinearMap(weight_OI: $0.tensor) } }
 
-  /// The second map of gated pairs.
+  /// The second map of pairs.
   var upMap: LinearMap? { up.map { LinearMap(weight_OI: $0.tensor) } }
 
   /// Below which score choices are dropped.

@@ -56,6 +56,14 @@ extension ModelConfiguration {
     }
     result.append(TensorBinding("\(prefix).o_proj.weight", [hiddenSize, queries]))
     if attention.outputBias { result.append(TensorBinding("\(prefix).o_proj.bias", [hiddenSize])) }
+    if attention.hasOutputGate {
+      result.append(TensorBinding("\(prefix).g_proj.weight", [queries, hiddenSize]))
+    }
+    if attention.normalizesHeads {
+      for name in ["q_norm", "k_norm"] {
+        result.append(TensorBinding("\(prefix).\(name).weight", [attention.headDimension]))
+      }
+    }
     return result
   }
 
@@ -95,27 +103,30 @@ extension ModelConfiguration {
   func routerBindings(layer: Int, _ mixture: MixtureConfiguration) -> [TensorBinding] {
     let prefix = "\(ParameterName.mlp(layer)).router"
     let isDeep = mixture.routerKind == .tanhPair
+    let isPair = [.gatedPair, .lengthPair].contains(mixture.routerKind)
     let perInput = [
-      ("hidden_weight", isDeep), ("up_weight", mixture.routerKind == .gatedPair),
-      ("noise_weight", mixture.noiseWeight),
+      ("hidden_weight", isDeep, 1), ("up_weight", isPair, mixture.routerRank),
+      ("noise_weight", mixture.noiseWeight, 1),
     ]
     return routerBindings(
-      prefix, experts: mixture.experts, inputs: isDeep ? mixture.experts : hiddenSize,
-      mixture.combination, bias: mixture.routerBias, selectionBias: mixture.selectionBias)
+      prefix, experts: mixture.experts, rank: mixture.routerRank,
+      inputs: isDeep ? mixture.experts : hiddenSize, mixture.combination,
+      bias: mixture.routerBias, selectionBias: mixture.selectionBias)
       + perInput.filter(\.1).map {
-        TensorBinding("\(prefix).\($0.0)", [mixture.experts, hiddenSize])
+        TensorBinding("\(prefix).\($0.0)", [mixture.experts * $0.2, hiddenSize])
       }
   }
 
   /// A router with the biases and gains it has, under the names of its parameters.
   private func routerBindings(
-    _ prefix: String, experts: Int, inputs: Int? = nil, _ combination: Combination, bias: Bool,
+    _ prefix: String, experts: Int, rank: Int = 1, inputs: Int? = nil, _ combination: Combination,
+    bias: Bool,
     selectionBias: Bool
   ) -> [TensorBinding] {
     let perExpert = [
       ("bias", bias), ("selection_bias", selectionBias), ("gain", combination == .gained),
     ]
-    return [TensorBinding("\(prefix).weight", [experts, inputs ?? hiddenSize])]
+    return [TensorBinding("\(prefix).weight", [experts * rank, inputs ?? hiddenSize])]
       + perExpert.filter(\.1).map { TensorBinding("\(prefix).\($0.0)", [experts]) }
   }
 

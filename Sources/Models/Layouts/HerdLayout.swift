@@ -24,7 +24,8 @@ public struct HerdLayout: CheckpointLayout {
     var model = base.model(
       blocks: try blocks.map { block in
         BlockConfiguration(
-          mixer: try MixerConfiguration(block.section("mixer"), attention: base.attention),
+          mixer: try MixerConfiguration(
+            block.section("mixer"), attention: base.attention, positions: base.maximumPositions),
           mlp: try MLPConfiguration(block.section("mlp")))
       })
     model.embeddingScale = try config.double("embedding_scale", default: 1)
@@ -100,6 +101,7 @@ extension MLPConfiguration {
         expertWidth: width, sharedWidth: width * shared,
         combination: try Combination(section.section("combination")),
         routerKind: try RouterKind(section),
+        routerRank: try section.integer("router_rank", default: 1),
         routerBias: try section.bool("router_bias", default: false),
         scoreThreshold: try section.optionalDouble("score_threshold"),
         noiseWeight: try section.bool("noise_weight", default: false),
@@ -130,6 +132,7 @@ extension MLPConfiguration {
         "output_bias": JSON(mixture.outputBias),
       ]
       if mixture.routerKind != .linear { object["router_kind"] = JSON(mixture.routerKind.rawValue) }
+      if mixture.routerRank != 1 { object["router_rank"] = JSON(mixture.routerRank) }
       if let threshold = mixture.scoreThreshold { object["score_threshold"] = JSON(threshold) }
       if mixture.noiseWeight { object["noise_weight"] = true }
       return .object(object)

@@ -8,7 +8,7 @@ struct LlamaFields {
   private let hiddenSize: Int
   private let normEpsilon: Double
   private let tiedEmbeddings: Bool
-  private let maximumPositions: Int
+  let maximumPositions: Int
 
   init(_ config: ConfigurationFile) throws {
     // Herd's own format says which dense architecture its attention comes from.

@@ -44,7 +44,7 @@ public struct LlamaMoELayout: CheckpointLayout {
         switch mixture.routerKind {
         case .linear:
           [TensorBinding("\(gate).weight", inputs, parameter: "\(prefix).router.weight")]
-        case .gatedPair: []  // No published gate is one.
+        case .gatedPair, .lengthPair: []  // No published gate is one.
         case .tanhPair:
           [
             TensorBinding("\(gate).0.weight", inputs, parameter: "\(prefix).router.hidden_weight"),

@@ -41,6 +41,12 @@ extension MixtureConfiguration {
       throw ModelError(
         "\(config.path): top-k \(topK) with \(experts) experts; top-k must lie in 1...\(experts)")
     }
+    let ranks = routerKind == .lengthPair ? 2...max(2, expertWidth) : 1...1
+    guard ranks.contains(routerRank) else {
+      throw ModelError(
+        "\(config.path): router_rank \(routerRank) of a \(routerKind.rawValue) router must be from "
+          + "\(ranks.lowerBound) to \(ranks.upperBound)")
+    }
     guard !routerBias || routerKind == .linear else {
       throw ModelError("\(config.path): a \(routerKind.rawValue) router has no bias")
     }

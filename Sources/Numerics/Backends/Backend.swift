@@ -9,7 +9,7 @@ package protocol Backend:
   GatedActivationKernels, SoftmaxKernels, RepeatHeadsKernels,
   AttentionKernels, LinearAttentionKernels, LRPEKernels, DecayGateKernels,
   CrossEntropyKernels, AlignmentLossKernels,
-  RoutingKernels, AbsoluteKernels, RouterNoiseKernels, JitterKernels,
+  RoutingKernels, AbsoluteKernels, LengthProductKernels, RouterNoiseKernels, JitterKernels,
   RoutingThresholdKernels,
   ExpertDispatchKernels, MixtureOfExpertsKernels, RouterLossKernels,
   AdamWKernels, AdamW8BitKernels, LargestKernels,

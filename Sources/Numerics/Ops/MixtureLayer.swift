@@ -6,7 +6,8 @@ public struct MixtureLayer {
   public var router: LinearMap
   /// With it scores are `router · tanh(routerHidden · x)`, weights `[E, H]` and `[H, D]`.
   public var routerHidden: LinearMap?
-  /// With it scores are `|silu(router · x) · (routerUp · x)|`, `[E, D]`.
+  /// With it scores are `|silu(router · x) · (routerUp · x)|`, `[E, D]`; or, where router and this have
+  /// several rows an expert, the length of `router · x` in them times that of `routerUp · x`.
   public var routerUp: LinearMap?
   /// Added to the scores while training.
   public var noise: RouterNoise?
@@ -155,7 +156,9 @@ extension Context {
       layer.jitter.map { jittered(rows_TD, by: $0.size, seed: $0.seed) } ?? rows_TD
     let input = layer.routerHidden.map { tanh(scores(normed_TD, $0)) } ?? normed_TD
     var scores_TE = scores(input, layer.router)
-    if let up = layer.routerUp {
+    if let up = layer.routerUp, scores_TE.columns > layer.experts {
+      scores_TE = lengthProduct(scores_TE, scores(normed_TD, up), groups: layer.experts)
+    } else if let up = layer.routerUp {
       scores_TE = absolute(swiglu(gate: scores_TE, up: scores(normed_TD, up)))
     }
     if let noise = layer.noise {

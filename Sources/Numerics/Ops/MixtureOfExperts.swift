@@ -1,7 +1,9 @@
 /// Kernels of a layer of SwiGLU experts.
 package protocol MixtureOfExpertsKernels {
-  /// Fills `y_TD`; with `saved`, also keeps the gate and up projections, `[T · K, I]` each, in the
-  /// dispatch's order.
+  /// Columns of what forward keeps for backward: at least the experts' width.
+  func savedWidth(of experts: ExpertWeights, for x_TD: Tensor) -> Int
+  /// Fills `y_TD`; with `saved`, also keeps the gate and up projections, `[T · K, savedWidth]`
+  /// each, in the dispatch's order.
   func mixtureForward(
     _ x_TD: Tensor, _ experts: ExpertWeights, _ dispatch: ExpertDispatch, weights_TK: Tensor,
     into y_TD: Tensor, saved: (gate: Tensor, up: Tensor)?)
@@ -64,7 +66,8 @@ extension Context {
     let y_TD = empty(x_TD.shape, x_TD.dtype)
     let isRecorded =
       tape != nil && [x_TD, gate, up, down, weights].contains { $0.requiresGradient }
-    func projection() -> Tensor { empty([slots, experts.width], x_TD.dtype) }
+    let width = backend.savedWidth(of: experts, for: x_TD)
+    func projection() -> Tensor { empty([slots, width], x_TD.dtype) }
     let saved = isRecorded ? (gate: projection(), up: projection()) : nil
     backend.mixtureForward(
       x_TD, experts, dispatch, weights_TK: weights, into: y_TD, saved: saved)

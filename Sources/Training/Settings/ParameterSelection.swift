@@ -46,6 +46,13 @@ public struct ParameterSelection {
       } + adapters
     for pattern in settings.train {
       try Self.check(pattern, key: "train", candidates.map(\.name), settings)
+      let matcher = NamePattern(pattern)
+      let matches = candidates.map(\.name).filter(matcher.matches)
+      guard !matches.allSatisfy(frozen.contains) else {
+        throw SettingsError(
+          "stage \(settings.name): train: all that pattern \"\(pattern)\" matches, such as "
+            + "\(matches[0]), is a target of lora and frozen; take it out of one of the two")
+      }
     }
     for group in settings.groups {
       try Self.check(group.pattern, key: "groups", chosen.map(\.name), settings)

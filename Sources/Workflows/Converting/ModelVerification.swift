@@ -45,6 +45,10 @@ public struct ModelVerification {
     /// 0 where every weight kept its bytes.
     public let rounding: Double
 
+    /// Whether the model mixes tokens otherwise than its source, whose logits are then none to compare
+    /// with: its bytes are, and its own logits have to be finite.
+    public var isLinearized = false
+
     /// The difference that is still accepted: 1e-4 · max(1, max |logit|), or the rounding of folded
     /// weights where that is coarser.
     public var tolerance: Double { max(1e-4, rounding) * max(1, largestLogit) }
@@ -54,6 +58,12 @@ public struct ModelVerification {
       var lines = [
         "logits \(isRouted ? "as the routers choose" : "with every expert chosen"): largest difference \(largestDifference), accepted \(tolerance)"
       ]
+      if isLinearized {
+        lines = [
+          "token mixers are others than the source's: its logits are finite, up to \(largestLogit)",
+          "new tensors as the ledger's seed gives them: \(ledger?.created ?? 0)",
+        ]
+      }
       if let neurons {
         if !isRouted { lines[0] += ", against the dense model restricted to the neurons kept" }
         lines.append(neurons)
@@ -85,6 +95,10 @@ public struct ModelVerification {
         "tolerance": JSON(tolerance), "passed": true,
         "neurons": neurons.map { JSON($0) } ?? .null, "as_routed": JSON(isRouted),
       ]
+      if isLinearized {
+        object["max_logit_difference"] = .null
+        object["tolerance"] = .null
+      }
       object["ledger"] = .null
       if let ledger {
         object["ledger"] = [
@@ -92,6 +106,7 @@ public struct ModelVerification {
           "rounded_tensors": .array(ledger.rounded.map { JSON($0) }),
           "rewritten_tensors": .array(ledger.rewritten.map { JSON($0) }),
           "partial_tensors": .array(ledger.partial.map { JSON($0) }),
+          "created_tensors": JSON(ledger.created),
         ]
       }
       return .object(object)
@@ -113,6 +128,7 @@ public struct ModelVerification {
     else {
       throw WorkflowError("\(name) and \(dense) have different shapes; give the dense source")
     }
+    if try isLinearized(folder) { return try linearized(folder, source, in: context) }
     let isMixture = try own.blocks.contains(where: \.isMixture) || isPruned(folder)
     let isDense = !other.blocks.contains(where: \.isMixture)
     guard isMixture, isDense else {
@@ -127,10 +143,7 @@ public struct ModelVerification {
       try check(own, hasTheCopiesOf: shape)
     }
     events.note("comparing logits \(isRouted ? "as routed" : "with every expert chosen")")
-    let vocabulary = own.vocabularySize
-    var random = RandomStream(seed: 1, purpose: 0x7e57)
-    let count = min(Self.tokens, own.maximumPositions)
-    let text = (0..<count).map { _ in Int32(random.uniform() * Double(vocabulary)) }
+    let text = text(own)
     let expected = try logits(
       source, text, uses: isRouted ? [:] : ledger?.uses ?? [:], recovered: ledger?.ledger,
       made: folder,
@@ -155,6 +168,34 @@ public struct ModelVerification {
       )
     }
     return result
+  }
+
+  /// Whether the folder's ledger tells of tensors that a move to linear attention added.
+  private func isLinearized(_ folder: ModelFolder) throws -> Bool {
+    let path = "\(folder.path)/\(ByteLedger.fileName)"
+    return try Files.exists(path) && ByteLedger(contentsOf: path).creation != nil
+  }
+
+  /// Every byte of the source and of what was added; the model runs.
+  private func linearized(
+    _ folder: ModelFolder, _ source: ModelFolder, in context: Context
+  ) throws -> Result {
+    let account = try ledger(folder, source)
+    let logits = try logits(folder, text(folder.configuration), in: context)
+    guard logits.allSatisfy(\.isFinite) else {
+      throw WorkflowError("\(name): its logits are not finite; the weights are damaged")
+    }
+    return Result(
+      largestDifference: 0, largestLogit: Double(logits.map(abs).max() ?? 0),
+      ledger: account?.result, neurons: nil, isRouted: true, rounding: 0, isLinearized: true)
+  }
+
+  /// The tokens on which logits are looked at.
+  private func text(_ model: ModelConfiguration) -> [Int32] {
+    var random = RandomStream(seed: 1, purpose: 0x7e57)
+    return (0..<min(Self.tokens, model.maximumPositions)).map { _ in
+      Int32(random.uniform() * Double(model.vocabularySize))
+    }
   }
 
   /// Where experts are copies, only those chosen are computed and only those of the ledger are

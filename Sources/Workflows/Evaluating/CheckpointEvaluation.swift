@@ -20,10 +20,12 @@ public struct CheckpointEvaluation: Sendable {
   public var wikiTextWindow: Int?
   /// How many chat prompts per domain must be answered exactly; 0 for none.
   public var exactMatchPrompts = 0
-  /// Files of evaluation tasks; see `TaskFile`.
+  /// Files of evaluation tasks, see `TaskFile`, and names of tasks that need none, `RecallTask`.
   public var tasks: [String] = []
   /// The most samples of each task; `nil` for all.
   public var taskLimit: Int?
+  /// Lengths and depths of the tasks that need no file.
+  public var recall = RecallTaskSettings()
   /// Where to write every sample of the tasks as JSON Lines.
   public var samplesFile: String?
   /// Whether to tell how the layers would route if experts chose tokens.
@@ -102,7 +104,11 @@ public struct CheckpointEvaluation: Sendable {
       try builder.streams(files: data, tokenLimit: limit)
     }
     let prose = try wikiText.map { try text(of: $0) }
-    let tasks = try Self.tasks(tasks, limit: taskLimit)
+    let named = self.tasks.map { ($0, RecallTaskSettings.task(named: $0)) }
+    try recall.check(named.compactMap(\.1), positions: folder.configuration.maximumPositions)
+    let tasks =
+      try Self.tasks(named.filter { $0.1 == nil }.map(\.0), limit: taskLimit)
+      + named.compactMap(\.1).map { recall.file($0, tokenizer: tokenizer) }
     let samples = try samplesFile.map { try TextOutput($0, replaces: true) }
     let context = try context ?? Context(device: device)
     let model = try folder.loader.model(in: context)
@@ -122,7 +128,8 @@ public struct CheckpointEvaluation: Sendable {
     let stops = try folder.endTokens()
     for task in tasks {
       result.tasks.append(
-        try evaluator.evaluate(task, tokenizer: tokenizer, stops: stops, progress: progress))
+        try evaluator.evaluate(
+          task, tokenizer: tokenizer, stops: stops, renderer: builder.renderer, progress: progress))
     }
     try samples?.write(result.tasks.map(\.lines).joined())
     if exactMatchPrompts > 0 {
@@ -156,7 +163,7 @@ public struct CheckpointEvaluation: Sendable {
 
   /// The chat format, or `nil` when no file can hold a conversation.
   private func chatFormat(_ folder: ModelFolder, _ tokenizer: Tokenizer) throws -> ChatFormat? {
-    let isNeeded = data.contains { !$0.hasSuffix(".txt") && !$0.hasSuffix(".txt.zst") }
+    let isNeeded = (data + tasks).contains { !$0.hasSuffix(".txt") && !$0.hasSuffix(".txt.zst") }
     if chatFormat != nil { return try folder.chatFormat(named: chatFormat, tokenizer: tokenizer) }
     // Files of plain text records need no format; the builder names one that does.
     return isNeeded ? try? folder.chatFormat(tokenizer: tokenizer) : nil

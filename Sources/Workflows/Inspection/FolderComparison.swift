@@ -46,6 +46,8 @@ public struct FolderComparison {
           difference.reshaped.map {
             ["name": JSON($0.name), "first": Self.shape($0.first), "second": Self.shape($0.second)]
           }),
+        "repeated_heads": .array(
+          difference.repeated.map { ["name": JSON($0.name), "times": JSON($0.times)] }),
         "neurons": .array(
           difference.neurons.map {
             [
@@ -73,6 +75,9 @@ public struct FolderComparison {
           + "\($0.elements) elements"
       }
       lines += Self.shown(difference.reshaped) { "\($0.name): \($0.first) and \($0.second)" }
+      lines += Self.shown(difference.repeated) {
+        "\($0.name): each head \($0.times) times in \(second)"
+      }
       lines += Self.shown(difference.onlyInFirst) { "only in \(first): \($0.name) \($0.shape)" }
       lines += Self.shown(difference.onlyInSecond) { "only in \(second): \($0.name) \($0.shape)" }
       lines += Self.shown(difference.neurons, Self.describe)

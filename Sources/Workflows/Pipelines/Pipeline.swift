@@ -21,6 +21,8 @@ public struct Pipeline: Sendable {
   public let initialize: InitializeSettings?
   /// How to convert the dense model; `nil` trains it as it is.
   public let convert: ConvertSettings?
+  /// How to make the attention of the dense model, or of the converted one, linear; `nil` leaves it.
+  public let linearize: LinearizeSettings?
   /// Training stages, in order.
   public let stages: [StageSettings]
   /// What to measure before, between and after.
@@ -36,7 +38,8 @@ public struct Pipeline: Sendable {
   var home: String?
 
   private static let keys = [
-    "name", "seed", "model", "synthesize", "initialize", "convert", "stages", "evaluate", "export",
+    "name", "seed", "model", "synthesize", "initialize", "convert", "linearize", "stages",
+    "evaluate", "export",
     "sweep",
   ]
 
@@ -81,6 +84,7 @@ public struct Pipeline: Sendable {
     convert?.exports = export
     convert?.trainsBeforeExport = !stages.isEmpty
     self.convert = convert
+    linearize = try file.optionalSection("linearize").map(LinearizeSettings.init)
     try check()
   }
 
@@ -98,12 +102,12 @@ public struct Pipeline: Sendable {
       throw WorkflowError(
         "\(path): give either \"model\" (a dense checkpoint) or \"initialize\" (a new model)")
     }
-    guard initialize == nil || synthesize != nil else {
+    guard initialize == nil || synthesize.map({ $0.records > 0 }) ?? false else {
       throw WorkflowError(
         "\(path): \"initialize\" needs \"synthesize\": the tokenizer is made from it")
     }
     let names = stages.map(\.name)
-    let reserved = ["data", "dense", "initial", "converted", "export"]
+    let reserved = ["data", "dense", "initial", "converted", "linearized", "export"]
     for (index, name) in names.enumerated() {
       guard !names[..<index].contains(name), !reserved.contains(name), Self.isFolderName(name)
       else {
@@ -125,6 +129,7 @@ public struct Pipeline: Sendable {
           "\(path): \"export\" starts from herd's own format; leave \"format\" out of \"convert\"")
       }
     }
+    try checkLinearization()
     guard sweep == nil || (model != nil && convert != nil && export.isEmpty && evaluate != nil)
     else {
       throw WorkflowError(
@@ -132,6 +137,28 @@ public struct Pipeline: Sendable {
     }
     guard export.isEmpty || convert != nil else {
       throw WorkflowError("\(path): \"export\" writes Mixture-of-Experts formats; add \"convert\"")
+    }
+  }
+
+  private func checkLinearization() throws(WorkflowError) {
+    guard let linearize else { return }
+    do {
+      try linearize.check()
+    } catch {
+      throw WorkflowError("\(path): linearize: \(error)")
+    }
+    guard !linearize.isMeasured || !linearize.data.isEmpty else {
+      throw WorkflowError(
+        "\(path): \"keep_softmax: auto\" measures layers on text; add \"data\" to \"linearize\"")
+    }
+    guard !linearize.followsConversion || convert != nil else {
+      throw WorkflowError(
+        "\(path): \"after_convert\" needs \"convert\"; add it, or leave after_convert out")
+    }
+    guard sweep == nil, export.isEmpty else {
+      throw WorkflowError(
+        "\(path): \"linearize\" goes with no \"sweep\" and no \"export\"; run it on its own, and herd linearize before a sweep"
+      )
     }
   }
 

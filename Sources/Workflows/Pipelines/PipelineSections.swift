@@ -1,3 +1,4 @@
+import Data
 import Evaluation
 import Formats
 
@@ -9,10 +10,35 @@ public struct SynthesizeSettings: Sendable, Equatable {
   public var heldOut: Int
   /// Size of the vocabulary when a tokenizer is made from the text.
   public var vocabulary: Int
+  /// Texts of facts to be found again, by task.
+  public var recall: [RecallTask: RecallSettings]
+
+  /// Texts of one recall task.
+  public struct RecallSettings: Sendable, Equatable {
+    /// Training records.
+    public var records: Int
+    /// Tokens of a record, as the tokenizer of the pipeline's model counts them.
+    public var length: Int
+  }
 
   init(_ section: ConfigurationFile) throws {
-    try section.refuseUnknownKeys(known: ["records", "held_out", "vocabulary"])
-    records = try section.positive("records")
+    try section.refuseUnknownKeys(
+      known: ["records", "held_out", "vocabulary"] + RecallTask.allCases.map(\.rawValue))
+    var recall: [RecallTask: RecallSettings] = [:]
+    for task in RecallTask.allCases {
+      guard let own = try section.optionalSection(task.rawValue) else { continue }
+      try own.refuseUnknownKeys(known: ["records", "length"])
+      let length = try own.positive("length")
+      guard length >= RecallText.shortest(task) else {
+        throw ConfigurationError(
+          path: own.path, key: "length", expected: "at least \(RecallText.shortest(task))",
+          found: "\(length)")
+      }
+      recall[task] = RecallSettings(records: try own.positive("records"), length: length)
+    }
+    self.recall = recall
+    // A pipeline with text of its own may ask for recall only.
+    records = recall.isEmpty || section.contains("records") ? try section.positive("records") : 0
     heldOut = section.contains("held_out") ? try section.positive("held_out") : 200
     vocabulary = try section.integer("vocabulary", default: 1024)
     guard (300...65_536).contains(vocabulary) else {
@@ -51,16 +77,21 @@ public struct EvaluateSettings: Sendable, Equatable {
   public var tasks: [String]
   /// The most samples of each task; `nil` for all.
   public var taskLimit: Int?
+  /// Lengths and depths of the tasks that need no file.
+  public var recall = RecallTaskSettings()
 
   static let keys = [
     "data", "window", "windows", "sampling", "exact_match", "analysis_windows", "decode_tokens",
-    "tasks", "task_limit",
+    "tasks", "task_limit", "lengths", "depths",
   ]
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: Self.keys)
     tasks = try section.strings("tasks", default: [])
     taskLimit = section.contains("task_limit") ? try section.positive("task_limit") : nil
+    recall.samples = taskLimit
+    recall.lengths = try section.integers("lengths", default: recall.lengths)
+    recall.depths = try section.integers("depths", default: recall.depths)
     data = try section.strings("data", default: [])
     window = section.contains("window") ? try section.positive("window") : 1024
     windows = section.contains("windows") ? try section.positive("windows") : 48

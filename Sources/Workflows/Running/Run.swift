@@ -98,6 +98,7 @@ public struct Run {
       try pipeline.checkWeights(of: stage, on: device)
     }
     if state.result(of: "convert") == nil { try checkConversion() }
+    if state.result(of: "linearize") == nil { try checkLinearization() }
     try checkData(state)
     try state.begin()
     // From here on nobody else changes the folder; what it holds may have changed until here.
@@ -143,18 +144,28 @@ public struct Run {
     if let settings = pipeline.synthesize { steps.append(synthesis(settings)) }
     if let settings = pipeline.initialize { steps.append(initialization(settings)) }
     // A new model that is trained as it is has nothing to tell before training.
-    if (pipeline.initialize == nil || pipeline.convert != nil) && pipeline.home == nil {
+    let isMade = pipeline.convert != nil || pipeline.linearize != nil
+    if (pipeline.initialize == nil || isMade) && pipeline.home == nil {
       steps += evaluation("dense", dense)
     }
     var (name, current) = ("dense", dense)
+    func linearize(after isConverted: Bool) {
+      guard let settings = pipeline.linearize, settings.followsConversion == isConverted else {
+        return
+      }
+      steps.append(linearization(settings, from: current))
+      (name, current) = ("linearized", "\(output)/linearized")
+      steps += evaluation(name, current)
+    }
+    linearize(after: false)
     if let sharedConversion {
       current = "\(sharedConversion)/converted"
     } else if let settings = pipeline.convert {
-      name = "converted"
-      current = "\(output)/converted"
-      steps.append(conversion(settings))
-      steps += evaluation("converted", current)
+      steps.append(conversion(settings, from: current))
+      (name, current) = ("converted", "\(output)/converted")
+      steps += evaluation(name, current)
     }
+    linearize(after: true)
     for stage in pipeline.stages {
       steps.append(training(stage, from: current))
       name = stage.name
@@ -177,7 +188,11 @@ public struct Run {
   private func synthesis(_ settings: SynthesizeSettings) -> Step {
     Step(name: "synthesize", announcement: "writing generated text to \(output)/data") { _ in
       try discard("data")
-      try Synthesis(settings: settings, seed: pipeline.seed).write(to: "\(output)/data")
+      let tokenizer =
+        try settings.recall.isEmpty || pipeline.model == nil
+        ? nil : ModelFolder(dense).tokenizer()
+      try Synthesis(settings: settings, seed: pipeline.seed)
+        .write(to: "\(output)/data", counting: tokenizer)
       return ["records": JSON(settings.records), "held_out": JSON(settings.heldOut)]
     }
   }
@@ -213,6 +228,7 @@ public struct Run {
   private func checkData(_ state: RunState) throws {
     var files: [String] = []
     if state.result(of: "convert") == nil { files += pipeline.convert?.data ?? [] }
+    if state.result(of: "linearize") == nil { files += pipeline.linearize?.data ?? [] }
     for stage in pipeline.stages where state.result(of: "stage:\(stage.name)") == nil {
       files += stage.data.map(\.file)
     }
@@ -222,16 +238,42 @@ public struct Run {
     }
     let tasks = state.result(of: "report") == nil ? pipeline.evaluate?.tasks ?? [] : []
     _ = try CheckpointEvaluation.tasks(
-      tasks.filter { !$0.hasPrefix("{run}") }.map { try pipeline.resolve($0, run: output) },
+      tasks.filter { !$0.hasPrefix("{run}") && RecallTask(rawValue: $0) == nil }
+        .map { try pipeline.resolve($0, run: output) },
       limit: 1)
   }
 
-  private func conversion(_ settings: ConvertSettings) -> Step {
-    Step(name: "convert", announcement: "converting \(dense) into \(output)/converted") { _ in
+  /// Refuses what cannot become linear before anything is written; see ``checkConversion()``.
+  private func checkLinearization() throws {
+    guard let settings = pipeline.linearize, Files.exists(dense) || pipeline.model != nil else {
+      return
+    }
+    _ = try ModelLinearization(
+      source: dense, output: "\(output)/linearized", settings: settings, seed: pipeline.seed
+    ).plan()
+  }
+
+  private func linearization(_ settings: LinearizeSettings, from source: String) -> Step {
+    Step(
+      name: "linearize", announcement: "making \(source) linear in \(output)/linearized"
+    ) { _ in
+      var settings = settings
+      settings.data = try settings.data.map { try pipeline.resolve($0, run: output) }
+      return try ModelLinearization(
+        source: source, output: "\(output)/linearized", settings: settings, seed: pipeline.seed,
+        force: true, events: events
+      ).execute(
+        in: shared.once("full precision") { try Context(device: device.inFullPrecision) }
+      ).json
+    }
+  }
+
+  private func conversion(_ settings: ConvertSettings, from source: String) -> Step {
+    Step(name: "convert", announcement: "converting \(source) into \(output)/converted") { _ in
       var settings = settings
       settings.data = try settings.data.map { try pipeline.resolve($0, run: output) }
       return try ModelConversion(
-        source: dense, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
+        source: source, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
         force: true, events: events
       ).execute(
         in: shared.once("full precision") { try Context(device: device.inFullPrecision) },

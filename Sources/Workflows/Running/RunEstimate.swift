@@ -40,6 +40,11 @@ public struct RunEstimate: Sendable {
         "convert      \(mlps), \(convert.routerName) router"
           + (convert.attention == "none" ? "" : ", attention \(convert.attention)"))
     }
+    if let linearize = pipeline.linearize {
+      lines.append(
+        "linearize    \(linearize.mixer), softmax stays in \(linearize.keepSoftmax)"
+          + (linearize.followsConversion ? ", after convert" : ""))
+    }
     for stage in pipeline.stages {
       let count = stage.steps * stage.sequenceLength * stage.batchSequences
       let teacher = stage.losses.needsTeacher ? Double(2 * size.total) : 0

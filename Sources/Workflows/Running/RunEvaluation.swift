@@ -25,7 +25,11 @@ struct RunEvaluation {
       settings: settings.protocol)
     evaluation.reference = dense
     evaluation.exactMatchPrompts = settings.exactMatch
-    evaluation.tasks = try settings.tasks.map { try pipeline.resolve($0, run: run) }
+    evaluation.tasks = try settings.tasks.map {
+      RecallTask(rawValue: $0) == nil ? try pipeline.resolve($0, run: run) : $0
+    }
+    evaluation.recall = settings.recall
+    evaluation.recall.seed = pipeline.seed
     evaluation.taskLimit = settings.taskLimit
     let result = try evaluation.run(in: context, shared: shared) { progress in
       events.progress(

@@ -17,7 +17,9 @@ struct RunTables {
 
   init(_ state: RunState, _ pipeline: Pipeline) {
     var rows: [Row] = []
-    for name in ["dense", "converted"] + pipeline.stages.map(\.name) {
+    let follows = pipeline.linearize?.followsConversion == true
+    let made = follows ? ["converted", "linearized"] : ["linearized", "converted"]
+    for name in ["dense"] + made + pipeline.stages.map(\.name) {
       if let object = state.result(of: "evaluate:\(name)")?.object {
         rows.append(Row(model: name, scores: ConfigurationFile(path: name, object: object)))
       }
@@ -75,7 +77,7 @@ struct RunTables {
     }
     guard let first = models.first else { return nil }
     var table = ReportTable(
-      caption: "Evaluation tasks, by lm-evaluation-harness's rules",
+      caption: "Evaluation tasks",
       header: ["task", "metric"] + models.map(\.name))
     for task in first.tasks.keys {
       let metrics = (first.tasks[task]?.object?.keys ?? []).filter {

@@ -7,21 +7,44 @@ struct Synthesis {
   let seed: UInt64
 
   /// Writes all files into the folder `path`, which appears complete or not at all.
-  func write(to path: String) throws {
+  /// - Parameter tokenizer: By which records of recall tasks are as long as they shall be; without one
+  ///   a token is taken to be four bytes.
+  func write(to path: String, counting tokenizer: Tokenizer? = nil) throws {
     let output = try OutputFolder(path)
-    for domain in SyntheticDomain.allCases {
+    try writeRecall(to: output, tokenizer)
+    for domain in settings.records > 0 ? SyntheticDomain.allCases : [] {
       for (split, count, suffix) in [
         (SyntheticSplit.training, settings.records, "train"), (.heldOut, settings.heldOut, "val"),
       ] {
         let text = SyntheticText(seed: seed)
         var lines = ""
         for index in 0..<count {
-          lines += line(text.record(domain, index, split: split)) + "\n"
+          lines += line(text.record(domain, index, split: split).messages) + "\n"
         }
         try Files.write(lines, to: output.path(of: "\(domain.rawValue).\(suffix).jsonl"))
       }
     }
     try output.commit()
+  }
+
+  /// `needle.train.jsonl` and so on, as far as asked for.
+  private func writeRecall(to output: OutputFolder, _ tokenizer: Tokenizer?) throws {
+    var counter = tokenizer.map { TokenCounter($0) }
+    let text = RecallText(seed: seed)
+    for (task, own) in settings.recall {
+      for (split, count, suffix) in [
+        (SyntheticSplit.training, own.records, "train"), (.heldOut, settings.heldOut, "val"),
+      ] {
+        var lines = ""
+        for index in 0..<count {
+          let messages = text.messages(task, index, length: own.length, split: split) {
+            counter?.count($0) ?? ($0.utf8.count + 3) / 4
+          }
+          lines += line(messages) + "\n"
+        }
+        try Files.write(lines, to: output.path(of: "\(task.rawValue).\(suffix).jsonl"))
+      }
+    }
   }
 
   /// A tokenizer learned from the training text.
@@ -39,8 +62,8 @@ struct Synthesis {
     return TrainedTokenizer(merges: trainer.merges(limit: limit))
   }
 
-  private func line(_ record: SyntheticRecord) -> String {
-    let messages = record.messages.map { message -> JSON in
+  private func line(_ messages: [Message]) -> String {
+    let messages = messages.map { message -> JSON in
       ["role": JSON(message.role), "content": JSON(message.content)]
     }
     return JSON.object(["messages": .array(messages)]).serialized()

@@ -12,11 +12,13 @@ struct EvaluateCommand: HerdCommand {
 
       A task is a file of samples, scored by lm-evaluation-harness's rules. Its fields say what it \
       is: query, choices, gold; context_options, continuation, gold; context, continuation; \
-      context, answer; or text.
+      context, answer; text; or messages, whose answers must come first. Two tasks need no file: needle \
+      hides one fact in a long text, recall eight of which four are asked for.
       """,
     example: """
       herd evaluate moe --data math.val.jsonl.zst code.val.jsonl.zst --against dense
       herd evaluate moe --tasks arc_easy.jsonl.zst piqa.jsonl.zst --samples samples.jsonl
+      herd evaluate hybrid --tasks needle,recall --lengths 512,1024,2048 --depths 0,50,100
       """)
 
   @Argument(help: "A Hugging Face checkpoint folder.")
@@ -42,11 +44,22 @@ struct EvaluateCommand: HerdCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: "Evaluation tasks: .jsonl or .txt, also compressed as .zst.")
+    help: "Evaluation tasks: .jsonl or .txt, also compressed as .zst; needle and recall.")
   var tasks: [String] = []
 
-  @Option(help: "The most samples of each task; all unless given.")
+  @Option(
+    help: """
+      The most samples of each task; all unless given. Of needle and recall samples of each length and \
+      depth, 10 unless given.
+      """)
   var limit: Int?
+
+  @Option(
+    help: "Tokens of the texts of needle and recall, such as 512,1024; 512,1024 unless given.")
+  var lengths: String?
+
+  @Option(help: "Where the needle lies, in hundredths of the text; 0,25,50,75,100 unless given.")
+  var depths: String?
 
   @Option(
     help: ArgumentHelp(
@@ -69,10 +82,32 @@ struct EvaluateCommand: HerdCommand {
     guard !tasks.isEmpty || (limit == nil && samples == nil) else {
       throw ValidationError("--limit and --samples are for --tasks; give task files")
     }
+    for (option, text) in [("--lengths", lengths), ("--depths", depths)] {
+      guard let text else { continue }
+      guard taskNames.contains("needle") || taskNames.contains("recall") else {
+        throw ValidationError("\(option) is for --tasks needle,recall")
+      }
+      guard Self.numbers(text) != nil else {
+        throw ValidationError("\(option) \(text): give numbers such as 512,1024")
+      }
+    }
     guard limit ?? 1 > 0 else { throw ValidationError("--limit must be at least 1") }
     guard window ?? 1 > 0 else { throw ValidationError("--window must be at least 1") }
     guard windows > 0 else { throw ValidationError("--windows must be at least 1") }
     guard exactMatch >= 0 else { throw ValidationError("--exact-match must not be negative") }
+  }
+
+  /// The tasks, of which those without files may be joined by commas.
+  private var taskNames: [String] {
+    tasks.flatMap { task in
+      let parts = task.split(separator: ",").map(String.init)
+      return parts.allSatisfy { ["needle", "recall"].contains($0) } ? parts : [task]
+    }
+  }
+
+  private static func numbers(_ text: String) -> [Int]? {
+    let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    return numbers.contains(nil) ? nil : numbers.compactMap { $0 }
   }
 
   func run(_ console: Console) throws {
@@ -83,8 +118,12 @@ struct EvaluateCommand: HerdCommand {
     evaluation.reference = against
     evaluation.wikiText = wikitext
     evaluation.exactMatchPrompts = exactMatch
-    evaluation.tasks = tasks
+    evaluation.tasks = taskNames
     evaluation.taskLimit = limit
+    evaluation.recall.samples = limit
+    evaluation.recall.seed = common.seed ?? 0
+    if let lengths = lengths.flatMap(Self.numbers) { evaluation.recall.lengths = lengths }
+    if let depths = depths.flatMap(Self.numbers) { evaluation.recall.depths = depths }
     evaluation.samplesFile = samples
     evaluation.analysesExpertChoice = expertChoice
     evaluation.chatFormat = chat.chatFormat

@@ -1,3 +1,4 @@
+import Glibc
 import Numerics
 import TestSupport
 import Testing
@@ -78,6 +79,47 @@ import Testing
     }
     for column in 0..<3 { #expect(abs(router.weight_ED[3 + column] - expected[column]) < 1e-6) }
     #expect(router.bias_E == nil)
+  }
+
+  /// Experts no wider than the rank lose nothing: scores are the lengths of their weighted gate and
+  /// up pre-activations. Wider ones score less, never more.
+  @Test(arguments: [2, 24]) func spectralScoresAreLengthsOfPreActivations(width: Int) throws {
+    let context = try Context()
+    let (experts, hidden, tokens) = (3, 7, 50)
+    let geometry = try SplitGeometry(width: experts * width, experts: experts, topK: 1, shared: 0)
+    var random = RandomStream(seed: 5)
+    func matrix(_ rows: Int, _ columns: Int) -> Tensor {
+      context.tensor(random.normal(rows * columns), [rows, columns])
+    }
+    let weights = MLPWeights(
+      gate_ID: matrix(experts * width, hidden), up_ID: matrix(experts * width, hidden),
+      down_DI: matrix(hidden, experts * width))
+    let x_TD = matrix(tokens, hidden)
+    let layer = LayerUnderConstruction(
+      index: 0, geometry: geometry, weights: weights, inputs: RecordedInputs(x_TD), seed: 1,
+      context: context)
+    let split = try RandomStrategy().split(layer)
+    let router = try SpectralRouter().router(for: layer, split, allowsBias: true)
+    #expect(router.rank == max(2, width / 8))
+    #expect(router.weight_ED.count == experts * router.rank * hidden)
+    let scores = context.readDoubles(router.scores(x_TD, context))
+    let gate = context.readDoubles(context.linear(x_TD, weight: weights.gate_ID))
+    let up = context.readDoubles(context.linear(x_TD, weight: weights.up_ID))
+    let sizes = weights.downColumnNorms(context)
+    let open = (0..<experts * width).map { neuron in
+      (0..<tokens).map { pow(1 / (1 + exp(-gate[$0 * experts * width + neuron])), 2) }
+        .reduce(0, +) / Double(tokens)
+    }
+    for token in 0..<tokens {
+      for (expert, neurons) in split.experts.enumerated() {
+        let places = neurons.map { (token * experts * width + Int($0), Int($0)) }
+        let a = places.map { pow(gate[$0.0], 2) * open[$0.1] }.reduce(0, +).squareRoot()
+        let b = places.map { pow(up[$0.0] * Double(sizes[$0.1]), 2) }.reduce(0, +).squareRoot()
+        let score = scores[token * experts + expert]
+        #expect(score <= a * b * 1.0001)
+        if width == 2 { #expect(abs(score - a * b) < 1e-4 * max(1, a * b)) }
+      }
+    }
   }
 
   /// In a layer whose experts are copies of one neuron at different gains, that neuron tells all: the

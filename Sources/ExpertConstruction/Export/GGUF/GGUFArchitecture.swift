@@ -181,6 +181,11 @@ struct GGUFArchitecture: Equatable {
           "its attention is made of experts (\(mixture.kind.rawValue)), which no architecture of "
             + "llama.cpp has; use --format jetmoe for moa, or keep the herd format")
       }
+      if let additions = attention.additions {
+        throw refused(
+          "its softmax layers have \(additions), which no architecture here has; keep the herd format"
+        )
+      }
       guard attention == found ?? attention else {
         throw refused("the attention of its layers differs")
       }

@@ -5,6 +5,8 @@ import Glibc
 private let expertRows = 256
 
 extension CPUBackend {
+  package func savedWidth(of experts: ExpertWeights, for x_TD: Tensor) -> Int { experts.width }
+
   package func mixtureForward(
     _ x_TD: Tensor, _ experts: ExpertWeights, _ dispatch: ExpertDispatch, weights_TK: Tensor,
     into y_TD: Tensor, saved: (gate: Tensor, up: Tensor)?

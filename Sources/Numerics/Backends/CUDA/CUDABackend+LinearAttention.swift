@@ -3,6 +3,9 @@ extension CUDABackend {
     _ problem: LinearAttentionProblem, into output: Tensor, finalState: Tensor
   ) {
     guard problem.documents > 0 else { return }
+    if case .vector(let logDecay) = problem.decay, usesWarpgroups(problem, output) {
+      return gatedForward(problem, logDecay, into: output, finalState: finalState)
+    }
     sweep(
       problem, .output, problem.query, problem.key, problem.value, from: problem.initialState,
       into: output, final: finalState)
@@ -15,6 +18,12 @@ extension CUDABackend {
     guard problem.documents > 0 else {
       if let dDecay = gradients.decay { fillZero(dDecay) }
       return
+    }
+    if case .vector(let logDecay) = problem.decay,
+      usesWarpgroups(problem, dOutput, gradients.query, gradients.key, gradients.value)
+    {
+      return gatedBackward(
+        problem, logDecay, dOutput: dOutput, dFinalState: dFinalState, into: gradients)
     }
     let (query, key, value) = (problem.query, problem.key, problem.value)
     var (exactQuery, exactKey, finalState): (Tensor?, Tensor?, Tensor?)
@@ -57,20 +66,10 @@ extension CUDABackend {
       exact: nil, final: state, documents: problem.tokens, isSingle: true)
   }
 
-  /// What one sweep over the tokens computes.
-  private enum Sweep {
-    case output, dQuery, dKey, dValue
-
-    /// From the last token to the first.
-    var isReverse: Bool { self == .dKey || self == .dValue }
-    /// The state's rows are value channels.
-    var isTurned: Bool { self == .dQuery || self == .dKey }
-  }
-
   /// The operation or one of its gradients; see `linear_attention.cu` for what stands for queries,
   /// keys and values in each.
   private func sweep(
-    _ problem: LinearAttentionProblem, _ kind: Sweep, _ query: Tensor, _ key: Tensor,
+    _ problem: LinearAttentionProblem, _ kind: LinearAttentionSweep, _ query: Tensor, _ key: Tensor,
     _ value: Tensor, from initial: Tensor?, into output: Tensor, exact: Tensor? = nil,
     final: Tensor?
   ) {
@@ -82,6 +81,10 @@ extension CUDABackend {
     let (heads, dim, width) = (
       problem.heads, query.columns / problem.heads, value.columns / problem.heads
     )
+    if usesWarpgroups(problem, query, key, value, output) {
+      return warpgroupSweep(
+        problem, kind, query, key, value, from: initial, into: output, final: final)
+    }
     let tile = LinearAttentionTile(dim)
     launch(
       "linear_attention_sweep", in: .linearAttention, query.dtype, defines: tile.defines,
@@ -94,7 +97,7 @@ extension CUDABackend {
   }
 
   private func recurrence(
-    _ problem: LinearAttentionProblem, _ kind: Sweep, _ query: Tensor, _ key: Tensor,
+    _ problem: LinearAttentionProblem, _ kind: LinearAttentionSweep, _ query: Tensor, _ key: Tensor,
     _ value: Tensor, from initial: Tensor?, into output: Tensor, exact: Tensor?, final: Tensor?,
     documents: Int, isSingle: Bool
   ) {

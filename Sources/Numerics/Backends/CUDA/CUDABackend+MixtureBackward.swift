@@ -4,7 +4,11 @@ extension CUDABackend {
     weights_TK: Tensor, saved: (gate: Tensor, up: Tensor), into gradients: MixtureGradients
   ) {
     let dy_TD = dy_TD.reshaped(x_TD.shape)
+    let width = experts.width
+    let experts = padded(experts, for: x_TD)
+    let (gradients, finish) = padded(gradients, experts, width: width)
     pullToWeights(dy_TD, x_TD, experts, dispatch, weights_TK, saved, gradients)
+    finish()
     if let dx = gradients.x {
       inputGradient(x_TD, experts, dispatch, topK: weights_TK.columns, saved, dx)
     }

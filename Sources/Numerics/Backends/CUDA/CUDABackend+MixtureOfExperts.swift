@@ -4,6 +4,7 @@ extension CUDABackend {
     into y_TD: Tensor, saved: (gate: Tensor, up: Tensor)?
   ) {
     guard y_TD.count > 0 else { return }
+    let experts = padded(experts, for: x_TD)
     let hidden = expertHidden(x_TD, experts, dispatch, weights_TK, saved)
     let (slots, model) = (dispatch.order.count, x_TD.columns)
     let down = converted(experts.down, to: x_TD.dtype)

@@ -19,6 +19,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case embedding
   case expertDispatch = "expert_dispatch"
   case expertPacking = "expert_packing"
+  case expertPadding = "expert_padding"
   case gatedActivation = "gated_activation"
   case groupedGEMM = "grouped_gemm"
   case groupedMMA = "grouped_mma"
@@ -26,7 +27,10 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case indicator
   case jitter
   case largest
+  case lengthProduct = "length_product"
   case linearAttention = "linear_attention"
+  case linearAttentionGates = "linear_attention_gates"
+  case linearAttentionHopper = "linear_attention_hopper"
   case linearAttentionVector = "linear_attention_vector"
   case lrpe
   case mixtureElementwise = "mixture_elementwise"
@@ -69,8 +73,14 @@ package enum KernelFile: String, CaseIterable, Sendable {
     case .linearAttention:
       return heads.flatMap { both(["DIM=\($0)"]) }
         + [64, 128, 256].flatMap { both(["DIM=\($0)", "SLOPES=1"]) }
+    case .linearAttentionGates, .linearAttentionHopper:
+      let second = self == .linearAttentionGates ? "BACKWARD=1" : "GATES=1"
+      return [64, 128].flatMap { head in
+        [[], [second]].map { KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0) }
+      }
     case .linearAttentionVector: return heads.flatMap { both(["DIM=\($0)"]) }
-    case .absolute, .cast, .expertDispatch, .indicator, .routing, .routerLosses, .routerNoise,
+    case .absolute, .cast, .expertDispatch, .indicator, .lengthProduct, .routing, .routerLosses,
+      .routerNoise,
       .routingThreshold:
       return [KernelVariant(self, .f32)]
     case .attentionDecode:

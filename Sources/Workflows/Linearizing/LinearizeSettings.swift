@@ -1,0 +1,123 @@
+import ExpertConstruction
+import Formats
+import Numerics
+
+/// How softmax attention becomes linear; `herd linearize`'s options and a pipeline's `linearize` section.
+public struct LinearizeSettings: Sendable, Equatable {
+  /// What layers become; there is one kind.
+  public var mixer = "lightning"
+  /// The layers that stay softmax: a share such as `25%`, a list such as `0,7,15`, `auto` or `none`.
+  public var keepSoftmax = "25%"
+  /// How fast heads forget.
+  public var slopes = DecaySlopes.alibi.rawValue
+  /// Whether key and value heads stay shared.
+  public var sharesKeys = false
+  /// `rope` or `none`: the positions of the softmax layers that stay.
+  public var softmaxPositions = "rope"
+  /// Whether these get an output gate.
+  public var softmaxGate = false
+  /// `a` of the growth of their scores with the length; `nil` for none.
+  public var softmaxLogScale: Double?
+  /// Text on which `auto` measures layers.
+  public var data: [String] = []
+  /// How many layers `auto` keeps, as a share.
+  public var autoShare = 0.25
+  /// Tokens of text on which `auto` first aligns every linear layer with the softmax one.
+  public var alignmentTokens = 32768
+
+  /// In a pipeline, whether the model is converted first.
+  public var followsConversion = false
+
+  /// The names of all mixers.
+  public static let mixers = "lightning"
+  /// The names of all slopes.
+  public static let slopeNames = DecaySlopes.allCases.map(\.rawValue).joined(separator: ", ")
+
+  /// HALO's layer in three of four layers.
+  public init() {}
+
+  init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: [
+      "mixer", "keep_softmax", "slopes", "share_keys", "softmax_positions", "softmax_gate",
+      "softmax_log_scale", "data", "auto_share", "alignment_tokens",
+      "after_convert",
+    ])
+    mixer = try section.string("mixer", default: mixer)
+    // Lists and numbers are what YAML makes of `[0, 7]` and of `7`.
+    if let list = section.object["keep_softmax"]?.array {
+      keepSoftmax = list.map { "\($0.int ?? -1)" }.joined(separator: ",")
+    } else if let one = section.object["keep_softmax"]?.int {
+      keepSoftmax = "\(one)"
+    } else {
+      keepSoftmax = try section.string("keep_softmax", default: keepSoftmax)
+    }
+    slopes = try section.string("slopes", default: slopes)
+    sharesKeys = try section.bool("share_keys", default: false)
+    softmaxPositions = try section.string("softmax_positions", default: softmaxPositions)
+    softmaxGate = try section.bool("softmax_gate", default: false)
+    softmaxLogScale = try section.optionalDouble("softmax_log_scale")
+    data = try section.strings("data", default: [])
+    followsConversion = try section.bool("after_convert", default: false)
+    autoShare = try section.double("auto_share", default: autoShare)
+    alignmentTokens = try section.integer("alignment_tokens", default: alignmentTokens)
+  }
+
+  /// Whether the layers that stay are found by measuring.
+  public var isMeasured: Bool { keepSoftmax == "auto" }
+
+  /// Refuses names that do not exist and numbers that say nothing.
+  public func check() throws { _ = try resolved(seed: 0) }
+
+  /// The settings in the construction room's terms. Where layers are measured, those that stay are
+  /// still ``autoShare`` of them, evenly spread.
+  func resolved(seed: UInt64) throws(WorkflowError) -> LinearizationSettings {
+    guard mixer == Self.mixers else {
+      throw WorkflowError("mixer \"\(mixer)\" is not known; choose \(Self.mixers)")
+    }
+    var resolved = LinearizationSettings()
+    resolved.kept = try kept()
+    resolved.slopes = try ConvertSettings.choice(DecaySlopes.self, slopes, "slopes")
+    resolved.sharesKeys = sharesKeys
+    guard ["rope", "none"].contains(softmaxPositions) else {
+      throw WorkflowError(
+        "softmax positions \"\(softmaxPositions)\" are not known; choose rope or none")
+    }
+    resolved.softmaxPositions = softmaxPositions == "rope"
+    resolved.softmaxGate = softmaxGate
+    if let scale = softmaxLogScale, !(scale > 1 && scale.isFinite) {
+      throw WorkflowError("a softmax log scale of \(scale); give a number above 1, such as 500")
+    }
+    resolved.softmaxLogScale = softmaxLogScale
+    resolved.seed = seed
+    guard alignmentTokens >= 0, autoShare > 0, autoShare < 1 else {
+      throw WorkflowError(
+        "alignment tokens must be at least 0 and the automatic share between 0 and 1")
+    }
+    return resolved
+  }
+
+  private func kept() throws(WorkflowError) -> KeptSoftmax {
+    switch keepSoftmax {
+    case "none": return .none
+    case "auto": return .share(autoShare)
+    default: break
+    }
+    if keepSoftmax.hasSuffix("%") {
+      guard let percent = Double(keepSoftmax.dropLast()), percent > 0, percent < 100 else {
+        throw WorkflowError(
+          "\"\(keepSoftmax)\" of the layers cannot stay softmax; write a share such as 25%, or none"
+        )
+      }
+      return .share(percent / 100)
+    }
+    var layers: [Int] = []
+    for part in keepSoftmax.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let layer = Int(part), layer >= 0 else {
+        throw WorkflowError(
+          "\"\(keepSoftmax)\" names no layers that stay softmax; write 25%, 0,7,15, auto or none")
+      }
+      layers.append(layer)
+    }
+    return .layers(layers)
+  }
+}

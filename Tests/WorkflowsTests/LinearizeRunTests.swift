@@ -1,0 +1,106 @@
+import Formats
+import Models
+import TestSupport
+import Testing
+import Workflows
+
+/// Pipelines that make attention linear.
+@Suite struct LinearizeRunTests {
+  private let small: SmallRun
+
+  init() throws { small = try SmallRun() }
+
+  private static let aligned = """
+    - name: one
+      data:
+        - {file: dense/data/math.train.jsonl, weight: 1}
+      tokens: 1152
+      sequence_length: 48
+      batch_sequences: 4
+      micro_batch: 2
+      train: ["*.self_attn.*"]
+      learning_rate: 3e-3
+      schedule: {kind: cosine, warmup_steps: 1}
+      losses: {cross_entropy: 0, local_alignment: 1, load_balance: 0}
+      checkpoint_every: 2
+    """
+
+  private func pipeline(_ linearize: String) throws -> Pipeline {
+    var sections = SmallRun.sections
+    sections["export"] = nil
+    sections["linearize"] = linearize
+    return try small.pipeline([Self.aligned, SmallRun.stage("two")], sections: sections)
+  }
+
+  @Test(arguments: ["{keep_softmax: 1}", "{keep_softmax: none, after_convert: true}"])
+  func aRunAlignsAndResumesBitByBit(linearize: String) throws {
+    let pipeline = try pipeline(linearize)
+    let follows = pipeline.linearize?.followsConversion == true
+    let result = try small.run(pipeline)
+    let made = ["linearize", "convert"]
+    #expect(
+      result.steps.object?.keys.filter { made.contains($0) } == (follows ? made.reversed() : made))
+    for name in ["dense", "linearized", "converted", "one", "two"] {
+      #expect(result.steps["evaluate:\(name)"]?["mean"]?.double?.isFinite == true, "\(name)")
+    }
+    let losses = try small.log().filter { $0["stage"] == "one" && $0["event"] == "step" }
+      .compactMap { $0["terms"]?["local_alignment"]?.double }
+    #expect(losses.count == 6 && losses[5] < losses[0])
+
+    // Only mixers move in the first stage.
+    func tensor(_ folder: String, _ name: String) throws -> [UInt8] {
+      try Checkpoint(folder: small.path("moe/\(folder)"))
+        .withBytes(of: "model.layers.0.\(name)") { Array($0) }
+    }
+    let start = follows ? "linearized" : "converted"
+    #expect(
+      try tensor(start, "self_attn.g_proj.weight") != tensor("one", "self_attn.g_proj.weight"))
+    let expert = "mlp.experts.0.up_proj.weight"
+    #expect(try tensor(start, expert) == tensor("one", expert))
+
+    let expected = try Files.read(small.path("moe/two/model.safetensors"))
+    try small.interruptStageTwo()
+    _ = try small.run(pipeline)
+    #expect(try Files.read(small.path("moe/two/model.safetensors")) == expected)
+  }
+
+  @Test func wrongSectionsAreNamed() throws {
+    for (section, words) in [
+      ("{keep_softmax: some}", "25%"), ("{keep_softmax: auto}", "add \"data\""),
+      ("{slopes: steep}", "alibi"), ("{keep: 1}", "keep"),
+    ] {
+      let error = #expect(throws: (any Error).self) { try pipeline(section) }
+      #expect(error.map { "\($0)".contains(words) } == true, "\(section)")
+    }
+  }
+
+  /// Layers are measured on recall and on text; the table names the one that stays.
+  @Test func automaticLayersAreMeasured() throws {
+    let path = small.folder.write(
+      "long.yaml",
+      """
+      seed: 3
+      synthesize: {records: 60, held_out: 40, vocabulary: 300}
+      initialize: {hidden_size: 32, layers: 2, heads: 4, key_heads: 2, width: 64, max_positions: 256}
+
+      """)
+    _ = try Run(
+      Pipeline(contentsOf: path), output: small.path("long"), device: .cpu(threads: 1)
+    ).execute()
+    var settings = LinearizeSettings()
+    settings.keepSoftmax = "auto"
+    settings.autoShare = 0.5
+    settings.data = [small.path("long/data/math.train.jsonl")]
+    settings.alignmentTokens = 1024
+    let result = try ModelLinearization(
+      source: small.path("long/initial"), output: small.path("hybrid"), settings: settings, seed: 2
+    ).execute(on: .cpu(threads: 2))
+    let importance = try #require(result.importance)
+    #expect(importance.layers.count == 2)
+    #expect(importance.layers.allSatisfy { $0.recallLoss > 0 && $0.textLoss > 0 })
+    #expect(result.kept.count == 1 && result.linear.count == 1)
+    #expect(result.text.contains("stays softmax"))
+    let best = importance.scores[0] > importance.scores[1] ? 0 : 1
+    if importance.scores[0] != importance.scores[1] { #expect(result.kept == [best]) }
+  }
+}
