@@ -151,6 +151,11 @@ public struct Pipeline: Sendable {
       throw WorkflowError(
         "\(path): \"keep_softmax: auto\" measures layers on text; add \"data\" to \"linearize\"")
     }
+    guard linearize.isMeasured || linearize.data.isEmpty else {
+      throw WorkflowError(
+        "\(path): \"data\" in \"linearize\" is for \"keep_softmax: auto\"; leave it out, or measure"
+      )
+    }
     guard !linearize.followsConversion || convert != nil else {
       throw WorkflowError(
         "\(path): \"after_convert\" needs \"convert\"; add it, or leave after_convert out")

@@ -101,7 +101,8 @@ struct EvaluateCommand: HerdCommand {
   private var taskNames: [String] {
     tasks.flatMap { task in
       let parts = task.split(separator: ",").map(String.init)
-      return parts.allSatisfy { ["needle", "recall"].contains($0) } ? parts : [task]
+      let isBuiltIn = !parts.isEmpty && parts.allSatisfy { ["needle", "recall"].contains($0) }
+      return isBuiltIn ? parts : [task]
     }
   }
 
