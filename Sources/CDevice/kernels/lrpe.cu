@@ -9,16 +9,27 @@ __device__ __forceinline__ void turn(float theta, int position, float &sine, flo
   sine = (float)s, cosine = (float)c;
 }
 
-// A thread per channel of x; shared theta has one row for all heads.
+// The head of a row that channel `index` of x belongs to, counted over all rows, its place in it, and its
+// angle; shared theta has one row for all heads.
+__device__ __forceinline__ i64 turn_of(i64 index, const float *theta, const int *positions, int heads,
+                                       int dim, int shared, int &channel, float &sine,
+                                       float &cosine) {
+  const i64 run = index / dim, row = run / heads;
+  const int head = (int)(run - row * heads);
+  channel = (int)(index - run * dim);
+  turn(theta[(shared ? 0 : head * dim) + channel], positions[row], sine, cosine);
+  return run;
+}
+
+// A thread per channel of x.
 extern "C" __global__ void __launch_bounds__(256) lrpe_forward(
     const T *x, const float *theta, const int *positions, T *y, i64 n, int heads, int dim,
     int shared) {
   const i64 index = (i64)blockIdx.x * 256 + threadIdx.x;
   if (index >= n) return;
-  const i64 run = index / dim, row = run / heads;
-  const int channel = (int)(index - run * dim), head = (int)(run - row * heads);
+  int channel;
   float sine, cosine;
-  turn(theta[(shared ? 0 : head * dim) + channel], positions[row], sine, cosine);
+  const i64 run = turn_of(index, theta, positions, heads, dim, shared, channel, sine, cosine);
   const float value = load(x + index);
   store(y + run * 2 * dim + channel, value * cosine);
   store(y + (run * 2 + 1) * dim + channel, value * sine);
@@ -29,10 +40,9 @@ extern "C" __global__ void __launch_bounds__(256) lrpe_backward(
     int shared) {
   const i64 index = (i64)blockIdx.x * 256 + threadIdx.x;
   if (index >= n) return;
-  const i64 run = index / dim, row = run / heads;
-  const int channel = (int)(index - run * dim), head = (int)(run - row * heads);
+  int channel;
   float sine, cosine;
-  turn(theta[(shared ? 0 : head * dim) + channel], positions[row], sine, cosine);
+  const i64 run = turn_of(index, theta, positions, heads, dim, shared, channel, sine, cosine);
   store(dx + index, load(dy + run * 2 * dim + channel) * cosine +
                         load(dy + (run * 2 + 1) * dim + channel) * sine);
 }

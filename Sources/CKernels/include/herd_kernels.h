@@ -108,20 +108,23 @@ typedef struct {
   // Sets dgate and dup (both optional, NULL skips).
   void (*gated_backward)(hk_activation activation, const void *dy, const void *gate, const void *up,
                          void *dgate, void *dup, long n);
+  // softmax.h ---------------------------------------------------------------------------------
   // y_r = softmax(x_r), and its gradient from y.
   void (*softmax_forward)(const void *x, void *y, long rows, long cols);
   void (*softmax_backward)(const void *dy, const void *y, void *dx, long rows, long cols);
 
-  // linear_features.h -------------------------------------------------------------------------
+  // repeat_heads.h ----------------------------------------------------------------------------
   // Every run of dim numbers `times` times; the sum of every `times` runs.
   void (*repeat_runs)(const void *x, void *y, long runs, long dim, long times);
   void (*sum_runs)(const void *dy, void *dx, long runs, long dim, long times);
+  // lrpe.h ------------------------------------------------------------------------------------
   // y[r, h] = [x cos(position · theta), x sin(...)]; dim at most 128; theta of 1 or `heads` rows.
   void (*lrpe_forward)(const void *x, const void *theta, const int32_t *positions, void *y,
                        long rows, long heads, long dim, long theta_rows);
   // Sets dx, dtheta += (both optional, NULL skips).
   void (*lrpe_backward)(const void *dy, const void *x, const void *theta, const int32_t *positions,
                         void *dx, void *dtheta, long rows, long heads, long dim, long theta_rows);
+  // decay_gate.h ------------------------------------------------------------------------------
   // log_decay = ln(bound + (1 - bound) sigmoid(x)) / temperature; rest = 1 - exp(log_decay). bounds
   // [cols] and rest may be NULL.
   void (*decay_gate_forward)(const void *x, const void *bounds, double temperature,

@@ -24,6 +24,7 @@
 #include "rms_norm.h"
 #include "sigmoid_gate.h"
 #include "gated_activation.h"
+#include "softmax.h"
 #include "head_scale.h"
 
 #include "block_product.h"
@@ -34,7 +35,9 @@
 #include "linear_attention.h"
 #include "linear_attention_vector.h"
 #include "rope.h"
-#include "linear_features.h"
+#include "repeat_heads.h"
+#include "lrpe.h"
+#include "decay_gate.h"
 #include "swiglu.h"
 #include "softmax_loss.h"
 #include "routing.h"

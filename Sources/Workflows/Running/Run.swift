@@ -253,6 +253,11 @@ public struct Run {
     ).plan()
   }
 
+  /// Conversions compute in full precision whatever training does.
+  private func fullPrecision() throws -> Context {
+    try shared.once("full precision") { try Context(device: device.inFullPrecision) }
+  }
+
   private func linearization(_ settings: LinearizeSettings, from source: String) -> Step {
     Step(
       name: "linearize", announcement: "making \(source) linear in \(output)/linearized"
@@ -262,9 +267,7 @@ public struct Run {
       return try ModelLinearization(
         source: source, output: "\(output)/linearized", settings: settings, seed: pipeline.seed,
         force: true, events: events
-      ).execute(
-        in: shared.once("full precision") { try Context(device: device.inFullPrecision) }
-      ).json
+      ).execute(in: fullPrecision()).json
     }
   }
 
@@ -275,10 +278,7 @@ public struct Run {
       return try ModelConversion(
         source: source, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
         force: true, events: events
-      ).execute(
-        in: shared.once("full precision") { try Context(device: device.inFullPrecision) },
-        shared: shared
-      ).json
+      ).execute(in: fullPrecision(), shared: shared).json
     }
   }
 
