@@ -43,7 +43,9 @@ final class LinearMixer: TokenMixer {
       query: features.query(normed_TD, layout: layout, in: context),
       key: features.key(normed_TD, rest: rest, layout: layout, in: context),
       value: values(normed_TD, in: context), decay: decay)
-    let mixed_TC = mix(input, layout: layout, state: state as? LinearState, in: context)
+    let mixed_TC = input.mixed(
+      heads: configuration.heads, scale: configuration.scale, layout: layout,
+      state: state as? LinearState, in: context)
     return (head(mixed_TC, normed_TD, addedTo: x_TD, in: context), nil)
   }
 
@@ -56,40 +58,12 @@ final class LinearMixer: TokenMixer {
       mapped_TC, dim: size, times: configuration.heads / configuration.keyHeads)
   }
 
-  private func mix(
-    _ input: LinearInput, layout: SequenceLayout, state: LinearState?, in context: Context
-  ) -> Tensor {
-    let (heads, scale) = (configuration.heads, configuration.scale)
-    if let state, input.query.rows == 1 {
-      return context.linearAttentionStep(
-        query: input.query, key: input.key, value: input.value, heads: heads, scale: scale,
-        decay: input.decay, state: state.memory)
-    }
-    precondition(
-      state != nil || layout.documentOffsets != nil,
-      "linear attention needs to know where documents begin: give the layout its offsets")
-    let (output, final) = context.linearAttention(
-      query: input.query, key: input.key, value: input.value, heads: heads, scale: scale,
-      decay: input.decay, documentOffsets: state == nil ? layout.documentOffsets : nil,
-      initialState: state?.memory)
-    state?.memory = final.detached()
-    return output
-  }
-
   func makeState(capacity: Int, in context: Context) -> any MixerState {
     LinearState(
       context.zeros(
         [1, configuration.heads, configuration.stateDimension, configuration.valueDimension],
         decay.stateType))
   }
-}
-
-/// What linear attention takes.
-private struct LinearInput {
-  let query: Tensor
-  let key: Tensor
-  let value: Tensor
-  let decay: LinearAttentionDecay
 }
 
 extension Context {
