@@ -101,12 +101,7 @@ struct LinearFeatures {
   private func raw(_ source: Source, _ x_TD: Tensor, rest: Tensor?, in context: Context) -> Tensor {
     switch source {
     case .projection(let projection): return context.linear(x_TD, projection.map)
-    case .parameter(let parameter):
-      // A product with ones, so that the result has the type of activations.
-      let ones_T1 = context.tensor(
-        [Double](repeating: 1, count: x_TD.rows), [x_TD.rows, 1], x_TD.dtype)
-      return context.linear(
-        ones_T1, weight: parameter.tensor.reshaped([parameter.value.count, 1]))
+    case .parameter(let parameter): return parameter.rows(like: x_TD, in: context)
     case .complement:
       guard let rest else { preconditionFailure("a complement without a gate") }
       return rest

@@ -43,9 +43,11 @@ final class LinearMixer: TokenMixer {
     let value_TC = context.linear(normed_TD, value.map)
     let state = state as? LinearState
     let (query, key) = features.finished(projected, layout: layout, in: context)
-    let mixed_TC = mix(
-      LinearInput(query: query, key: key, value: values(value_TC, in: context), decay: decay),
-      layout: layout, state: state, in: context)
+    let input = LinearInput(
+      query: query, key: key, value: values(value_TC, in: context), decay: decay)
+    let mixed_TC = input.mixed(
+      heads: configuration.heads, scale: configuration.scale, layout: layout, state: state,
+      in: context)
     let near_TC = configuration.window.map { window in
       attend(
         features.turned(projected, layout: layout, in: context), value_TC, window: window,
@@ -84,26 +86,6 @@ final class LinearMixer: TokenMixer {
       mapped_TC, dim: size, times: configuration.heads / configuration.keyHeads)
   }
 
-  private func mix(
-    _ input: LinearInput, layout: SequenceLayout, state: LinearState?, in context: Context
-  ) -> Tensor {
-    let (heads, scale) = (configuration.heads, configuration.scale)
-    if let state, input.query.rows == 1 {
-      return context.linearAttentionStep(
-        query: input.query, key: input.key, value: input.value, heads: heads, scale: scale,
-        decay: input.decay, state: state.memory)
-    }
-    precondition(
-      state != nil || layout.documentOffsets != nil,
-      "linear attention needs to know where documents begin: give the layout its offsets")
-    let (output, final) = context.linearAttention(
-      query: input.query, key: input.key, value: input.value, heads: heads, scale: scale,
-      decay: input.decay, documentOffsets: state == nil ? layout.documentOffsets : nil,
-      initialState: state?.memory)
-    state?.memory = final.detached()
-    return output
-  }
-
   func makeState(capacity: Int, in context: Context) -> any MixerState {
     let memory = context.zeros(
       [1, configuration.heads, configuration.stateDimension, configuration.valueDimension],
@@ -113,18 +95,10 @@ final class LinearMixer: TokenMixer {
       window: configuration.window.map { window in
         KeyValueCache(
           columns: configuration.keyHeads * configuration.keyDimension,
-          capacity: min(capacity, 2 * window), window: window,
+          capacity: capacity, window: window,
           dtype: context.activationType(for: decay.stateType), in: context)
       })
   }
-}
-
-/// What linear attention takes.
-private struct LinearInput {
-  let query: Tensor
-  let key: Tensor
-  let value: Tensor
-  let decay: LinearAttentionDecay
 }
 
 extension Context {
