@@ -31,6 +31,8 @@ public struct LinearizationSettings: Sendable, Equatable {
   /// Whether key and value heads stay shared by their query heads, which then forget at one rate; else
   /// each query head gets a copy.
   public var sharesKeys = false
+  /// Tokens that each token of a linear layer also attends to by softmax; `nil` for none.
+  public var window: Int?
   /// Whether the kept softmax layers go on turning queries and keys by position.
   public var softmaxPositions = true
   /// Whether the kept softmax layers get an output gate.
