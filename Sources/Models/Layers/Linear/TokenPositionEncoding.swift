@@ -53,7 +53,8 @@ final class TokenPositionEncoding {
 
   func makeState(in context: Context) -> LinearState {
     let dimension = norm.value.count
-    return LinearState(context.zeros([1, heads, dimension, dimension], stateType))
+    return LinearState(
+      context.zeros([1, heads, dimension, dimension], stateType), window: nil)
   }
 }
 
