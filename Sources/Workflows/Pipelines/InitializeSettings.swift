@@ -26,6 +26,8 @@ public struct InitializeSettings: Sendable, Equatable {
   public var experts: Int
   /// Experts a token uses.
   public var topK: Int
+  /// A folder whose tokenizer the model has; `nil` for one made from generated text.
+  public var tokenizer: String?
   /// The blocks, first to last.
   public var blocks: [BlockConfiguration]
 
@@ -33,6 +35,7 @@ public struct InitializeSettings: Sendable, Equatable {
     try section.refuseUnknownKeys(known: [
       "architecture", "size", "hidden_size", "layers", "heads", "key_heads", "width",
       "max_positions", "rope_theta", "softmax_layers", "experts", "top_k", "mixer",
+      "tokenizer",
     ])
     architecture = try section.choice("architecture", default: .llama)
     let size: ModelSize? =
@@ -52,6 +55,7 @@ public struct InitializeSettings: Sendable, Equatable {
     softmaxLayers = try section.integers("softmax_layers", default: [])
     experts = try section.integer("experts", default: 0)
     topK = try section.integer("top_k", default: 1)
+    tokenizer = try section.optionalString("tokenizer")
     blocks = []
     try check(section)
     let mixer = try section.optionalSection("mixer")
