@@ -31,12 +31,16 @@ public struct LinearizationSettings: Sendable, Equatable {
   /// Whether key and value heads stay shared by their query heads, which then forget at one rate; else
   /// each query head gets a copy.
   public var sharesKeys = false
+  /// Tokens that each token of a linear layer also attends to by softmax; `nil` for none.
+  public var window: Int?
   /// Whether the kept softmax layers go on turning queries and keys by position.
   public var softmaxPositions = true
   /// Whether the kept softmax layers get an output gate.
   public var softmaxGate = false
   /// `a` of ``LogLengthScale`` in the kept softmax layers; `nil` for none.
   public var softmaxLogScale: Double?
+  /// Whether the layers that stay stand for as many that are still to be measured.
+  public var isProvisional = false
   /// Seed of the new gates.
   public var seed: UInt64 = 0
 

@@ -149,6 +149,10 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
   public var outputNorm: OutputNorm
   /// The gate of the output.
   public var gate: Gate?
+  /// Tokens, itself included, that each token also attends to by softmax, with queries and keys that have
+  /// their positions but neither norm nor feature map; both results enter by half (Lan et al. 2025,
+  /// "Liger", arXiv 2503.01496). `nil` for none.
+  public var window: Int?
 
   /// A linear mixer from its parts; plain linear attention unless told otherwise.
   public init(
@@ -157,7 +161,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     queryMap: FeatureMap = .elementwise(.none), keyMap: FeatureMap = .elementwise(.none),
     valueMap: FeatureMap = .elementwise(.none), queryKeyNorm: Bool = false,
     positions: Positions = .none, scale: Double = 1, outputNorm: OutputNorm = .none,
-    gate: Gate? = nil
+    gate: Gate? = nil, window: Int? = nil
   ) {
     self.heads = heads
     self.keyHeads = keyHeads ?? heads
@@ -174,6 +178,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     self.scale = scale
     self.outputNorm = outputNorm
     self.gate = gate
+    self.window = window
   }
 
   /// Rows of a head's memory.
@@ -213,6 +218,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
       keyHeads == heads ? nil : "\(keyHeads) key heads", oscillation, encoding,
       queryKeyNorm ? "QK norm" : nil,
       gate.map { "\($0.activation.rawValue) gate\($0.rank.map { " of rank \($0)" } ?? "")" },
+      window.map { "softmax over \($0) tokens" },
     ]
     return parts.compactMap { $0 }.joined(separator: ", ")
   }
@@ -240,7 +246,21 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     if case .lrpeCosine(let base) = positions, !(base > 0) {
       return "lrpe_cosine needs a base above 0, not \(base)"
     }
-    return decayRefusal
+    return windowRefusal ?? decayRefusal
+  }
+
+  private var windowRefusal: String? {
+    guard let window else { return nil }
+    guard (1...1 << 30).contains(window) else {
+      return "a window of \(window) tokens; give at least 1 and at most \(1 << 30)"
+    }
+    guard expand == .projected, shrink == .projected, keyDimension == valueDimension else {
+      return "a softmax window needs projected queries and keys as wide as values"
+    }
+    guard positions == .none || stateDimension == keyDimension else {
+      return "a softmax window goes with rope or without positions, not with lrpe"
+    }
+    return nil
   }
 
   private var decayRefusal: String? {
@@ -248,8 +268,11 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     switch decay {
     case .none: break
     case .fixed(_, let slopes):
-      guard slopes.count == heads, slopes.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
-        return "fixed decay needs \(heads) slopes from 0 up, one per head; found \(slopes.count)"
+      guard slopes.count == heads else {
+        return "fixed decay needs \(heads) slopes, one per head; found \(slopes.count)"
+      }
+      if let wrong = slopes.first(where: { !($0 >= 0 && $0.isFinite) }) {
+        return "slopes of a fixed decay are numbers from 0 up, not \(wrong)"
       }
     case .learned(let perChannel, let value):
       temperature = value

@@ -11,7 +11,8 @@ public enum ModelFamily: String, CaseIterable, Sendable {
   case transnormer
   /// HGRN2.
   case hgrn2
-  /// cosFormer2, without its token position encoding of the embeddings.
+  /// cosFormer2; with it goes a position encoding of the embeddings
+  /// (``ModelConfiguration/positionEncodingHeads``).
   case cosformer2
   /// Linear attention with settings of its own.
   case eos

@@ -27,7 +27,8 @@ extension LinearMixerConfiguration {
       positions: try section.optionalSection("positions").map { try Positions($0) } ?? .none,
       scale: try section.double("scale"),
       outputNorm: try section.choice("output_norm", default: OutputNorm.none),
-      gate: try section.optionalSection("gate").map { try Gate($0) })
+      gate: try section.optionalSection("gate").map { try Gate($0) },
+      window: try section.optionalInteger("window"))
     if let refusal { throw ModelError("\(section.path): \(refusal)") }
   }
 
@@ -42,6 +43,7 @@ extension LinearMixerConfiguration {
       "scale": JSON(scale), "output_norm": JSON(outputNorm.rawValue),
     ]
     if positions != .none { object["positions"] = positions.json }
+    if let window { object["window"] = JSON(window) }
     if let gate {
       object["gate"] = [
         "rank": gate.rank.map { JSON($0) } ?? .null, "activation": JSON(gate.activation.rawValue),
@@ -54,6 +56,7 @@ extension LinearMixerConfiguration {
 
 extension LinearMixerConfiguration.Gate {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: ["rank", "activation", "before_norm"])
     self.init(
       rank: try section.optionalInteger("rank").map { _ in try section.positive("rank") },
       activation: try section.choice("activation"),
@@ -63,6 +66,9 @@ extension LinearMixerConfiguration.Gate {
 
 extension LinearMixerConfiguration.Decay {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: [
+      "kind", "temperature", "family", "slopes", "per_channel", "lower_bound",
+    ])
     let temperature = try section.double("temperature", default: 1)
     switch try section.string("kind") {
     case "none": self = .none
@@ -111,6 +117,9 @@ extension LinearMixerConfiguration.Decay {
 
 extension LinearMixerConfiguration.Positions {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: [
+      "kind", "base", "rope_theta", "rope_scaling", "rope_parameters",
+    ])
     switch try section.string("kind") {
     case "none": self = .none
     case "rope": self = .rope(try RoPEConfiguration(section))

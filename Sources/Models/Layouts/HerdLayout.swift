@@ -30,7 +30,10 @@ public struct HerdLayout: CheckpointLayout {
       })
     model.embeddingScale = try config.double("embedding_scale", default: 1)
     model.hasNormWeights = try config.bool("norm_weights", default: true)
-    if let refusal = model.boundsRefusal { throw ModelError("\(config.path): \(refusal)") }
+    model.positionEncodingHeads = try config.optionalSection("tpe").map { try $0.integer("heads") }
+    if let refusal = model.boundsRefusal ?? model.positionEncodingRefusal {
+      throw ModelError("\(config.path): \(refusal)")
+    }
     configuration = model
   }
 
