@@ -170,7 +170,7 @@ public struct Pipeline: Sendable {
       throw WorkflowError(
         "\(path): \"scaling\" takes one stage, without \"tokens\": those are in \"scaling\"")
     }
-    let common = ["tokenizer", "max_positions", "rope_theta"]
+    let common = ["tokenizer", "max_positions", "rope_theta", "init"]
     for (key, _) in json["initialize"]?.object ?? JSONObject() where !common.contains(key) {
       throw WorkflowError(
         "\(path): beside \"scaling\", \"initialize\" takes \(common.joined(separator: ", ")); \"\(key)\" is not among them: sizes belong into \"scaling\", and what models cost is known of dense ones without further settings"
