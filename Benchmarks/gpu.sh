@@ -24,7 +24,7 @@ for row in $rows; do
     "$bench" construct --cuda --experts 28 --shared 4 --top-k 4
     ;;
   *)
-    "$bench" gpu "$row"
+    "$bench" gpu "$row" --longest 1048576
     case "$row" in train-8b | *-tnl | decode) continue ;; esac
     if [ -n "${PEER_PYTHON:-}" ]; then "$PEER_PYTHON" "$here/peers/gpu.py" "$row"; fi
     ;;

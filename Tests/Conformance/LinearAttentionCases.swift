@@ -101,12 +101,14 @@ extension ConformanceCase {
           query: query.tensor, key: key.tensor, value: value.tensor, heads: heads,
           scale: 1 / Double(size.dim).squareRoot(), decay: decay(),
           documentOffsets: layout.documentOffsets, initialState: hasState ? state.tensor : nil)
+        // As a norm within each head reads it, and hands its gradient back.
+        let byHead = output.reshaped([tokens * heads, size.width])
         // States of very many documents take long to compare.
         if size.single > 0, size.dim > 2 {
-          return [("error", trial.error(of: output)), ("output", output)]
+          return [("error", trial.error(of: byHead)), ("output", output)]
         }
         let total = context.weightedSum([
-          (1, trial.error(of: output)), (0.5, trial.error(of: final, seed: 6)),
+          (1, trial.error(of: byHead)), (0.5, trial.error(of: final, seed: 6)),
         ])
         return [("total", total), ("output", output), ("final", final)]
       }

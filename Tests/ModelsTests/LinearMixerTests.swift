@@ -239,12 +239,16 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     let mixer = try LinearExample.window.model(in: context, dtype: .f64).blocks[0].mixer
     let norm = RMSNorm(weight_D: context.randomTensor([12], .f64, seed: 3), epsilon: 1e-5)
     let state = mixer.makeState(capacity: 1, in: context)
-    for position in 0..<200 {
+    var position = 0
+    // A long piece, then token by token.
+    for count in [40] + [Int](repeating: 1, count: 60) {
       _ = mixer(
-        context.randomTensor([1, 12], .f64, seed: UInt64(position)), norm: norm,
-        layout: SequenceLayout(count: 1, offset: position, in: context), state: state, in: context)
+        context.randomTensor([count, 12], .f64, seed: UInt64(position)), norm: norm,
+        layout: SequenceLayout(count: count, offset: position, in: context), state: state,
+        in: context)
+      position += count
       let rows = state.tensors(in: context).dropFirst().map(\.tensor.rows)
-      #expect(rows.allSatisfy { $0 <= 6 })
+      #expect(rows.count == 2 && rows.allSatisfy { (1...max(6, count)).contains($0) })
     }
   }
 
@@ -265,7 +269,10 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     ("expand", "\"complement\"", "channel_gate"), ("query_map", "\"gelu\"", "relu2"),
     ("positions", "{\"kind\": \"alibi\"}", "lrpe_cosine"), ("output_norm", "\"layer\"", "per_head"),
     ("gate", "{\"activation\": \"tanh\"}", "sigmoid"),
-    ("gate", "{\"activation\": \"silu\", \"rank\": 0}", "rank"), ("window", "0", "window of 0"),
+    ("gate", "{\"activation\": \"silu\", \"rnk\": 4}", "did you mean \"rank\""),
+    ("decay", "{\"kind\": \"head_gate\", \"temprature\": 16}", "did you mean \"temperature\""),
+    ("positions", "{\"kind\": \"lrpe_cosine\", \"bse\": 2}", "did you mean \"base\""),
+    ("gate", "{\"activation\": \"silu\", \"rank\": 0}", "rank"), ("window", "0", "a window of 0"),
   ])
   func badFieldsAreNamed(key: String, value: String, expected: String) throws {
     let config = LinearExample.halo.herdConfig

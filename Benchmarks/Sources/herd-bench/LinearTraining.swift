@@ -67,6 +67,7 @@ enum LinearTraining {
       return context.seconds { trainer.step([ids], layout) }
     }
     let time = median(Array(times.dropFirst(steps / 2)))
+    let peak = context.memory.peak
     for parameter in model.parameters { parameter.gradient = nil }
     context.trim()
     let configuration = model.configuration
@@ -82,7 +83,7 @@ enum LinearTraining {
       [
         "tokens_per_second": Double(tokens) / time,
         "model_tflops": Double(tokens) / time * operations / 1e12,
-        "peak_gb": Double(context.memory.peak) / 1e9,
+        "peak_gb": Double(peak) / 1e9,
       ])
   }
 }

@@ -141,6 +141,9 @@ public struct LinearizationPlan: Sendable {
     _ settings: LinearizationSettings, _ kept: [Int], _ source: ModelConfiguration
   ) -> [String] {
     var notes: [String] = []
+    if settings.isProvisional {
+      notes.append("which layers stay softmax is measured; shown are as many, evenly spread")
+    }
     if kept.isEmpty, settings.window == nil {
       notes.append(
         "no layer stays softmax: recall over long texts is lost with the last of them (HALO, table of "

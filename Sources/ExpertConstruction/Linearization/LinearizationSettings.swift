@@ -39,6 +39,8 @@ public struct LinearizationSettings: Sendable, Equatable {
   public var softmaxGate = false
   /// `a` of ``LogLengthScale`` in the kept softmax layers; `nil` for none.
   public var softmaxLogScale: Double?
+  /// Whether the layers that stay stand for as many that are still to be measured.
+  public var isProvisional = false
   /// Seed of the new gates.
   public var seed: UInt64 = 0
 

@@ -254,7 +254,9 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
 
   private var windowRefusal: String? {
     guard let window else { return nil }
-    guard window > 0 else { return "a window of \(window) tokens sees nothing" }
+    guard (1...1 << 30).contains(window) else {
+      return "a window of \(window) tokens; give at least 1 and at most \(1 << 30)"
+    }
     guard expand == .projected, shrink == .projected, keyDimension == valueDimension else {
       return "a softmax window needs projected queries and keys as wide as values"
     }
@@ -269,8 +271,11 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     switch decay {
     case .none: break
     case .fixed(_, let slopes):
-      guard slopes.count == heads, slopes.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
-        return "fixed decay needs \(heads) slopes from 0 up, one per head; found \(slopes.count)"
+      guard slopes.count == heads else {
+        return "fixed decay needs \(heads) slopes, one per head; found \(slopes.count)"
+      }
+      if let wrong = slopes.first(where: { !($0 >= 0 && $0.isFinite) }) {
+        return "slopes of a fixed decay are numbers from 0 up, not \(wrong)"
       }
     case .learned(let perChannel, let value):
       temperature = value

@@ -56,6 +56,7 @@ extension LinearMixerConfiguration {
 
 extension LinearMixerConfiguration.Gate {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: ["rank", "activation", "before_norm"])
     self.init(
       rank: try section.optionalInteger("rank").map { _ in try section.positive("rank") },
       activation: try section.choice("activation"),
@@ -65,6 +66,9 @@ extension LinearMixerConfiguration.Gate {
 
 extension LinearMixerConfiguration.Decay {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: [
+      "kind", "temperature", "family", "slopes", "per_channel", "lower_bound",
+    ])
     let temperature = try section.double("temperature", default: 1)
     switch try section.string("kind") {
     case "none": self = .none
@@ -115,6 +119,9 @@ extension LinearMixerConfiguration.Decay {
 
 extension LinearMixerConfiguration.Positions {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: [
+      "kind", "base", "rope_theta", "rope_scaling", "rope_parameters",
+    ])
     switch try section.string("kind") {
     case "none": self = .none
     case "rope": self = .rope(try RoPEConfiguration(section))

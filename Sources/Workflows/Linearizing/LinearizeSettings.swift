@@ -47,7 +47,8 @@ public struct LinearizeSettings: Sendable, Equatable {
     mixer = try section.string("mixer", default: mixer)
     // Lists and numbers are what YAML makes of `[0, 7]` and of `7`.
     if let list = section.object["keep_softmax"]?.array {
-      keepSoftmax = list.map { "\($0.int ?? -1)" }.joined(separator: ",")
+      keepSoftmax = list.map { $0.int.map(String.init) ?? $0.string ?? "?" }
+        .joined(separator: ",")
     } else if let one = section.object["keep_softmax"]?.int {
       keepSoftmax = "\(one)"
     } else {
@@ -81,8 +82,9 @@ public struct LinearizeSettings: Sendable, Equatable {
     resolved.kept = try kept()
     resolved.slopes = try ConvertSettings.choice(DecaySlopes.self, slopes, "slopes")
     resolved.sharesKeys = sharesKeys
-    if let window, window < 1 {
-      throw WorkflowError("a window of \(window) tokens sees nothing; give at least 1, such as 64")
+    if let window, !(1...1 << 30).contains(window) {
+      throw WorkflowError(
+        "a window of \(window) tokens; give at least 1 and at most \(1 << 30), such as 64")
     }
     resolved.window = window
     guard ["rope", "none"].contains(softmaxPositions) else {

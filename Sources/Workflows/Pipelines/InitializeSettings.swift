@@ -30,6 +30,8 @@ public struct InitializeSettings: Sendable, Equatable {
   public var hasPositionEncoding: Bool
   /// How weights begin.
   public var weights: InitialWeights
+  /// A folder whose tokenizer the model has; `nil` for one made from generated text.
+  public var tokenizer: String?
   /// The blocks, first to last.
   public var blocks: [BlockConfiguration]
 
@@ -37,7 +39,7 @@ public struct InitializeSettings: Sendable, Equatable {
     try section.refuseUnknownKeys(known: [
       "architecture", "size", "hidden_size", "layers", "heads", "key_heads", "width",
       "max_positions", "rope_theta", "softmax_layers", "experts", "top_k", "mixer",
-      "tpe", "init",
+      "tpe", "init", "tokenizer",
     ])
     architecture = try section.choice("architecture", default: .llama)
     let size: ModelSize? =
@@ -59,6 +61,7 @@ public struct InitializeSettings: Sendable, Equatable {
     topK = try section.integer("top_k", default: 1)
     hasPositionEncoding = try section.bool("tpe", default: architecture == .cosformer2)
     weights = try section.choice("init", default: .normal)
+    tokenizer = try section.optionalString("tokenizer")
     blocks = []
     try check(section)
     let mixer = try section.optionalSection("mixer")

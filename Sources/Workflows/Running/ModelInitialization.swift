@@ -1,4 +1,3 @@
-import Data
 import Formats
 import Models
 import Numerics
@@ -7,13 +6,12 @@ import Numerics
 struct ModelInitialization {
   let settings: InitializeSettings
   let seed: UInt64
-  /// The tokenizer files and the ids `config.json` names.
-  let tokenizer: TrainedTokenizer
+  let tokenizer: TokenizerFiles
 
   /// Writes a complete checkpoint folder.
   func write(to path: String, in context: Context) throws {
     let output = try OutputFolder(path)
-    for file in tokenizer.files(contextLength: settings.maximumPositions) {
+    for file in tokenizer.files {
       try Files.write(file.contents, to: output.path(of: file.name))
     }
     let config = ConfigurationFile(path: output.path(of: "config.json"), object: config)
@@ -53,7 +51,7 @@ struct ModelInitialization {
   private var llama: JSONObject {
     [
       "architectures": ["LlamaForCausalLM"], "attention_bias": false,
-      "bos_token_id": id("<|begin_of_text|>"), "eos_token_id": id("<|eot_id|>"),
+      "bos_token_id": tokenizer.beginOfText, "eos_token_id": tokenizer.endOfReply,
       "head_dim": JSON(settings.hiddenSize / settings.heads), "hidden_act": "silu",
       "hidden_size": JSON(settings.hiddenSize), "initializer_range": .number(JSONNumber(0.02)),
       "intermediate_size": JSON(settings.width),
@@ -64,9 +62,5 @@ struct ModelInitialization {
       "tie_word_embeddings": true, "torch_dtype": "float32",
       "vocab_size": JSON(tokenizer.vocabularySize),
     ]
-  }
-
-  private func id(_ token: String) -> JSON {
-    tokenizer.id(ofSpecial: token).map { JSON($0) } ?? .null
   }
 }

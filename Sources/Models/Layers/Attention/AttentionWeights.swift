@@ -20,6 +20,7 @@ struct AttentionWeights {
     _ configuration: AttentionConfiguration, prefix: String, store: ParameterStore,
     in context: Context
   ) throws(ModelError) {
+    if let refusal = configuration.sizeRefusal { throw ModelError("\(prefix): \(refusal)") }
     self.configuration = configuration
     query = try LinearProjection("\(prefix).q_proj", bias: configuration.inputBias, store)
     key = try LinearProjection("\(prefix).k_proj", bias: configuration.inputBias, store)

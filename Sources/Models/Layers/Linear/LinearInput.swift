@@ -33,9 +33,6 @@ struct LinearInput {
 extension Parameter {
   /// The parameter in every row, `[T, C]`, of the type of `x_TD`.
   func rows(like x_TD: Tensor, in context: Context) -> Tensor {
-    // A product with ones, so that the result has the type of activations.
-    let ones_T1 = context.tensor(
-      [Double](repeating: 1, count: x_TD.rows), [x_TD.rows, 1], x_TD.dtype)
-    return context.linear(ones_T1, weight: tensor.reshaped([value.count, 1]))
+    context.add(context.zeros([x_TD.rows, value.count], x_TD.dtype), bias: tensor)
   }
 }

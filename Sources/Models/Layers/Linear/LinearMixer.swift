@@ -95,7 +95,7 @@ final class LinearMixer: TokenMixer {
       window: configuration.window.map { window in
         KeyValueCache(
           columns: configuration.keyHeads * configuration.keyDimension,
-          capacity: min(capacity, 2 * window), window: window,
+          capacity: capacity, window: window,
           dtype: context.activationType(for: decay.stateType), in: context)
       })
   }

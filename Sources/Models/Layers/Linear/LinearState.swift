@@ -7,7 +7,7 @@ final class LinearState: MixerState {
   /// Keys and values of the tokens just before, where softmax sees them too.
   let window: KeyValueCache?
 
-  init(_ memory: Tensor, window: KeyValueCache?) {
+  init(_ memory: Tensor, window: KeyValueCache? = nil) {
     self.memory = memory
     self.window = window
   }
