@@ -34,7 +34,7 @@ enum LinearTraining {
   private static func model(_ family: ModelFamily, _ size: ModelSize, in context: Context) throws
     -> LanguageModel
   {
-    let (layers, hidden, heads, width) = size.extents
+    let (layers, hidden, heads, width) = size.extents(of: family)
     let dimension = hidden / heads
     let attention = AttentionConfiguration(
       heads: heads, keyHeads: heads, headDimension: dimension,

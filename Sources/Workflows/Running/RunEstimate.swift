@@ -130,8 +130,11 @@ public struct RunEstimate: Sendable {
       }
       configuration = settings.model(vocabularySize: size)
     } else {
-      configuration = try ModelFolder(pipeline.resolve(pipeline.model ?? "", run: output))
-        .configuration
+      let model = pipeline.resolve(pipeline.model ?? "", run: output)
+      configuration =
+        try pipeline.linearize.map {
+          try ModelLinearization(source: model, output: output, settings: $0).plan().model
+        } ?? ModelFolder(model).configuration
     }
     var total = configuration.parameterCounts.total
     var active = configuration.parameterCounts.active
