@@ -27,7 +27,8 @@ extension LinearMixerConfiguration {
       positions: try section.optionalSection("positions").map { try Positions($0) } ?? .none,
       scale: try section.double("scale"),
       outputNorm: try section.choice("output_norm", default: OutputNorm.none),
-      gate: try section.optionalSection("gate").map { try Gate($0) })
+      gate: try section.optionalSection("gate").map { try Gate($0) },
+      normEpsilon: try section.optionalDouble("norm_epsilon"))
     if let refusal { throw ModelError("\(section.path): \(refusal)") }
   }
 
@@ -42,6 +43,7 @@ extension LinearMixerConfiguration {
       "scale": JSON(scale), "output_norm": JSON(outputNorm.rawValue),
     ]
     if positions != .none { object["positions"] = positions.json }
+    if let normEpsilon { object["norm_epsilon"] = JSON(normEpsilon) }
     if let gate {
       object["gate"] = [
         "rank": gate.rank.map { JSON($0) } ?? .null, "activation": JSON(gate.activation.rawValue),
