@@ -66,8 +66,8 @@ import Testing
     _ = try json(
       HerdRun(
         "convert", path("hybrid"), path("moe"), "--strategy", "sequential", "--experts", "4",
-        "--top-k", "2", "--shared", "0", "--router", "random", "--combination", "renormalized_softmax",
-        "--json", "--threads", "1"))
+        "--top-k", "2", "--shared", "0", "--router", "random", "--combination",
+        "renormalized_softmax", "--json", "--threads", "1"))
     for name in ["hybrid", "moe"] {
       let written = try json(
         HerdRun("export", path(name), path("stock-\(name)"), "--format", "minimax", "--json"))

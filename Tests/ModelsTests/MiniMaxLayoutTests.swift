@@ -1,4 +1,5 @@
 import Formats
+import Glibc
 import Models
 import Numerics
 import TestSupport
@@ -58,11 +59,18 @@ import Testing
   ) -> [(name: String, shape: [Int], values: [Double])] {
     let prefix = "model.layers.\(layer).self_attn"
     let slopes = DecaySlopes.minimax.values(heads: 4, layer: layer, layers: 3).map { $0 * factor }
+    func table(_ exponents: [Int]) -> [Double] {
+      slopes.flatMap { slope in
+        // A token before the other is not seen.
+        exponents.map { $0 < 0 ? 0 : exp(-slope * Double($0)) }
+      }
+    }
+    let pairs = (0..<64).map { $0 / 8 - $0 % 8 }
     return [
       ("\(prefix).slope_rate", [4, 1, 1], slopes),
-      ("\(prefix).query_decay", [4, 8, 1], [Double](repeating: 0.5, count: 32)),
-      ("\(prefix).key_decay", [4, 8, 1], [Double](repeating: 0.5, count: 32)),
-      ("\(prefix).diagonal_decay", [1, 4, 8, 8], [Double](repeating: 0.5, count: 256)),
+      ("\(prefix).query_decay", [4, 8, 1], table(Array(1...8))),
+      ("\(prefix).key_decay", [4, 8, 1], table((0...7).reversed())),
+      ("\(prefix).diagonal_decay", [1, 4, 8, 8], table(pairs)),
     ]
   }
 
@@ -206,6 +214,11 @@ import Testing
     var stock = StockFolder(config: Self.config)
     stock.tensors = Self.buffers(layer: 0, factor: 1.01)
     #expect(try refusal(stock).contains("layers.0.self_attn.slope_rate holds"))
+    for index in 1...3 {
+      stock.tensors = Self.buffers(layer: 0)
+      stock.tensors[index].values[5] += 0.001
+      #expect(try refusal(stock).contains("decay holds"))
+    }
     stock.tensors = [("model.layers.0.self_attn.slope_rate", [4], [0, 0, 0, 0])]
     #expect(try refusal(stock).contains("has shape [4]"))
     stock.tensors = [("model.layers.1.self_attn.q_norm.weight", [4], [1, 1, 1, 1])]

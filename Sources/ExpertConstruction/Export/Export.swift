@@ -18,6 +18,8 @@ public struct Export {
   private let moved: [TensorBinding]
   /// Tensors that the format wants and the model has not.
   private let zeros: [TensorDeclaration]
+  /// Tensors that say again what the configuration says.
+  private let repeated: [RepeatedTensor]
   private let loader: ModelLoader
 
   /// Checks that `format` can hold the model; only headers and gains are read.
@@ -64,6 +66,7 @@ public struct Export {
       + (target?.zeros ?? []).map {
         TensorDeclaration(name: $0.tensor, elementType: model.elementType, shape: $0.shape)
       }
+    repeated = target?.repeated ?? []
     let divided = Set(moved.flatMap { $0.parts.map(\.parameter) }).union(
       layers.flatMap { layer, shape in
         MixtureTensor.all(of: shape.block).map { HerdOutput.name(of: $0, layer: layer) }
@@ -85,6 +88,9 @@ public struct Export {
           shape: binding.shape))
     }
     for (layer, shape) in layers { outputs += layout.layer(layer, of: shape).declarations }
+    outputs += repeated.map {
+      TensorDeclaration(name: $0.tensor, elementType: .f32, shape: $0.shape)
+    }
     self.outputs = outputs + zeros
   }
 
@@ -161,6 +167,9 @@ public struct Export {
     for tensor in copies { try source.copy(tensor.name, to: writer) }
     for binding in moved { try write(binding, writer) }
     for zeros in zeros { try writer.writeZeros(zeros) }
+    for tensor in repeated {
+      try tensor.values().map(Float.init).withUnsafeBytes { try writer.write(tensor.tensor, $0) }
+    }
     for layer in model.blocks.indices {
       guard !layout.movesEverything, let shape = model.shape(ofLayer: layer) else { continue }
       let places = layout.layer(layer, of: shape)

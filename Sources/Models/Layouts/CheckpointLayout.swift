@@ -89,13 +89,20 @@ public struct TensorBinding: Sendable, Equatable {
 }
 
 /// A tensor of a checkpoint whose values follow from the configuration.
-public struct RepeatedTensor: Sendable, Equatable {
+public struct RepeatedTensor: Sendable {
   /// The tensor's name in the file.
   public var tensor: String
   /// Its shape in the file.
   public var shape: [Int]
-  /// What it must hold, up to the rounding of its element type.
-  public var values: [Double]
+  /// How far an element may be from its value: what computing it in f32 loses.
+  public var tolerance: Double
+  /// The same for a tensor in 16 bits, besides its own rounding: where it was computed in them.
+  public var halfTolerance: Double
+  /// What it must hold.
+  public var values: @Sendable () -> [Double]
+
+  /// Its elements.
+  var count: Int { shape.reduce(1, *) }
 }
 
 /// The layouts this library reads.

@@ -1,7 +1,39 @@
 import Formats
+import Glibc
 import Numerics
 
 extension MiniMaxLayout {
+  /// With s a head's slope and i, j the tokens 1 to B of a block: s, exp(-s·i), exp(-s·(B-i)), and
+  /// exp(-s·(i-j)) where i is not before j.
+  static func tables(layer: Int, slopes: [Double], block: Int) -> [RepeatedTensor] {
+    let prefix = "\(ParameterName.block(layer)).self_attn"
+    let tokens = 0..<block
+    func table(
+      _ name: String, _ shape: [Int], _ row: @escaping @Sendable (Double) -> [Double]
+    ) -> RepeatedTensor {
+      RepeatedTensor(
+        tensor: "\(prefix).\(name)", shape: shape, tolerance: 1e-6, halfTolerance: 0x1p-8
+      ) { slopes.flatMap(row) }
+    }
+    return [
+      RepeatedTensor(
+        tensor: "\(prefix).slope_rate", shape: [slopes.count, 1, 1], tolerance: 1e-7,
+        halfTolerance: 1e-7
+      ) { slopes },
+      table("query_decay", [slopes.count, block, 1]) { slope in
+        tokens.map { exp(-slope * Double($0 + 1)) }
+      },
+      table("key_decay", [slopes.count, block, 1]) { slope in
+        tokens.map { exp(-slope * Double(block - $0 - 1)) }
+      },
+      table("diagonal_decay", [1, slopes.count, block, block]) { slope in
+        tokens.flatMap { row in
+          tokens.map { $0 > row ? 0 : exp(-slope * Double(row - $0)) }
+        }
+      },
+    ]
+  }
+
   /// The fields with the values that transformers gives those it does not find.
   static func withDefaults(_ config: ConfigurationFile) throws -> ConfigurationFile {
     var fields = config
@@ -97,7 +129,8 @@ extension MiniMaxLayout {
       mixers.map {
         if case .linear = $0 { "linear_attention" } else { "full_attention" }
       })
-    config["block_size"] = 256
+    // Tables of block² numbers a head are written, so a small one.
+    config["block_size"] = 64
     for (name, path) in residualFields { config[name] = JSON(residual[keyPath: path]) }
   }
 }

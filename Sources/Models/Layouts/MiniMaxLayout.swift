@@ -6,8 +6,11 @@ import Numerics
 public struct MiniMaxLayout: CheckpointLayout {
   public static let modelTypes = ["minimax"]
   public private(set) var configuration: ModelConfiguration
+  /// Tokens that transformers works through at once; no matter to the model.
+  private let blockSize: Int
 
   public init(_ config: ConfigurationFile) throws {
+    blockSize = config.contains("block_size") ? try config.positive("block_size", maximum: 4096) : 256
     let fields = try Self.withDefaults(config)
     let base = try LlamaFields(fields)
     let attention = base.attention
@@ -51,20 +54,17 @@ public struct MiniMaxLayout: CheckpointLayout {
     }
   }
 
-  /// The slopes that transformers writes beside the weights; it makes them again where they are not.
+  /// The slopes and their powers, which transformers writes beside the weights and reads again.
   public var repeated: [RepeatedTensor] {
-    configuration.linearMixers.enumerated().compactMap { layer, mixer in
-      guard case .fixed(_, let slopes)? = mixer?.decay else { return nil }
-      return RepeatedTensor(
-        tensor: "\(ParameterName.block(layer)).self_attn.slope_rate",
-        shape: [slopes.count, 1, 1], values: slopes)
+    configuration.linearMixers.enumerated().flatMap { layer, mixer -> [RepeatedTensor] in
+      guard case .fixed(_, let slopes)? = mixer?.decay else { return [] }
+      return Self.tables(layer: layer, slopes: slopes, block: blockSize)
     }
   }
 
   public func mayIgnore(_ tensor: String) -> Bool {
-    // Tables that transformers makes of the slopes, and the router of a layer with one expert.
-    let tables = [".self_attn.query_decay", ".self_attn.key_decay", ".self_attn.diagonal_decay"]
-    return isRedundant(tensor) || tables.contains { tensor.hasSuffix($0) }
+    // The router of a layer with one expert.
+    isRedundant(tensor)
       || configuration.blocks.indices.contains { layer in
         guard case .dense = configuration.blocks[layer].mlp else { return false }
         return tensor == Self.router(layer)

@@ -101,28 +101,32 @@ public struct ModelLoader {
     }
     func values<Stored: BitwiseCopyable>(_ value: (Stored) -> Double) throws -> [Double] {
       try checkpoint.withBytes(of: tensor.name) { bytes in
-        repeated.values.indices.map {
+        (0..<repeated.count).map {
           value(
             bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Stored>.size, as: Stored.self))
         }
       }
     }
-    let (found, rounding): ([Double], Double) =
+    let (found, rounding, slack): ([Double], Double, Double) =
       switch tensor.elementType {
-      case .f32: (try values { (value: Float) in Double(value) }, 1e-5)
-      case .f64: (try values { (value: Double) in value }, 1e-5)
-      case .f16: (try values { (value: Float16) in Double(value) }, 0x1p-9)
+      case .f32: (try values { (value: Float) in Double(value) }, 1e-5, repeated.tolerance)
+      case .f64: (try values { (value: Double) in value }, 1e-5, repeated.tolerance)
+      case .f16:
+        (try values { (value: Float16) in Double(value) }, 0x1p-9, repeated.halfTolerance)
       case .bf16:
-        (try values { (bits: UInt16) in Double(Float(bitPattern: UInt32(bits) << 16)) }, 0x1p-7)
-      default: ([], 0)
+        (
+          try values { (bits: UInt16) in Double(Float(bitPattern: UInt32(bits) << 16)) }, 0x1p-7,
+          repeated.halfTolerance
+        )
+      default: ([], 0, 0)
       }
-    guard found.count == repeated.values.count else {
+    guard found.count == repeated.count else {
       throw ModelError(
         "\(checkpoint.folder): tensor \(tensor.name) is \(tensor.elementType.rawValue); a floating-point type was expected"
       )
     }
-    for (index, (found, expected)) in zip(found, repeated.values).enumerated()
-    where !(abs(found - expected) <= rounding * abs(expected) + 1e-7) {
+    for (index, (found, expected)) in zip(found, repeated.values()).enumerated()
+    where !(abs(found - expected) <= rounding * abs(expected) + slack) {
       throw ModelError(
         "\(checkpoint.folder): tensor \(tensor.name) holds \(found) at element \(index) where the format has \(expected); herd computes with the latter, so it would be another model"
       )
