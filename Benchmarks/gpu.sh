@@ -4,9 +4,9 @@
 #   Benchmarks/gpu.sh [HERD_BENCH_PROGRAM [HERD_PROGRAM]]
 #
 # PEER_PYTHON names a Python with torch for CUDA and transformers; without it the peers are left out.
-# Programs are built unless given, as on a machine without a Swift toolchain. ONLY=convert leaves out
-# all rows but the conversion, which needs HERD_REAL_DIR with dense-32m/ (for its tokenizer) and
-# data/; CONVERT_LAYERS (default 32, 16 GB) sizes it, 0 leaves it out.
+# Programs are built unless given, as on a machine without a Swift toolchain. ROWS="attention decode"
+# leaves out other rows; convert, the last, needs HERD_REAL_DIR with dense-32m/ (for its tokenizer) and
+# data/; CONVERT_LAYERS (default 32, 16 GB) sizes it.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 bench="${1:-}"
@@ -15,22 +15,25 @@ if [ -z "$bench" ]; then
   swift build -c release --product herd-bench >/dev/null
   bench="$(swift build -c release --show-bin-path)/herd-bench"
 fi
-if [ "${ONLY:-}" != convert ]; then
-  for row in gemm mixture attention train-32m train-1b train-8b decode; do
-    "$bench" gpu "$row"
-    if [ -n "${PEER_PYTHON:-}" ] && [ "$row" != decode ] && [ "$row" != train-8b ]; then
-      "$PEER_PYTHON" "$here/peers/gpu.py" "$row"
-    fi
-  done
-  "$bench" linear-attention --device cuda
-  if [ -n "${PEER_PYTHON:-}" ]; then "$PEER_PYTHON" "$here/peers/gpu.py" linear-attention; fi
-fi
-
-"$bench" construct --cuda
-"$bench" construct --cuda --experts 28 --shared 4 --top-k 4
+rows="${ROWS:-gemm mixture attention linear-attention train-32m train-1b train-8b train-385m-tnl train-1b-tnl decode construct convert}"
+for row in $rows; do
+  case "$row" in
+  convert) ;;
+  construct)
+    "$bench" construct --cuda
+    "$bench" construct --cuda --experts 28 --shared 4 --top-k 4
+    ;;
+  *)
+    "$bench" gpu "$row" --longest 1048576
+    case "$row" in train-8b | *-tnl | decode) continue ;; esac
+    if [ -n "${PEER_PYTHON:-}" ]; then "$PEER_PYTHON" "$here/peers/gpu.py" "$row"; fi
+    ;;
+  esac
+done
+case " $rows " in *" convert "*) ;; *) exit 0 ;; esac
 
 layers="${CONVERT_LAYERS:-32}"
-if [ -n "${HERD_REAL_DIR:-}" ] && [ "$layers" -gt 0 ]; then
+if [ -n "${HERD_REAL_DIR:-}" ]; then
   herd="${2:-}"
   if [ -z "$herd" ]; then
     cd "$here/.."

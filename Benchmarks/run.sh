@@ -25,6 +25,7 @@ if [ "${ONLY:-}" != convert ]; then
   [ -z "$python" ] || "$python" peers/sdpa.py
   "$bench" solve
   "$bench" decode
+  "$bench" long-decode
   "$bench" load
   if [ $# -ge 2 ]; then
     "$bench" encode "$1" "$2"

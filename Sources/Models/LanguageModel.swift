@@ -10,6 +10,8 @@ public final class LanguageModel {
   public let blocks: [Block]
   /// Lower bounds of the forget gates of all layers, `[layers, channels]`; `nil` where gates have none.
   public let lowerBounds: Parameter?
+  /// The embeddings' position encoding; `nil` without one.
+  private let positionEncoding: TokenPositionEncoding?
   /// Gain of the final norm, `[D]`.
   public let finalNorm: Parameter
   /// The output head, `[V, D]`; the embedding table itself when tied.
@@ -26,6 +28,9 @@ public final class LanguageModel {
     finalNorm = try store.norm(ParameterName.finalNorm, of: configuration, in: context)
     lowerBounds =
       configuration.lowerBoundShape == nil ? nil : try store.share(ParameterName.lowerBounds)
+    positionEncoding = try configuration.positionEncodingHeads.map { heads throws(ModelError) in
+      try TokenPositionEncoding(heads: heads, epsilon: configuration.normEpsilon, store: store)
+    }
     head = configuration.tiedEmbeddings ? embedding : try store.take(ParameterName.head)
     var blocks: [Block] = []
     for (index, block) in configuration.blocks.enumerated() {
@@ -39,7 +44,8 @@ public final class LanguageModel {
 
   /// Every parameter once, in a fixed order.
   public var parameters: [Parameter] {
-    [embedding] + (lowerBounds.map { [$0] } ?? []) + blocks.flatMap(\.parameters)
+    [embedding] + (lowerBounds.map { [$0] } ?? []) + (positionEncoding?.parameters ?? [])
+      + blocks.flatMap(\.parameters)
       + (configuration.hasNormWeights ? [finalNorm] : [])
       + (configuration.tiedEmbeddings ? [] : [head])
   }
@@ -88,7 +94,7 @@ public final class LanguageModel {
     keepBoundaries: Bool = false, keepTraces: Bool = false, in context: Context
   ) -> Output {
     precondition(!(checkpointing && keepTraces), "what is computed anew cannot be kept")
-    var x_TD = embedded(tokens_T, in: context)
+    var x_TD = embedded(tokens_T, layout: layout, in: context)
     var boundaries: [Tensor] = []
     var traces: [BlockTrace] = []
     var routings: [LayerRouting] = []
@@ -110,9 +116,21 @@ public final class LanguageModel {
   }
 
   /// The residual stream before the first block, `[T, D]`.
-  public func embedded(_ tokens_T: Tensor, in context: Context) -> Tensor {
-    context.scaled(
+  ///
+  /// - Parameter state: What earlier tokens of the one document being decoded left behind
+  ///   (``makeEmbeddingState(in:)``); updated.
+  public func embedded(
+    _ tokens_T: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
+  ) -> Tensor {
+    let x_TD = context.scaled(
       context.embedding(tokens_T, weight: embedding.tensor), by: configuration.embeddingScale)
+    guard let positionEncoding else { return x_TD }
+    return positionEncoding(x_TD, layout: layout, state: state as? LinearState, in: context)
+  }
+
+  /// What the embedding of a document being decoded has to remember; `nil` where that is nothing.
+  public func makeEmbeddingState(in context: Context) -> (any MixerState)? {
+    positionEncoding?.makeState(in: context)
   }
 
   /// All logits of a short text, `[T, V]`: for parity checks, not for training.

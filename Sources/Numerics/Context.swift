@@ -169,13 +169,15 @@ public final class Context {
       }
     }
     guard let tape, !slots.isEmpty else { return outputs }
-    let outputSlots = outputs.map { _ in GradientSlot() }
-    tape.append(node(), outputs: outputSlots, inputs: slots)
-    return zip(outputs, outputSlots).map { output, slot in
+    let outputs = outputs.map { output in
       var output = output
-      output.slot = slot
+      output.slot = GradientSlot()
       return output
     }
+    tape.append(
+      node(), outputs: outputs.compactMap { output in output.slot.map { ($0, output.shape) } },
+      inputs: slots)
+    return outputs
   }
 
   // MARK: - Gradients

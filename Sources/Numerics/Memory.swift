@@ -23,6 +23,9 @@ public struct MemoryStatistics: Sendable, Equatable {
     guard inUse > peak else { return }
     (peak, fragments) = (inUse, cached)
   }
+
+  /// Counts the peak from here.
+  mutating func restart() { (peak, fragments) = (inUse, cached) }
 }
 
 extension Context {
@@ -34,6 +37,7 @@ extension Context {
   /// Waits for it.
   public func seconds(_ body: () -> Void) -> Double { backend.seconds(body) }
 
-  /// Gives cached memory back to the system, as after a phase whose sizes will not recur.
+  /// Gives cached memory back to the system, as after a phase whose sizes will not recur; the peak is
+  /// counted from here.
   public func trim() { backend.trim() }
 }

@@ -20,7 +20,7 @@ struct Herd: ParsableCommand {
       DoctorCommand.self, InspectCommand.self, TokenizeCommand.self, EvaluateCommand.self,
       ConvertCommand.self, LinearizeCommand.self, VerifyCommand.self, ExportCommand.self,
       DensifyCommand.self, DiffCommand.self, TrainCommand.self, PretrainCommand.self,
-      RunCommand.self, SweepCommand.self, ReportCommand.self,
+      RunCommand.self, SweepCommand.self, ScalingCommand.self, ReportCommand.self,
       GenerateCommand.self,
       StrategiesCommand.self, RoutersCommand.self, TryCommand.self,
     ]

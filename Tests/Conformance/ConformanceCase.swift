@@ -172,6 +172,13 @@ final class Trial {
     return bytes.withUnsafeBytes { context.tensor(bytes: $0, [count], .u8) }
   }
 
+  /// The mean squared difference from a random target: its gradient differs from element to element.
+  func error(of y: Tensor, seed: UInt64 = 5) -> Tensor {
+    let target = context.tensor(
+      context.readDoubles(context.randomTensor(y.shape, element, seed: seed)), y.shape, y.dtype)
+    return context.meanSquaredError(y, target: target)
+  }
+
   /// Runs `body` recorded, notes its outputs, then the gradient of every input so far with respect
   /// to a random projection of the first output. Runs it twice, so that gradients also add up.
   func differentiate(_ body: () -> [(name: String, tensor: Tensor)]) {
@@ -181,10 +188,7 @@ final class Trial {
         if round == 0 { for output in outputs { note(output.name, output.tensor) } }
         let y = outputs[0].tensor
         if y.count == 1 { return y }
-        // Towards a fixed target the gradient differs from element to element.
-        let target = context.tensor(
-          context.readDoubles(context.randomTensor(y.shape, element, seed: 5)), y.shape, y.dtype)
-        return context.meanSquaredError(y, target: target)
+        return error(of: y)
       }
     }
     for parameter in parameters {

@@ -14,12 +14,26 @@ extension ConformanceCase {
       Sizes(documents: [1030, 1100], dim: 64, width: 64, heads: 1),
       Sizes(documents: [300, 0, 129, 128], dim: 72, width: 120, heads: 3),
       Sizes(documents: [257], dim: 64, width: 64, heads: 1),
+      // Lengths about a block, and heads, of published models.
+      Sizes(documents: [64], dim: 96, width: 64, heads: 12),
+      Sizes(documents: [127], dim: 192, width: 128, heads: 1),
+      Sizes(documents: [500], dim: 16, width: 24, heads: 8),
+      Sizes(documents: [513], dim: 128, width: 64, heads: 1),
+      Sizes(documents: [913], dim: 40, width: 24, heads: 1),
+      Sizes(documents: [1213], dim: 32, width: 48, heads: 1),
+      Sizes(documents: [2048], dim: 64, width: 64, heads: 1),
+      Sizes(documents: [5], dim: 16, width: 16, heads: 64),
     ]
-    return sizes.flatMap { size in
-      ["none", "constant", "vector"].flatMap { kind in
-        [false, true].map { whole(size, kind, hasState: $0) }
-      } + ["none", "constant", "vector"].map { step(size, $0) }
+    let many = [("constant", 2), ("constant", 8), ("vector", 8)].map { kind, dim in
+      whole(
+        Sizes(documents: [], dim: dim, width: dim, heads: 1, single: 66_000), kind, hasState: false)
     }
+    return many
+      + sizes.flatMap { size in
+        ["none", "constant", "vector"].flatMap { kind in
+          [false, true].map { whole(size, kind, hasState: $0) }
+        } + ["none", "constant", "vector"].map { step(size, $0) }
+      }
   }()
 
   private struct Sizes: Sendable {
@@ -27,9 +41,14 @@ extension ConformanceCase {
     var dim: Int
     var width: Int
     var heads = 2
+    /// Documents of one token instead: more than a grid's second axis has blocks.
+    var single = 0
 
-    var name: String { "d\(dim) e\(width) h\(heads) docs \(documents)" }
-    var tokens: Int { documents.reduce(0, +) }
+    var name: String {
+      "d\(dim) e\(width) h\(heads) docs \(single > 0 ? "\(single) x 1" : "\(documents)")"
+    }
+    var lengths: [Int] { single > 0 ? [Int](repeating: 1, count: single) : documents }
+    var tokens: Int { lengths.reduce(0, +) }
   }
 
   /// The decay, gradients flowing to its tensor.
@@ -38,7 +57,12 @@ extension ConformanceCase {
   {
     switch kind {
     case "constant":
-      let slopes = trial.parameter([size.heads], .f32, trial.small) { Double(Float(abs($0))) }
+      // With published extremes: the steepest, one of a last layer, none.
+      var order = size.tokens % 4
+      let slopes = trial.parameter([size.heads], .f32, trial.small) { x in
+        order += 1
+        return [0.917, 1e-5, 0, abs(x)].map { Double(Float($0)) }[order % 4]
+      }
       return { .constant(slopes_H: slopes.tensor) }
     case "vector":
       // Some gates are all but closed.
@@ -57,18 +81,25 @@ extension ConformanceCase {
       let query = trial.activation([tokens, heads * size.dim])
       let key = trial.activation([tokens, heads * size.dim])
       let value = trial.activation([tokens, heads * size.width])
-      let state = trial.weight([size.documents.count, heads, size.dim, size.width])
+      let state = trial.weight([
+        hasState ? size.lengths.count : 1, heads, size.dim, size.width,
+      ])
       let decay = decay(kind, size, rows: tokens, trial)
-      let layout = SequenceLayout(documentLengths: size.documents, in: context)
+      let layout = SequenceLayout(documentLengths: size.lengths, in: context)
       trial.differentiate {
         let (output, final) = context.linearAttention(
           query: query.tensor, key: key.tensor, value: value.tensor, heads: heads,
           scale: 1 / Double(size.dim).squareRoot(), decay: decay(),
           documentOffsets: layout.documentOffsets, initialState: hasState ? state.tensor : nil)
-        func error(_ y: Tensor) -> Tensor {
-          context.meanSquaredError(y, target: context.zeros(y.shape, y.dtype))
+        // As a norm within each head reads it, and hands its gradient back.
+        let byHead = output.reshaped([tokens * heads, size.width])
+        // States of very many documents take long to compare.
+        if size.single > 0, size.dim > 2 {
+          return [("error", trial.error(of: byHead)), ("output", output)]
         }
-        let total = context.weightedSum([(1, error(output)), (0.5, error(final))])
+        let total = context.weightedSum([
+          (1, trial.error(of: byHead)), (0.5, trial.error(of: final, seed: 6)),
+        ])
         return [("total", total), ("output", output), ("final", final)]
       }
     }

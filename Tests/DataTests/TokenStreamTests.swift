@@ -47,6 +47,18 @@ import Testing
     #expect(try #require(order).description.contains("b.jsonl:1: message 1"))
   }
 
+  @Test func whatFollowsACut() {
+    var stream = TokenStream(domain: "d")
+    stream.append(ids: [1, 2, 3], lossMask: [0, 1, 1])
+    stream.append(ids: [4, 5], lossMask: [0, 1])
+    let rest = stream.dropping(2)
+    #expect(rest.ids == [3, 4, 5] && rest.lossMask == [1, 0, 1])
+    #expect(rest.documentStarts == [0, 1] && rest.domain == "d")
+    #expect(stream.dropping(3).documentStarts == [0])
+    #expect(stream.dropping(0) == stream)
+    #expect(stream.dropping(5).ids.isEmpty && stream.dropping(9).documentStarts.isEmpty)
+  }
+
   /// Window j holds tokens j·L …, its targets are one further, and no window is partial.
   @Test(arguments: [(0, 0), (4, 0), (5, 1), (8, 1), (9, 2), (100, 3)])
   func evaluationWindows(tokens: Int, windows: Int) {

@@ -15,7 +15,8 @@ import Testing
     let text: [Int32] = [39, 1, 4, 1, 0, 39]
     let table = try loader.parameter(named: "model.embed_tokens.weight", in: context).value
     let expected = context.read(context.embedding(context.tensor(text, [6]), weight: table))
-    let x_TD = try loader.embedding(of: text, in: context)
+    let x_TD = try loader.embedding(
+      of: text, layout: SequenceLayout(count: 6, in: context), in: context)
     #expect(x_TD.shape == [6, table.columns] && context.read(x_TD) == expected)
   }
 
@@ -26,7 +27,8 @@ import Testing
     let loader = try ModelLoader(
       layout: Example.llama.layout(), checkpoint: Checkpoint(folder: folder.path))
     let error = #expect(throws: ModelError.self) {
-      try loader.embedding(of: [3, token], in: context)
+      try loader.embedding(
+        of: [3, token], layout: SequenceLayout(count: 2, in: context), in: context)
     }
     #expect("\(error.map { "\($0)" } ?? "")".contains("token \(token)"))
   }

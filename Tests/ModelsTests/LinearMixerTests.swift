@@ -20,6 +20,13 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
       positions: .rope(RoPEConfiguration(theta: 10000)), scale: 1 / 6.0.squareRoot(),
       outputNorm: .full, gate: .init(activation: .sigmoid)))
 
+  /// The same with softmax over three tokens beside.
+  static let window: LinearExample = {
+    var configuration = halo.configuration
+    configuration.window = 3
+    return LinearExample(name: "halo with a window", configuration: configuration)
+  }()
+
   static let all: [LinearExample] =
     [
       halo,
@@ -64,6 +71,7 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
         configuration: LinearMixerConfiguration(
           heads: 4, keyHeads: 2, keyDimension: 4,
           decay: .channelGate(lowerBound: nil, temperature: 16), keyMap: .elementwise(.elu))),
+      window,
     ]
 
   private static func slopes(_ heads: Int) -> LinearMixerConfiguration.Decay {
@@ -195,6 +203,50 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     #expect(block.parameters.map(\.name) == model.blocks[2].parameters.map(\.name))
   }
 
+  /// The softmax beside is what the attention layer of the same matrices gives.
+  @Test func aWindowIsHalfTheLinearLayerAndHalfAttention() throws {
+    let context = try Context(device: .cpu(threads: 2))
+    let mixed = try LinearExample.window.model(in: context, dtype: .f64).blocks[0].mixer
+    let prefix = "\(ParameterName.block(0)).self_attn."
+    func only(_ names: [String]) -> [Parameter] {
+      mixed.parameters.filter { names.contains(String($0.name.dropFirst(prefix.count))) }
+    }
+    let linear = try LinearExample.halo.configuration.mixer(
+      prefix: String(prefix.dropLast()), epsilon: 1e-5, parameters: mixed.parameters, in: context)
+    let projections = ["q_proj", "k_proj", "v_proj", "o_proj"].map { "\($0).weight" }
+    let softmax = try AttentionConfiguration(
+      heads: 4, keyHeads: 2, headDimension: 6, rope: RoPEConfiguration(theta: 10000), window: 3
+    ).mixer(prefix: String(prefix.dropLast()), parameters: only(projections), in: context)
+    let x = context.randomTensor([11, 12], .f64, seed: 4)
+    let norm = RMSNorm(weight_D: context.randomTensor([12], .f64, seed: 3), epsilon: 1e-5)
+    let layout = SequenceLayout(documentLengths: [7, 4], in: context)
+    func output(_ mixer: any TokenMixer) -> [Double] {
+      context.readDoubles(
+        mixer(x, norm: norm, layout: layout, state: nil, in: context).output)
+    }
+    let halves = zip(output(linear), output(softmax)).map { ($0 + $1) / 2 }
+    #expect(relativeError(output(mixed), halves) < 1e-12)
+  }
+
+  /// As many rows after 200 tokens as after 20.
+  @Test func aWindowedMemoryStaysAsLarge() throws {
+    let context = try Context(device: .cpu(threads: 1))
+    let mixer = try LinearExample.window.model(in: context, dtype: .f64).blocks[0].mixer
+    let norm = RMSNorm(weight_D: context.randomTensor([12], .f64, seed: 3), epsilon: 1e-5)
+    let state = mixer.makeState(capacity: 1, in: context)
+    var position = 0
+    // A long piece, then token by token.
+    for count in [40] + [Int](repeating: 1, count: 60) {
+      _ = mixer(
+        context.randomTensor([count, 12], .f64, seed: UInt64(position)), norm: norm,
+        layout: SequenceLayout(count: count, offset: position, in: context), state: state,
+        in: context)
+      position += count
+      let rows = state.tensors(in: context).dropFirst().map(\.tensor.rows)
+      #expect(rows.count == 2 && rows.allSatisfy { (1...max(6, count)).contains($0) })
+    }
+  }
+
   /// A change of one field and a part of the error that must name it.
   @Test(arguments: [
     ("heads", "3", "key heads do not divide"), ("key_heads", "0", "key_heads"),
@@ -212,7 +264,10 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     ("expand", "\"complement\"", "channel_gate"), ("query_map", "\"gelu\"", "relu2"),
     ("positions", "{\"kind\": \"alibi\"}", "lrpe_cosine"), ("output_norm", "\"layer\"", "per_head"),
     ("gate", "{\"activation\": \"tanh\"}", "sigmoid"),
-    ("gate", "{\"activation\": \"silu\", \"rank\": 0}", "rank"),
+    ("gate", "{\"activation\": \"silu\", \"rnk\": 4}", "did you mean \"rank\""),
+    ("decay", "{\"kind\": \"head_gate\", \"temprature\": 16}", "did you mean \"temperature\""),
+    ("positions", "{\"kind\": \"lrpe_cosine\", \"bse\": 2}", "did you mean \"base\""),
+    ("gate", "{\"activation\": \"silu\", \"rank\": 0}", "rank"), ("window", "0", "a window of 0"),
   ])
   func badFieldsAreNamed(key: String, value: String, expected: String) throws {
     let config = LinearExample.halo.herdConfig

@@ -87,3 +87,60 @@ struct ScatterTests {
     for (above, below) in zip(heights, heights.dropFirst()) { #expect(below - above > 9) }
   }
 }
+
+@Suite("ReportsTests: logarithmic axes")
+struct LogarithmicAxisTests {
+  private func labels(_ values: [Double]) -> [String] {
+    let spacing = AxisSpacing.logarithmic
+    return spacing.ticks(AxisScale(covering: values.map(spacing.place))).map(\.label)
+  }
+
+  @Test("ticks suit the length of the axis")
+  func ticks() {
+    #expect(labels([1e-7, 1e-4]) == ["1e-7", "1e-6", "1e-5", "1e-4"])
+    #expect(labels([1, 40]) == ["1", "10", "100"])
+    #expect(labels([1, 15]) == ["1", "2", "5", "10"])
+    #expect(labels([2.5, 5.9]) == ["2", "3", "4", "5", "6"])
+    for values in [[1e-9, 1e6], [3, 3.1], [2, 2], [0.5, 700], [1e-30, 1e30]] {
+      let ticks = labels(values)
+      #expect((2...12).contains(ticks.count), "\(values): \(ticks)")
+    }
+  }
+
+  @Test("equal factors take equal space on both axes, and lines of fits are drawn")
+  func places() throws {
+    let svg = ScatterChart(
+      title: "t", xLabel: "x", yLabel: "y",
+      series: [
+        .init(
+          "s", [1.0, 10, 100].map { .init("", x: $0, y: 2 * $0) } + [.init("", x: 0, y: 1)],
+          curve: [(1, 2), (100, 200), (-1, 5)])
+      ], spacing: .logarithmic, ySpacing: .logarithmic
+    ).svg()
+    #expect(MarkupChecker.problem(in: svg) == nil && !svg.contains("nan"))
+    let circles = svg.split(separator: "\n").filter { $0.contains("<circle") }
+    #expect(circles.count == 3, "zero has no place")
+    func numbers(_ key: String) -> [Double] {
+      circles.compactMap { line in
+        line.split(separator: " \(key)=\"").dropFirst().first
+          .flatMap { Double($0.prefix { $0 != "\"" }) }
+      }
+    }
+    for places in [numbers("cx"), numbers("cy")] {
+      try #require(places.count == 3)
+      #expect(abs((places[1] - places[0]) - (places[2] - places[1])) < 0.21)
+    }
+    #expect(svg.contains("<polyline"))
+    #expect(svg.contains("<title>s: 1, 2</title>"))
+  }
+
+  @Test("numbers as digits and a power of ten")
+  func scientific() {
+    for (value, text) in [
+      (2.5e-7, "2.5e-7"), (1e6, "1e6"), (0, "0"), (-1234, "-1.23e3"), (9.999e-5, "1e-4"),
+      (1, "1e0"), (.infinity, "inf"), (1e300, "1e300"),
+    ] {
+      #expect(Decimals.scientific(value) == text)
+    }
+  }
+}

@@ -31,7 +31,7 @@ import Testing
   private func sweep(
     _ pipeline: Pipeline, into folder: String = "sweep", limit: TimeLimit? = nil,
     note: @escaping (String) -> Void = { _ in }
-  ) throws -> Sweep.Result {
+  ) throws -> GridResult {
     try Sweep(
       pipeline, output: small.path(folder), device: .cpu(threads: 2), limit: limit,
       events: WorkflowEvents(note: note)
@@ -117,7 +117,7 @@ import Testing
     let whole = try sweep(pipeline(), into: "whole")
     var notes: [String] = []
     var calls = 0
-    var part: Sweep.Result
+    var part: GridResult
     repeat {
       var looks = 0.0
       part = try sweep(
@@ -140,7 +140,7 @@ import Testing
       #expect(
         try Files.read(small.path("sweep/\(file)")) == Files.read(small.path("whole/\(file)")))
     }
-    func results(_ result: Sweep.Result) -> [[Double?]] {
+    func results(_ result: GridResult) -> [[Double?]] {
       (result.json["cells"]?.array ?? []).map { cell in
         ["training_free_loss", "loss", "kl_to_dense", "min_load_entropy"].map { cell[$0]?.double }
       }
@@ -202,8 +202,9 @@ import Testing
   }
 
   @Test func anEstimateListsEveryCell() throws {
-    let estimate = try SweepEstimate(
-      pipeline(), output: small.path("sweep"), device: .cpu(threads: 1))
+    let estimate = try Sweep(
+      pipeline(), output: small.path("sweep"), device: .cpu(threads: 1)
+    ).estimate()
     #expect(estimate.lines.contains { $0.hasPrefix("random-regressed-6top3: refused: ") })
     #expect(estimate.tokens >= 3 * 1152)
     #expect(estimate.memory > 0 && estimate.seconds > 0)

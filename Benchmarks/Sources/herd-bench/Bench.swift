@@ -9,5 +9,6 @@ struct Bench: ParsableCommand {
     subcommands: [
       Gemm.self, Train.self, Decode.self, Encode.self, Load.self, Generate.self, GPU.self,
       Construct.self, Solve.self, LinearAttention.self,
+      LongDecode.self,
     ])
 }

@@ -6,8 +6,15 @@ import Numerics
 struct GPU: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Products, mixtures, attention, training steps and decoding on an NVIDIA GPU, bf16.")
-  @Argument(help: "Rows: gemm, mixture, attention, train-32m, train-1b, train-8b, decode.")
-  var rows = ["gemm", "mixture", "attention", "train-32m", "train-1b", "train-8b", "decode"]
+  @Argument(
+    help: """
+      Rows: gemm, mixture, attention, linear-attention, train-32m, train-1b, train-8b, \
+      train-385m-tnl, train-1b-tnl, decode.
+      """)
+  var rows = [
+    "gemm", "mixture", "attention", "linear-attention", "train-32m", "train-1b", "train-8b",
+    "train-385m-tnl", "train-1b-tnl", "decode",
+  ]
 
   // 8.03 B parameters take 8.03 bytes each: 32 GB of weights and moments, and 32 GB of gradients,
   // which come while backward gives activations back. Of a sequence of 4096 each layer keeps 8.25
@@ -18,6 +25,8 @@ struct GPU: ParsableCommand {
   var sequences = 4
   @Flag(help: "Recompute blocks in train-8b.")
   var checkpointing = false
+  @Option(help: "Tokens of the long sequence that train-385m-tnl ends with; 0 leaves it out.")
+  var longest = 0
 
   func run() throws {
     let context = try Context(device: .cuda(activations: .bf16))
@@ -28,6 +37,7 @@ struct GPU: ParsableCommand {
         mixture(context, experts: 8, width: 1792, topK: 2)
         mixture(context, experts: 32, width: 448, topK: 8)
       case "attention": attention(context)
+      case "linear-attention": LinearAttentionGPU.run(in: context)
       case "train-32m":
         try train("dense-32m dense", Shapes.dense32M(mixture: false), 64, 1024, 4, context)
         try train("dense-32m 4+28 top-4", Shapes.dense32M(mixture: true), 64, 1024, 4, context)
@@ -41,6 +51,10 @@ struct GPU: ParsableCommand {
           isSmall: true)
       case "decode":
         try decode(context)
+      case "train-385m-tnl":
+        try LinearTraining.flatness(longest: longest, in: context)
+      case "train-1b-tnl":
+        try LinearTraining.againstLlama(in: context)
       default: throw ValidationError("no row \(row)")
       }
       context.trim()

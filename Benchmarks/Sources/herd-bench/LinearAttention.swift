@@ -1,22 +1,17 @@
 import ArgumentParser
 import Numerics
 
-/// Linear attention over lengths; on the CPU softmax attention at one of them too.
+/// Linear attention over lengths, and softmax attention at one of them.
 struct LinearAttention: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Linear attention, forward and backward: CPU (f32, 1 K to 64 K tokens) or GPU (bf16)."
+    abstract: "Linear attention on the CPU, f32, forward and backward, 1 K to 64 K tokens."
   )
-  @Option(help: "cpu or cuda; cuda has shapes of its own.") var device = "cpu"
   @Option var heads = 8
   @Option(help: "Channels per head of queries, keys and values.") var dim = 64
   @Option(help: "Length at which softmax attention runs too.") var softmax = 4096
   @Option var rounds = 5
 
   func run() throws {
-    guard ["cpu", "cuda"].contains(device) else {
-      throw ValidationError("no device \(device): cpu or cuda")
-    }
-    if device == "cuda" { return try LinearAttentionGPU.run() }
     let context = try Context(device: .cpu())
     let lengths = [1024, 2048, 4096, 8192, 16384, 32768, 65536]
     let slopes = context.tensor(

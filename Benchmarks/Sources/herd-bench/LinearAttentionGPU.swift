@@ -4,8 +4,7 @@ import Numerics
 enum LinearAttentionGPU {
   private static let (heads, dim) = (32, 128)
 
-  static func run() throws {
-    let context = try Context(device: .cuda(activations: .bf16))
+  static func run(in context: Context) {
     for (documents, length) in [(4, 8192), (4, 2048), (4, 1024), (1, 65536)] {
       row("constant", documents, length, context)
       context.trim()

@@ -10,6 +10,19 @@ enum Shapes {
       width: 1536, mixture: mixture)
   }
 
+  /// The training benchmark's shape with TNL's linear attention in every layer and narrower MLPs, 28.8 M
+  /// parameters.
+  static func lightning() -> ModelConfiguration {
+    var configuration = training(mixture: false)
+    let layers = configuration.blocks.count
+    configuration.blocks = (0..<layers).map { layer in
+      BlockConfiguration(
+        mixer: .linear(.tnl(heads: 8, dimension: 64, layer: layer, layers: layers)),
+        mlp: .dense(DenseConfiguration(width: 1280, activation: .none)))
+    }
+    return configuration
+  }
+
   /// The decoding benchmark: Llama-3.2-1B's shape, 1.24 B parameters, dense or 8 × 1024, top-2.
   static func decoding(mixture: Bool) -> ModelConfiguration {
     llama(

@@ -25,6 +25,17 @@ public struct TokenStream: Equatable, Sendable {
     self.lossMask += lossMask
   }
 
+  /// What follows the first `count` tokens; a record that was cut begins where the cut is.
+  public func dropping(_ count: Int) -> TokenStream {
+    if count <= 0 { return self }
+    var rest = TokenStream(domain: domain)
+    guard count < ids.count else { return rest }
+    rest.ids = Array(ids[count...])
+    rest.lossMask = Array(lossMask[count...])
+    rest.documentStarts = [0] + documentStarts.filter { $0 > count }.map { $0 - count }
+    return rest
+  }
+
   /// The tokens of record `index`.
   public func document(_ index: Int) -> Range<Int> {
     let end = index + 1 < documentStarts.count ? documentStarts[index + 1] : ids.count

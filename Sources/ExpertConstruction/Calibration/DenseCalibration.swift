@@ -49,10 +49,12 @@ public final class DenseCalibration: CalibrationSource {
       pending.append(text)
       count += text.count
       if count >= batchTokens || index == texts.count - 1 {
+        let layout = SequenceLayout(documentLengths: pending.map(\.count), in: context)
         batches.append(
           Batch(
-            layout: SequenceLayout(documentLengths: pending.map(\.count), in: context),
-            residual_TD: try loader.embedding(of: pending.flatMap { $0 }, in: context)))
+            layout: layout,
+            residual_TD: try loader.embedding(
+              of: pending.flatMap { $0 }, layout: layout, in: context)))
         (pending, count) = ([], 0)
       }
     }

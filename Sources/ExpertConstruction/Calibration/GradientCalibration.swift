@@ -183,13 +183,14 @@ public struct GradientCalibration {
         targets += text.tokens.dropFirst() + [-1]
         weights += text.lossMask.dropFirst().map { $0 == 0 ? 0 : 1 / Float(learnt) } + [0]
       }
+      let layout = SequenceLayout(documentLengths: pending.map(\.tokens.count), in: context)
       batches.append(
         Batch(
-          layout: SequenceLayout(documentLengths: pending.map(\.tokens.count), in: context),
+          layout: layout,
           tokens: start..<start + count, targets_T: context.tensor(targets, [count]),
           weights_T: context.tensor(weights, [count]),
           residuals: [
-            try loader.embedding(of: pending.flatMap(\.tokens), in: context)
+            try loader.embedding(of: pending.flatMap(\.tokens), layout: layout, in: context)
           ]))
       start += count
       (pending, count) = ([], 0)

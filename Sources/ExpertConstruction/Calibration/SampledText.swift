@@ -54,8 +54,16 @@ public enum SampledText {
     let layouts = documents.map {
       SequenceLayout(count: 1, offset: $0.position, in: context)
     }
-    var x_BD = model.embedded(
-      context.tensor(documents.map { $0.tokens[$0.position] }, [documents.count]), in: context)
+    let ids_B = context.tensor(
+      documents.map { $0.tokens[$0.position] }, [documents.count])
+    let embedded = documents.enumerated().map { row, document in
+      model.embedded(
+        ids_B.slice(row..<row + 1), layout: layouts[row], state: document.embeddingState,
+        in: context)
+    }
+    var x_BD = context.empty(
+      [documents.count, model.configuration.hiddenSize], embedded[0].dtype)
+    for (row, x_1D) in embedded.enumerated() { context.copy(x_1D, into: x_BD.slice(row..<row + 1)) }
     for (layer, block) in model.blocks.enumerated() {
       let mixed_BD = context.empty(x_BD.shape, x_BD.dtype)
       for (row, document) in documents.enumerated() {
@@ -83,6 +91,7 @@ private struct SampledDocument {
   private(set) var position = 0
   private(set) var isFinished = false
   let states: [any MixerState]
+  let embeddingState: (any MixerState)?
   private var sampler: Sampler
 
   init(
@@ -92,6 +101,7 @@ private struct SampledDocument {
     tokens = prompt
     sampler = Sampler(temperature: 1, seed: seed &+ UInt64(number))
     states = model.blocks.map { $0.mixer.makeState(capacity: 64, in: context) }
+    embeddingState = model.makeEmbeddingState(in: context)
   }
 
   /// Moves on, adding a token unless the prompt has one there. Returns whether it did.

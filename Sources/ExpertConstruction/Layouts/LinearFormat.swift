@@ -65,6 +65,7 @@ enum LinearFormat {
       return "its residual connections start before the norms, and this model's behind them; use "
         + "--format herd"
     }
+    if model.positionEncodingHeads != nil { return encodingRefusal }
     guard model.hasNormWeights == hasNormWeights else {
       return "its norms have \(hasNormWeights ? "weights" : "no weights"), and this model's have "
         + "\(hasNormWeights ? "none" : "some"); use --format herd"
@@ -74,6 +75,10 @@ enum LinearFormat {
     }
     return nil
   }
+
+  /// Why a format without it cannot hold a position encoding of the embeddings.
+  static let encodingRefusal =
+    "its embeddings have no position encoding, and this model's have (tpe); use --format herd"
 
   /// Why such a format cannot hold what a conversion makes.
   static let noExperts = "it is of linear attention without experts; use --format herd"

@@ -17,6 +17,7 @@ extension LinearMixerConfiguration {
       ("output norm is", outputNorm.rawValue, format.outputNorm.rawValue),
       ("output gate is", gateWords, format.gateWords), ("scale is", "\(scale)", "\(format.scale)"),
       ("norms' ε is", normEpsilonWords, format.normEpsilonWords),
+      ("window is", windowWords, format.windowWords),
     ]
     if let other = settings.first(where: { $0.own != $0.format }) {
       return "its \(other.name) \(other.own), where the format has \(other.format)"
@@ -27,6 +28,8 @@ extension LinearMixerConfiguration {
   private var sizes: String { "\(heads) of \(keyDimension) by \(valueDimension)" }
 
   private var normEpsilonWords: String { normEpsilon.map { "\($0)" } ?? "the model's" }
+
+  private var windowWords: String { window.map { "of \($0) tokens" } ?? "none" }
 
   private var gateWords: String {
     guard let gate else { return "none" }

@@ -22,6 +22,7 @@ public struct MiniMaxOutput: OutputLayout {
         + "herd linearize --mixer minimax makes them so, or use --format herd"
     }
     if let structure = model.structure {
+      if structure.positionEncodingHeads != nil { return LinearFormat.encodingRefusal }
       guard structure.hasNormWeights, structure.embeddingScale == 1 else {
         return "its norms have weights and its embeddings no scale; use --format herd"
       }

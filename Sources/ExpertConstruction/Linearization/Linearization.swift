@@ -95,6 +95,7 @@ public struct Linearization {
       | linear layers | \(list(plan.linear)) |
       | softmax layers | \(list(plan.kept)) |
       | slopes | \(plan.settings.slopes.rawValue)\(plan.settings.sharesKeys ? ", one per key head" : "") |
+      | softmax beside them | \(plan.settings.window.map { "over \($0) tokens" } ?? "none") |
       | new tensors, elements | \(plan.created.count), \(created) |
       | seed | \(plan.settings.seed) |
       | source digest (SHA-256) | `\(ledger.sourceDigest)` |

@@ -9,7 +9,9 @@ extension LinearizationPlan: CustomStringConvertible {
     var lines = [
       "linear layers: \(list(linear))", "softmax layers: \(list(kept))",
       "mixer \(settings.mixer.rawValue), slopes \(settings.slopes.rawValue)"
-        + (settings.sharesKeys ? ", one per key head" : "") + ", seed \(settings.seed)",
+        + (settings.sharesKeys ? ", one per key head" : "")
+        + (settings.window.map { ", softmax over \($0) tokens beside" } ?? "")
+        + ", seed \(settings.seed)",
     ]
     for (tensor, fate) in fates {
       switch fate {

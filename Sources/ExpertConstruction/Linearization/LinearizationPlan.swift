@@ -32,7 +32,7 @@ public struct LinearizationPlan: Sendable {
   public let notes: [String]
 
   /// Families whose attention is LLaMA's.
-  static let families = ["llama", "mistral", "qwen2", "herd"]
+  static let families = ["llama", "mistral", "herd"]
 
   /// Plans the move of a checkpoint.
   /// - Throws: ``ConstructionError`` with the reason and what would work.
@@ -143,10 +143,13 @@ public struct LinearizationPlan: Sendable {
     _ settings: LinearizationSettings, _ kept: [Int], _ source: ModelConfiguration
   ) -> [String] {
     var notes: [String] = []
-    if kept.isEmpty {
+    if settings.isProvisional {
+      notes.append("which layers stay softmax is measured; shown are as many, evenly spread")
+    }
+    if kept.isEmpty, settings.window == nil {
       notes.append(
         "no layer stays softmax: recall over long texts is lost with the last of them (HALO, table of "
-          + "layer choices)")
+          + "layer choices); --window 64 keeps what is near")
     }
     let hasWindow = source.blocks.contains {
       if case .attention(let attention) = $0.mixer { attention.window != nil } else { false }
@@ -241,7 +244,7 @@ extension LinearizationSettings {
       keyDimension: attention.headDimension,
       decay: .fixed(family: slopes.rawValue, slopes: rates), queryKeyNorm: true,
       positions: attention.hasPositions ? .rope(attention.rope) : .none, scale: attention.scale,
-      outputNorm: .full, gate: .init(activation: .sigmoid))
+      outputNorm: .full, gate: .init(activation: .sigmoid), window: window)
     if let refusal = linear.refusal {
       throw ConstructionError(
         .refused, "\(path): layer \(layer) cannot become linear: \(refusal)")
@@ -253,7 +256,7 @@ extension LinearizationSettings {
   var provenance: JSON {
     [
       "mixer": JSON(mixer.rawValue), "slopes": JSON(slopes.rawValue),
-      "share_keys": JSON(sharesKeys),
+      "share_keys": JSON(sharesKeys), "window": window.map { JSON($0) } ?? .null,
       "seed": JSON("\(seed)"),
     ]
   }

@@ -50,6 +50,8 @@ public struct LinearizationSettings: Sendable, Equatable {
   /// Whether key and value heads stay shared by their query heads, which then forget at one rate; else
   /// each query head gets a copy.
   public var sharesKeys = false
+  /// Tokens that each token of a linear layer also attends to by softmax; `nil` for none.
+  public var window: Int?
   /// Whether the kept softmax layers go on turning queries and keys by position.
   public var softmaxPositions = true
   /// Whether the kept softmax layers get an output gate.
@@ -59,6 +61,8 @@ public struct LinearizationSettings: Sendable, Equatable {
   /// Factor of the normalised rows in the residual connections of ``LinearizedMixer/minimax``; `nil` for
   /// MiniMax-01's, (2L)^(1/4).
   public var residualAlpha: Double?
+  /// Whether the layers that stay stand for as many that are still to be measured.
+  public var isProvisional = false
   /// Seed of the new gates.
   public var seed: UInt64 = 0
 
@@ -79,6 +83,9 @@ public struct LinearizationSettings: Sendable, Equatable {
     }
     if sharesKeys {
       return "the mixer minimax has a key head for each query head; do not share keys"
+    }
+    if window != nil {
+      return "the mixer minimax attends to no tokens by softmax; leave the window out"
     }
     if !softmaxPositions || softmaxGate || softmaxLogScale != nil {
       return

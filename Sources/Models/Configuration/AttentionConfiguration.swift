@@ -34,6 +34,17 @@ public struct AttentionConfiguration: Sendable, Equatable {
     !normalizesHeads && hasPositions && !hasOutputGate && logScale == nil
   }
 
+  /// Why it cannot be computed here, and what can; `nil` when it can.
+  public var sizeRefusal: String? {
+    guard headDimension <= 256 else {
+      return "softmax heads of \(headDimension) channels; up to 256 can be computed"
+    }
+    guard window.map({ (1...1 << 30).contains($0) }) ?? true else {
+      return "a sliding window of \(window ?? 0) tokens; give at least 1 and at most \(1 << 30)"
+    }
+    return nil
+  }
+
   /// Attention from its parts; `scale` defaults to `1/√headDimension`.
   public init(
     heads: Int, keyHeads: Int, headDimension: Int, inputBias: Bool = false,

@@ -151,6 +151,10 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
   public var gate: Gate?
   /// ε of the mixer's own norms; `nil` for the model's.
   public var normEpsilon: Double?
+  /// Tokens, itself included, that each token also attends to by softmax, with queries and keys that have
+  /// their positions but neither norm nor feature map; both results enter by half (Lan et al. 2025,
+  /// "Liger", arXiv 2503.01496). `nil` for none.
+  public var window: Int?
 
   /// A linear mixer from its parts; plain linear attention unless told otherwise.
   public init(
@@ -159,7 +163,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     queryMap: FeatureMap = .elementwise(.none), keyMap: FeatureMap = .elementwise(.none),
     valueMap: FeatureMap = .elementwise(.none), queryKeyNorm: Bool = false,
     positions: Positions = .none, scale: Double = 1, outputNorm: OutputNorm = .none,
-    gate: Gate? = nil, normEpsilon: Double? = nil
+    gate: Gate? = nil, normEpsilon: Double? = nil, window: Int? = nil
   ) {
     self.heads = heads
     self.keyHeads = keyHeads ?? heads
@@ -177,6 +181,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     self.outputNorm = outputNorm
     self.gate = gate
     self.normEpsilon = normEpsilon
+    self.window = window
   }
 
   /// Rows of a head's memory.
@@ -216,6 +221,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
       keyHeads == heads ? nil : "\(keyHeads) key heads", oscillation, encoding,
       queryKeyNorm ? "QK norm" : nil,
       gate.map { "\($0.activation.rawValue) gate\($0.rank.map { " of rank \($0)" } ?? "")" },
+      window.map { "softmax over \($0) tokens" },
     ]
     return parts.compactMap { $0 }.joined(separator: ", ")
   }
@@ -246,7 +252,21 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     if case .lrpeCosine(let base) = positions, !(base > 0) {
       return "lrpe_cosine needs a base above 0, not \(base)"
     }
-    return decayRefusal
+    return windowRefusal ?? decayRefusal
+  }
+
+  private var windowRefusal: String? {
+    guard let window else { return nil }
+    guard (1...1 << 30).contains(window) else {
+      return "a window of \(window) tokens; give at least 1 and at most \(1 << 30)"
+    }
+    guard expand == .projected, shrink == .projected, keyDimension == valueDimension else {
+      return "a softmax window needs projected queries and keys as wide as values"
+    }
+    guard positions == .none || stateDimension == keyDimension else {
+      return "a softmax window goes with rope or without positions, not with lrpe"
+    }
+    return nil
   }
 
   private var decayRefusal: String? {
@@ -254,8 +274,11 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     switch decay {
     case .none: break
     case .fixed(_, let slopes):
-      guard slopes.count == heads, slopes.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
-        return "fixed decay needs \(heads) slopes from 0 up, one per head; found \(slopes.count)"
+      guard slopes.count == heads else {
+        return "fixed decay needs \(heads) slopes, one per head; found \(slopes.count)"
+      }
+      if let wrong = slopes.first(where: { !($0 >= 0 && $0.isFinite) }) {
+        return "slopes of a fixed decay are numbers from 0 up, not \(wrong)"
       }
     case .learned(let perChannel, let value):
       temperature = value

@@ -12,6 +12,8 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var tiedEmbeddings: Bool
   /// What embeddings are multiplied with.
   public var embeddingScale = 1.0
+  /// Heads of the embeddings' position encoding, TPE; `nil` without one.
+  public var positionEncodingHeads: Int?
   /// Whether the norms around the blocks' halves and before the head have weights.
   public var hasNormWeights = true
   /// Residual connections of normalised rows; `nil` for those of rows as they are.

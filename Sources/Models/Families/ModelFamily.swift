@@ -13,7 +13,8 @@ public enum ModelFamily: String, CaseIterable, Sendable {
   case hgrn2
   /// MiniMax-01 as transformers has it, silu MLPs and residual connections of normalised rows.
   case minimax
-  /// cosFormer2, without its token position encoding of the embeddings.
+  /// cosFormer2; with it goes a position encoding of the embeddings
+  /// (``ModelConfiguration/positionEncodingHeads``).
   case cosformer2
   /// Linear attention with settings of its own.
   case eos

@@ -7,8 +7,9 @@ public final class TextGenerator {
   private let model: LanguageModel
   private let context: Context
   private var states: [any MixerState]
-  /// Positions from 0 and as many zeros, to be sliced: nothing is sent to the device per token.
-  private var places: (positions: Tensor, zeros: Tensor)
+  private var embeddingState: (any MixerState)?
+  /// The next positions and as many zeros, to be sliced: nothing is sent to the device per token.
+  private var places: (start: Int, positions: Tensor, zeros: Tensor)
   /// The token chosen last, which is on the device already.
   private var chosen: (id: Int32, ids_T: Tensor)?
   /// Tokens read so far.
@@ -19,8 +20,9 @@ public final class TextGenerator {
   public init(_ model: LanguageModel, capacity: Int = 256, in context: Context) {
     self.model = model
     self.context = context
-    places = Self.places(max(1, capacity), in: context)
+    places = Self.places(from: 0, max(1, capacity), in: context)
     states = model.blocks.map { $0.mixer.makeState(capacity: capacity, in: context) }
+    embeddingState = model.makeEmbeddingState(in: context)
   }
 
   private init(copying other: TextGenerator) {
@@ -30,6 +32,14 @@ public final class TextGenerator {
     places = other.places
     chosen = other.chosen
     states = other.states.map { $0.fork(in: other.context) }
+    embeddingState = other.embeddingState?.fork(in: other.context)
+  }
+
+  /// Bytes of what it remembers of the text: constant where every block's attention is linear.
+  public var memory: Int {
+    (states + (embeddingState.map { [$0] } ?? [])).reduce(0) { sum, state in
+      state.tensors(in: context).reduce(sum) { $0 + $1.tensor.byteCount }
+    }
   }
 
   /// An independent generator with the same text behind it.
@@ -60,7 +70,7 @@ public final class TextGenerator {
   }
 
   private func read(_ ids_T: Tensor, _ layout: SequenceLayout) -> Tensor {
-    var x_TD = model.embedded(ids_T, in: context)
+    var x_TD = model.embedded(ids_T, layout: layout, state: embeddingState, in: context)
     for (block, state) in zip(model.blocks, states) {
       x_TD = block(x_TD, layout: layout, state: state, in: context).output
     }
@@ -72,17 +82,18 @@ public final class TextGenerator {
 
   /// The layout of the next `count` tokens.
   private func layout(_ count: Int) -> SequenceLayout {
-    let end = position + count
-    if end > places.positions.count {
-      places = Self.places(max(end, 2 * places.positions.count), in: context)
+    if position + count > places.start + places.positions.count {
+      places = Self.places(from: position, max(count, 256), in: context)
     }
+    let rows = position - places.start..<position - places.start + count
     return SequenceLayout(
-      positions_T: places.positions.slice(position..<end),
-      documentStarts_T: places.zeros.slice(position..<end))
+      positions_T: places.positions.slice(rows), documentStarts_T: places.zeros.slice(rows))
   }
 
-  private static func places(_ count: Int, in context: Context) -> (Tensor, Tensor) {
-    let layout = SequenceLayout(count: count, in: context)
-    return (layout.positions_T, layout.documentStarts_T)
+  private static func places(from start: Int, _ count: Int, in context: Context) -> (
+    start: Int, positions: Tensor, zeros: Tensor
+  ) {
+    let layout = SequenceLayout(count: count, offset: start, in: context)
+    return (start, layout.positions_T, layout.documentStarts_T)
   }
 }

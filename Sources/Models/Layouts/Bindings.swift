@@ -13,6 +13,7 @@ extension ModelConfiguration {
     if let shape = lowerBoundShape {
       result.append(TensorBinding(ParameterName.lowerBounds, shape))
     }
+    result += positionEncodingBindings
     func norm(_ name: String) -> [TensorBinding] {
       hasNormWeights ? [TensorBinding(name, [hiddenSize])] : []
     }

@@ -28,7 +28,8 @@ extension LinearMixerConfiguration {
       scale: try section.double("scale"),
       outputNorm: try section.choice("output_norm", default: OutputNorm.none),
       gate: try section.optionalSection("gate").map { try Gate($0) },
-      normEpsilon: try section.optionalDouble("norm_epsilon"))
+      normEpsilon: try section.optionalDouble("norm_epsilon"),
+      window: try section.optionalInteger("window"))
     if let refusal { throw ModelError("\(section.path): \(refusal)") }
   }
 
@@ -44,6 +45,7 @@ extension LinearMixerConfiguration {
     ]
     if positions != .none { object["positions"] = positions.json }
     if let normEpsilon { object["norm_epsilon"] = JSON(normEpsilon) }
+    if let window { object["window"] = JSON(window) }
     if let gate {
       object["gate"] = [
         "rank": gate.rank.map { JSON($0) } ?? .null, "activation": JSON(gate.activation.rawValue),
@@ -56,6 +58,7 @@ extension LinearMixerConfiguration {
 
 extension LinearMixerConfiguration.Gate {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: ["rank", "activation", "before_norm"])
     self.init(
       rank: try section.optionalInteger("rank").map { _ in try section.positive("rank") },
       activation: try section.choice("activation"),
@@ -65,6 +68,9 @@ extension LinearMixerConfiguration.Gate {
 
 extension LinearMixerConfiguration.Decay {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: [
+      "kind", "temperature", "family", "slopes", "per_channel", "lower_bound",
+    ])
     let temperature = try section.double("temperature", default: 1)
     switch try section.string("kind") {
     case "none": self = .none
@@ -113,6 +119,9 @@ extension LinearMixerConfiguration.Decay {
 
 extension LinearMixerConfiguration.Positions {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: [
+      "kind", "base", "rope_theta", "rope_scaling", "rope_parameters",
+    ])
     switch try section.string("kind") {
     case "none": self = .none
     case "rope": self = .rope(try RoPEConfiguration(section))

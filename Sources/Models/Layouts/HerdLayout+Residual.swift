@@ -34,10 +34,11 @@ extension HerdLayout {
     config["embedding_scale"] = model.embeddingScale == 1 ? nil : JSON(model.embeddingScale)
     config["norm_weights"] = model.hasNormWeights ? nil : false
     config[NormalizedResidual.field] = model.residual?.json
+    config["tpe"] = model.positionEncodingHeads.map { ["heads": JSON($0)] }
   }
 
   /// The fields of ``setAdditions(of:in:)``.
   public static let additionalFields = [
-    "embedding_scale", "norm_weights", NormalizedResidual.field,
+    "embedding_scale", "norm_weights", NormalizedResidual.field, "tpe",
   ]
 }

@@ -10,7 +10,8 @@ public struct MiniMaxLayout: CheckpointLayout {
   private let blockSize: Int
 
   public init(_ config: ConfigurationFile) throws {
-    blockSize = config.contains("block_size") ? try config.positive("block_size", maximum: 4096) : 256
+    blockSize =
+      config.contains("block_size") ? try config.positive("block_size", maximum: 4096) : 256
     let fields = try Self.withDefaults(config)
     let base = try LlamaFields(fields)
     let attention = base.attention

@@ -1,12 +1,16 @@
 import Numerics
 
 extension ModelLoader {
-  /// The embedding of a text, read row by row: of a large vocabulary a text uses little.
+  /// The embedding of documents, read row by row: of a large vocabulary a text uses little.
   ///
-  /// - Parameter ids_T: Token ids of the vocabulary.
+  /// - Parameters:
+  ///   - ids_T: Token ids of the vocabulary.
+  ///   - layout: The documents they are.
   /// - Returns: The residual stream before the first block, `[T, D]`, `f32`.
   /// - Throws: ``ModelError`` when a token is not in the vocabulary, or a row missing or not finite.
-  public func embedding(of ids_T: [Int32], in context: Context) throws -> Tensor {
+  public func embedding(of ids_T: [Int32], layout documents: SequenceLayout, in context: Context)
+    throws -> Tensor
+  {
     let name = ParameterName.embedding
     let (rows, width) = (layout.configuration.vocabularySize, layout.configuration.hiddenSize)
     let used = Set(ids_T).sorted()
@@ -37,6 +41,14 @@ extension ModelLoader {
     let rowOf = Dictionary(uniqueKeysWithValues: used.enumerated().map { ($1, Int32($0)) })
     let rows_TD = context.embedding(
       context.tensor(ids_T.map { rowOf[$0] ?? 0 }, [ids_T.count]), weight: table_UD)
-    return context.scaled(rows_TD, by: layout.configuration.embeddingScale)
+    let x_TD = context.scaled(rows_TD, by: layout.configuration.embeddingScale)
+    guard let heads = layout.configuration.positionEncodingHeads else { return x_TD }
+    let store = ParameterStore(
+      try layout.configuration.positionEncodingBindings.map {
+        try parameter(named: $0.tensor, in: context)
+      }, computeType: .f32)
+    let encoding = try TokenPositionEncoding(
+      heads: heads, epsilon: layout.configuration.normEpsilon, store: store)
+    return encoding(x_TD, layout: documents, state: nil, in: context)
   }
 }

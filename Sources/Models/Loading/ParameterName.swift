@@ -10,6 +10,9 @@ public enum ParameterName {
   /// Lower bounds of the forget gates of all layers, `[layers, channels]`; only where gates have them.
   public static let lowerBounds = "model.lower_bounds"
 
+  /// Prefix of the embeddings' position encoding; only where there is one.
+  public static let positionEncoding = "model.tpe"
+
   /// Whether a parameter is an angle or a lower bound: rounding it to 16 bits, or shrinking it by weight
   /// decay, would change what it says.
   public static func isSensitive(_ name: String) -> Bool {

@@ -57,7 +57,7 @@ package final class CachingAllocator: StorageAllocator {
 
   private func newBlock(_ size: Int, for purpose: () -> String) -> UInt {
     if let block = source.newBlock(size) { return block }
-    trim()
+    giveBack()
     if let block = source.newBlock(size) { return block }
     source.outOfMemory(size, for: purpose(), statistics)
   }
@@ -70,8 +70,13 @@ package final class CachingAllocator: StorageAllocator {
     }
   }
 
-  /// Gives all cached blocks back to the system.
+  /// Gives all cached blocks back to the system and counts the peak anew.
   package func trim() {
+    giveBack()
+    state.withLock { $0.statistics.restart() }
+  }
+
+  private func giveBack() {
     let blocks = state.withLock { state in
       defer {
         state.free = [:]
@@ -83,7 +88,7 @@ package final class CachingAllocator: StorageAllocator {
     source.didTrim()
   }
 
-  deinit { trim() }
+  deinit { giveBack() }
 
   /// Sizes are rounded up to an eighth of their power of two, so that near sizes share blocks.
   private static func blockSize(_ byteCount: Int) -> Int {

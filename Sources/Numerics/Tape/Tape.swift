@@ -2,8 +2,7 @@
 package protocol TapeNode {
   /// Propagates gradients to the inputs with ``Context/accumulate(_:into:)`` or in place.
   ///
-  /// - Parameter gradients: One per output of the operation, `nil` where nothing arrived. A gradient
-  ///   has its output's element count; its shape may differ by a reshape.
+  /// - Parameter gradients: One per output of the operation, of its shape; `nil` where nothing arrived.
   func backward(_ gradients: [Tensor?], in context: Context)
 }
 
@@ -11,7 +10,8 @@ package protocol TapeNode {
 package final class Tape {
   struct Entry {
     let node: any TapeNode
-    let outputs: [GradientSlot]
+    /// With the shape the operation gave: what follows may have read it under another.
+    let outputs: [(slot: GradientSlot, shape: [Int])]
     let inputs: [GradientSlot]
   }
 
@@ -19,7 +19,9 @@ package final class Tape {
 
   package init() {}
 
-  func append(_ node: any TapeNode, outputs: [GradientSlot], inputs: [GradientSlot]) {
+  func append(
+    _ node: any TapeNode, outputs: [(slot: GradientSlot, shape: [Int])], inputs: [GradientSlot]
+  ) {
     for slot in inputs { slot.pendingUses += 1 }
     entries.append(Entry(node: node, outputs: outputs, inputs: inputs))
   }
@@ -28,8 +30,8 @@ package final class Tape {
   /// soon as it has run.
   func runBackward(in context: Context) {
     while let entry = entries.popLast() {
-      let gradients = entry.outputs.map(\.gradient)
-      for slot in entry.outputs { slot.gradient = nil }
+      let gradients = entry.outputs.map { $0.slot.gradient?.reshaped($0.shape) }
+      for output in entry.outputs { output.slot.gradient = nil }
       if gradients.contains(where: { $0 != nil }) {
         entry.node.backward(gradients, in: context)
       }

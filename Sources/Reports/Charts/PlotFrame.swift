@@ -8,6 +8,8 @@ struct PlotFrame {
   let yLabel: String
   let legend: [String]
   let y: AxisScale
+  /// How the vertical axis is spaced; `y` covers the places of the values.
+  var ySpacing = AxisSpacing.linear
 
   var left: Double { 62 }
   var right: Double { Self.width - 16 }
@@ -22,17 +24,20 @@ struct PlotFrame {
   func x(_ share: Double) -> Double { left + share * (right - left) }
 
   /// A value on the vertical axis in canvas units.
-  func y(_ value: Double) -> Double { bottom - y.position(value) * (bottom - top) }
+  func y(_ value: Double) -> Double { bottom - y.position(ySpacing.place(value)) * (bottom - top) }
 
   /// A canvas with everything but the data and the horizontal ticks.
   func canvas() -> SVGCanvas {
     var canvas = SVGCanvas(width: Self.width, height: Self.height, label: title)
     canvas.text(title, left, 18, size: 14, bold: true)
     if legend.count > 1 { canvas.legend(legend, left, 40) }
-    for tick in y.ticks {
-      canvas.line(left, y(tick), right, y(tick), faint: tick != y.lower)
-      canvas.text(y.label(tick), left - 8, y(tick) + 4, anchor: .end)
+    for tick in ySpacing.ticks(y) {
+      let at = y(tick.value)
+      canvas.line(left, at, right, at, faint: at < bottom - 1e-6)
+      canvas.text(tick.label, left - 8, at + 4, anchor: .end)
     }
+    // Ticks of an axis that is not linear need not begin where it does.
+    if case .linear = ySpacing {} else { canvas.line(left, bottom, right, bottom) }
     if !xLabel.isEmpty {
       canvas.text(xLabel, (left + right) / 2, Self.height - 8, anchor: .middle)
     }

@@ -1,5 +1,3 @@
-import Glibc
-
 /// Points of several kinds, with baselines, the Pareto front and spreads, such as loss against cost.
 public struct ScatterChart: Sendable {
   /// One point.
@@ -26,19 +24,18 @@ public struct ScatterChart: Sendable {
     public let points: [Point]
     /// Whether a line joins the points in their order.
     public let isJoined: Bool
+    /// A line of its own in the series' colour, such as a fit: straight from corner to corner.
+    public let curve: [(x: Double, y: Double)]
 
-    public init(_ name: String, _ points: [Point], isJoined: Bool = false) {
+    public init(
+      _ name: String, _ points: [Point], isJoined: Bool = false,
+      curve: [(x: Double, y: Double)] = []
+    ) {
       self.name = name
       self.points = points
       self.isJoined = isJoined
+      self.curve = curve
     }
-  }
-
-  /// How x is spaced.
-  public enum Spacing: Sendable {
-    case linear
-    /// Equal factors take equal space; ticks at powers of two.
-    case powersOfTwo
   }
 
   public let title: String
@@ -49,12 +46,15 @@ public struct ScatterChart: Sendable {
   public let baselines: [(name: String, y: Double)]
   /// Where a Pareto front is drawn, what is better along x.
   public let front: ParetoFront.Direction?
-  public let spacing: Spacing
+  /// How x is spaced.
+  public let spacing: AxisSpacing
+  /// How y is spaced.
+  public let ySpacing: AxisSpacing
 
   public init(
     title: String, xLabel: String, yLabel: String, series: [Series],
     baselines: [(name: String, y: Double)] = [], front: ParetoFront.Direction? = nil,
-    spacing: Spacing = .linear
+    spacing: AxisSpacing = .linear, ySpacing: AxisSpacing = .linear
   ) {
     self.title = title
     self.xLabel = xLabel
@@ -63,30 +63,37 @@ public struct ScatterChart: Sendable {
     self.baselines = baselines.filter { $0.y.isFinite }
     self.front = front
     self.spacing = spacing
+    self.ySpacing = ySpacing
   }
 
   /// All points that can be drawn.
   private var drawn: [(series: Int, point: Point)] {
     series.enumerated().flatMap { index, series in
-      series.points.filter { place($0.x).isFinite && $0.y.isFinite }.map {
-        (series: index, point: $0)
-      }
+      series.points.filter { isShown(x: $0.x, y: $0.y) }.map { (series: index, point: $0) }
     }
+  }
+
+  private func isShown(x: Double, y: Double) -> Bool {
+    spacing.place(x).isFinite && ySpacing.place(y).isFinite
   }
 
   /// The chart as an `<svg>` element, 640 × 320.
   public func svg() -> String {
     let points = drawn
+    let curves = series.map { $0.curve.filter { isShown(x: $0.x, y: $0.y) } }
     let heights =
       points.flatMap { [$0.point.y, $0.point.spread?.lowerBound, $0.point.spread?.upperBound] }
-      .compactMap { $0 } + baselines.map(\.y)
+      .compactMap { $0 } + baselines.map(\.y) + curves.joined().map(\.y)
     let frame = PlotFrame(
       title: title, xLabel: xLabel, yLabel: yLabel, legend: series.map(\.name),
-      y: AxisScale(covering: heights))
-    let x = AxisScale(covering: points.map { place($0.point.x) }, tickGoal: 6)
-    func across(_ value: Double) -> Double { frame.x(0.03 + 0.9 * x.position(place(value))) }
+      y: AxisScale(covering: heights.map(ySpacing.place)), ySpacing: ySpacing)
+    let x = AxisScale(
+      covering: (points.map(\.point.x) + curves.joined().map(\.x)).map(spacing.place), tickGoal: 6)
+    func across(_ value: Double) -> Double {
+      frame.x(0.03 + 0.9 * x.position(spacing.place(value)))
+    }
     var canvas = frame.canvas()
-    for tick in ticks(x) {
+    for tick in spacing.ticks(x) {
       canvas.line(across(tick.value), frame.bottom, across(tick.value), frame.bottom + 4)
       canvas.text(tick.label, across(tick.value), frame.bottom + 18, anchor: .middle)
     }
@@ -102,6 +109,10 @@ public struct ScatterChart: Sendable {
       guard own.count > 1 else { continue }
       canvas.polyline(own.map { (across($0.x), frame.y($0.y)) }, colour: Palette.colour(index))
     }
+    for (index, curve) in curves.enumerated() where curve.count > 1 {
+      canvas.polyline(
+        curve.map { (across($0.x), frame.y($0.y)) }, colour: Palette.colour(index), faint: true)
+    }
     for (index, point) in points {
       let (px, py) = (across(point.x), frame.y(point.y))
       let colour = Palette.colour(index)
@@ -111,13 +122,19 @@ public struct ScatterChart: Sendable {
       canvas.circle(
         px, py, 4, colour: colour,
         tip:
-          "\(series[index].name), \(point.label): \(Decimals.short(point.x)), \(Decimals.trimmed(point.y, places: 4))"
+          "\([series[index].name, point.label].filter { !$0.isEmpty }.joined(separator: ", ")): \(number(point.x, places: 2)), \(number(point.y, places: 4))"
       )
     }
     for label in placedLabels(points, across, frame) {
       canvas.text(label.text, label.x, label.y, size: 10)
     }
     return canvas.svg()
+  }
+
+  private func number(_ value: Double, places: Int) -> String {
+    if value > 0, value < 1e-2 { return Decimals.scientific(value) }
+    return value >= 1e3 || places < 4
+      ? Decimals.short(value) : Decimals.trimmed(value, places: places)
   }
 
   private func drawFront(
@@ -156,30 +173,5 @@ public struct ScatterChart: Sendable {
       placed.append((label.text, label.x, y))
     }
     return placed
-  }
-
-  // MARK: - The horizontal axis
-
-  /// A value where the axis is linear.
-  private func place(_ x: Double) -> Double {
-    switch spacing {
-    case .linear: x
-    case .powersOfTwo: x > 0 ? log2(x) : .nan
-    }
-  }
-
-  private func ticks(_ scale: AxisScale) -> [(value: Double, label: String)] {
-    switch spacing {
-    case .linear: return scale.ticks.map { ($0, scale.label($0)) }
-    case .powersOfTwo:
-      let powers =
-        Int(
-          scale.lower.rounded(.up))...max(
-          Int(scale.lower.rounded(.up)), Int(scale.upper.rounded(.down)))
-      return powers.map { power in
-        let value = Double(sign: .plus, exponent: power, significand: 1)
-        return (value, Decimals.trimmed(value, places: 4))
-      }
-    }
   }
 }

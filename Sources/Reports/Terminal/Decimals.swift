@@ -1,3 +1,5 @@
+import Glibc
+
 /// Decimal spellings of numbers for tables and charts, independent of the locale.
 public enum Decimals {
   /// Exactly `places` digits after the point, rounded half away from zero: `2.50`, `-0.1`.
@@ -34,5 +36,16 @@ public enum Decimals {
     }
     let places = value.magnitude < 0.995 ? 3 : value.magnitude < 9.995 ? 2 : 1
     return trimmed(value, places: value.magnitude < 99.95 ? places : 0)
+  }
+
+  /// Three digits and a power of ten, without trailing zeros: `2.5e-7`, `1e6`, `0`.
+  public static func scientific(_ value: Double) -> String {
+    guard value.isFinite, value != 0 else { return fixed(value, places: 0) }
+    var exponent = Int(log10(value.magnitude).rounded(.down))
+    var mantissa = value / pow(10, Double(exponent))
+    // The logarithm and the rounding to three digits may both end a power too low.
+    if mantissa.magnitude < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
+    if mantissa.magnitude >= 9.995 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
+    return "\(trimmed(mantissa, places: 2))e\(exponent)"
   }
 }

@@ -299,7 +299,7 @@ public struct ModelVerification {
     )
     if let missing = there.subtracting(listed).min() ?? listed.subtracting(there).min() {
       throw WorkflowError(
-        "\(path): the ledger and \(dense) do not have the same tensors, first \(missing); give the dense source of this conversion"
+        "\(path): the ledger and \(dense) do not have the same tensors, first \(missing); give the folder that this one was made from"
       )
     }
     events.note("restoring every source tensor and comparing its hash")

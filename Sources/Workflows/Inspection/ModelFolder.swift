@@ -64,13 +64,7 @@ public struct ModelFolder {
   /// The chat format: `name` if given, else what the folder tells.
   /// - Throws: `ChatError` when the folder tells none, ``WorkflowError`` for an unknown name.
   public func chatFormat(named name: String? = nil, tokenizer: Tokenizer) throws -> ChatFormat {
-    guard let name else { return try ChatFormat.detect(folder: path, tokenizer: tokenizer) }
-    guard let format = ChatFormat(rawValue: name) else {
-      throw WorkflowError(
-        "chat format \"\(name)\" is not known; choose \(ChatFormatName.all.joined(separator: ", "))"
-      )
-    }
-    return format
+    try ChatFormat.named(name, folder: path, tokenizer: tokenizer)
   }
 
   /// The tokens that end a text: `eos_token_id` of `generation_config.json`, else of `config.json`.
@@ -89,6 +83,20 @@ public struct ModelFolder {
       )
     }
     return []
+  }
+}
+
+extension ChatFormat {
+  /// The format `name` if given, else what a folder tells.
+  /// - Throws: `ChatError` when the folder tells none, ``WorkflowError`` for an unknown name.
+  static func named(_ name: String?, folder: String, tokenizer: Tokenizer) throws -> ChatFormat {
+    guard let name else { return try detect(folder: folder, tokenizer: tokenizer) }
+    guard let format = ChatFormat(rawValue: name) else {
+      throw WorkflowError(
+        "chat format \"\(name)\" is not known; choose \(ChatFormatName.all.joined(separator: ", "))"
+      )
+    }
+    return format
   }
 }
 

@@ -42,11 +42,14 @@ struct LayerMeasurement {
         "\(folder.path): texts of \(length) tokens are too short for this tokenizer to measure recall over; name the layers with --keep-softmax 0,7"
       )
     }
-    let limit = max(settings.alignmentTokens, (Self.windows + 1) * length) + 1
+    let measured = Self.windows * length + 1
+    let limit = settings.alignmentTokens + measured + length
     let streams = try builder.streams(files: settings.data, tokenLimit: limit)
+    // Layers are measured on text they were not aligned on, where there is so much.
+    let rest = streams.map { $0.ids.count > measured + length ? $0.dropping(measured) : $0 }
     let softmax = try folder.loader.model(in: context)
     let linear = try linearModel(in: context)
-    if settings.alignmentTokens > 0 { try align(linear, softmax, streams, length, in: context) }
+    if settings.alignmentTokens > 0 { try align(linear, softmax, rest, length, in: context) }
     var layers: [LayerImportance.Layer] = []
     for layer in softmax.blocks.indices {
       let evaluator = try Evaluator(

@@ -12,6 +12,8 @@ public struct LinearizeSettings: Sendable, Equatable {
   public var slopes: String?
   /// Whether key and value heads stay shared.
   public var sharesKeys = false
+  /// Tokens that each token of a linear layer also attends to by softmax; `nil` for none.
+  public var window: Int?
   /// `rope` or `none`: the positions of the softmax layers that stay.
   public var softmaxPositions = "rope"
   /// Whether these get an output gate.
@@ -40,14 +42,16 @@ public struct LinearizeSettings: Sendable, Equatable {
 
   init(_ section: ConfigurationFile) throws {
     try section.refuseUnknownKeys(known: [
-      "mixer", "keep_softmax", "slopes", "share_keys", "softmax_positions", "softmax_gate",
-      "softmax_log_scale", "data", "auto_share", "alignment_tokens", "residual_alpha",
+      "mixer", "keep_softmax", "slopes", "share_keys", "window", "softmax_positions",
+      "softmax_gate", "softmax_log_scale", "data", "auto_share", "alignment_tokens",
+      "residual_alpha",
       "after_convert",
     ])
     mixer = try section.string("mixer", default: mixer)
     // Lists and numbers are what YAML makes of `[0, 7]` and of `7`.
     if let list = section.object["keep_softmax"]?.array {
-      keepSoftmax = list.map { "\($0.int ?? -1)" }.joined(separator: ",")
+      keepSoftmax = list.map { $0.int.map(String.init) ?? $0.string ?? "?" }
+        .joined(separator: ",")
     } else if let one = section.object["keep_softmax"]?.int {
       keepSoftmax = "\(one)"
     } else {
@@ -56,6 +60,7 @@ public struct LinearizeSettings: Sendable, Equatable {
     slopes = try section.optionalString("slopes")
     residualAlpha = try section.optionalDouble("residual_alpha")
     sharesKeys = try section.bool("share_keys", default: false)
+    window = try section.optionalInteger("window")
     softmaxPositions = try section.string("softmax_positions", default: softmaxPositions)
     softmaxGate = try section.bool("softmax_gate", default: false)
     softmaxLogScale = try section.optionalDouble("softmax_log_scale")
@@ -82,6 +87,11 @@ public struct LinearizeSettings: Sendable, Equatable {
         try ConvertSettings.choice(DecaySlopes.self, name, "slopes")
       } ?? resolved.mixer.slopes
     resolved.sharesKeys = sharesKeys
+    if let window, !(1...1 << 30).contains(window) {
+      throw WorkflowError(
+        "a window of \(window) tokens; give at least 1 and at most \(1 << 30), such as 64")
+    }
+    resolved.window = window
     guard ["rope", "none"].contains(softmaxPositions) else {
       throw WorkflowError(
         "softmax positions \"\(softmaxPositions)\" are not known; choose rope or none")

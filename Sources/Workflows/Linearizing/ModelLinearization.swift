@@ -78,6 +78,7 @@ public struct ModelLinearization {
     _ folder: ModelFolder, keeping layers: [Int]? = nil
   ) throws -> LinearizationPlan {
     var resolved = try settings.resolved(seed: seed)
+    resolved.isProvisional = settings.isMeasured && layers == nil
     if let layers { resolved.kept = .layers(layers) }
     return try LinearizationPlan(
       configuration: folder.config, checkpoint: folder.checkpoint, resolved)

@@ -26,6 +26,12 @@ public struct InitializeSettings: Sendable, Equatable {
   public var experts: Int
   /// Experts a token uses.
   public var topK: Int
+  /// Whether embeddings have the position encoding TPE.
+  public var hasPositionEncoding: Bool
+  /// How weights begin.
+  public var weights: InitialWeights
+  /// A folder whose tokenizer the model has; `nil` for one made from generated text.
+  public var tokenizer: String?
   /// The blocks, first to last.
   public var blocks: [BlockConfiguration]
 
@@ -33,6 +39,7 @@ public struct InitializeSettings: Sendable, Equatable {
     try section.refuseUnknownKeys(known: [
       "architecture", "size", "hidden_size", "layers", "heads", "key_heads", "width",
       "max_positions", "rope_theta", "softmax_layers", "experts", "top_k", "mixer",
+      "tpe", "init", "tokenizer",
     ])
     architecture = try section.choice("architecture", default: .llama)
     let size: ModelSize? =
@@ -52,6 +59,9 @@ public struct InitializeSettings: Sendable, Equatable {
     softmaxLayers = try section.integers("softmax_layers", default: [])
     experts = try section.integer("experts", default: 0)
     topK = try section.integer("top_k", default: 1)
+    hasPositionEncoding = try section.bool("tpe", default: architecture == .cosformer2)
+    weights = try section.choice("init", default: .normal)
+    tokenizer = try section.optionalString("tokenizer")
     blocks = []
     try check(section)
     let mixer = try section.optionalSection("mixer")
@@ -63,6 +73,9 @@ public struct InitializeSettings: Sendable, Equatable {
     }
     blocks = try (0..<layers).map {
       BlockConfiguration(mixer: try self.mixer(layer: $0, mixer), mlp: mlp)
+    }
+    if let refusal = model(vocabularySize: 1).positionEncodingRefusal {
+      throw WorkflowError("\(section.path): \(refusal)")
     }
   }
 
@@ -132,6 +145,7 @@ public struct InitializeSettings: Sendable, Equatable {
     try section.refuseUnknownKeys(known: [
       "heads", "key_heads", "key_dimension", "value_dimension", "expand", "shrink", "decay",
       "query_map", "key_map", "value_map", "query_key_norm", "positions", "scale", "output_norm",
+      "window",
       "gate",
     ])
     var object = section.object
@@ -166,6 +180,7 @@ public struct InitializeSettings: Sendable, Equatable {
     model.embeddingScale = architecture.embeddingScale(hidden: hiddenSize)
     model.hasNormWeights = architecture.hasNormWeights
     model.residual = architecture.residual(layers: layers)
+    model.positionEncodingHeads = hasPositionEncoding ? heads : nil
     return model
   }
 

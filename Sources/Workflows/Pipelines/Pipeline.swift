@@ -31,6 +31,9 @@ public struct Pipeline: Sendable {
   public let export: [String]
   /// The cells of a sweep, of which the rest of the file says what they have in common.
   public let sweep: SweepSettings?
+  /// A ladder of models trained from scratch, of which the rest of the file says what they have in
+  /// common: ``initialize`` and ``stages`` are then each model's own, and empty here.
+  public let scaling: ScalingSettings?
   /// The settings as written, for the run record.
   public let json: JSON
   /// The folder `{run}` stands for where it is not the run folder: the cells of a sweep share
@@ -40,7 +43,7 @@ public struct Pipeline: Sendable {
   private static let keys = [
     "name", "seed", "model", "synthesize", "initialize", "convert", "linearize", "stages",
     "evaluate", "export",
-    "sweep",
+    "sweep", "scaling",
   ]
 
   /// Reads and checks a pipeline file, or `pipeline.yaml` of a folder. Data files are looked up when
@@ -74,9 +77,13 @@ public struct Pipeline: Sendable {
     self.seed = seed
     model = try file.optionalString("model")
     synthesize = try file.optionalSection("synthesize").map(SynthesizeSettings.init)
-    initialize = try file.optionalSection("initialize").map(InitializeSettings.init)
+    scaling = try file.optionalSection("scaling").map(ScalingSettings.init)
+    let isOneModel = scaling == nil
+    initialize =
+      isOneModel ? try file.optionalSection("initialize").map(InitializeSettings.init) : nil
     stages =
-      file.contains("stages") ? try file.sections("stages").map { try StageSettings($0) } : []
+      isOneModel && file.contains("stages")
+      ? try file.sections("stages").map { try StageSettings($0) } : []
     evaluate = try file.optionalSection("evaluate").map(EvaluateSettings.init)
     sweep = try file.optionalSection("sweep").map(SweepSettings.init)
     export = try file.strings("export", default: [])
@@ -91,6 +98,7 @@ public struct Pipeline: Sendable {
 
   /// Refuses a pipeline that starts from a checkpoint.
   public func checkStartsFromScratch() throws {
+    try checkIsOneRun()
     guard initialize != nil, !stages.isEmpty else {
       throw WorkflowError(
         "\(path): training from scratch needs \"initialize\" and \"stages\"; use herd run for a pipeline that starts from a checkpoint"
@@ -99,13 +107,18 @@ public struct Pipeline: Sendable {
   }
 
   private func check() throws {
+    guard scaling == nil else { return try checkScaling() }
     guard (model == nil) != (initialize == nil) else {
       throw WorkflowError(
         "\(path): give either \"model\" (a dense checkpoint) or \"initialize\" (a new model)")
     }
-    guard initialize == nil || synthesize.map({ $0.records > 0 }) ?? false else {
+    guard
+      initialize == nil || initialize?.tokenizer != nil
+        || synthesize.map({ $0.records > 0 }) ?? false
+    else {
       throw WorkflowError(
-        "\(path): \"initialize\" needs \"synthesize\": the tokenizer is made from it")
+        "\(path): \"initialize\" needs \"synthesize\", from which the tokenizer is made, or a \"tokenizer\": the folder of one"
+      )
     }
     let names = stages.map(\.name)
     let reserved = ["data", "dense", "initial", "converted", "linearized", "export"]
@@ -151,6 +164,38 @@ public struct Pipeline: Sendable {
 
   private static let linearFormats = OutputFormat.allCases.filter { $0.make().movesEverything }
     .map(\.rawValue).joined(separator: ", ")
+
+  /// What a ladder leaves to its cells, and what it goes without.
+  private func checkScaling() throws(WorkflowError) {
+    for (key, isThere) in [
+      ("model", model != nil), ("convert", convert != nil), ("linearize", linearize != nil),
+      ("sweep", sweep != nil), ("export", !export.isEmpty),
+    ] where isThere {
+      throw WorkflowError(
+        "\(path): \"scaling\" trains models from scratch and goes with no \"\(key)\"; leave it out")
+    }
+    guard evaluate != nil else {
+      throw WorkflowError("\(path): \"scaling\" needs \"evaluate\": laws are fitted to its losses")
+    }
+    let stages = json["stages"]?.array ?? []
+    guard stages.count == 1, stages[0]["tokens"] == nil else {
+      throw WorkflowError(
+        "\(path): \"scaling\" takes one stage, without \"tokens\": those are in \"scaling\"")
+    }
+    let common = ["tokenizer", "max_positions", "rope_theta", "init"]
+    for (key, _) in json["initialize"]?.object ?? JSONObject() where !common.contains(key) {
+      throw WorkflowError(
+        "\(path): beside \"scaling\", \"initialize\" takes \(common.joined(separator: ", ")); \"\(key)\" is not among them: sizes belong into \"scaling\", and what models cost is known of dense ones without further settings"
+      )
+    }
+    guard
+      json["initialize"]?["tokenizer"]?.string != nil || synthesize.map({ $0.records > 0 }) ?? false
+    else {
+      throw WorkflowError(
+        "\(path): \"scaling\" needs \"synthesize\", from which the tokenizer is made, or \"initialize: {tokenizer: FOLDER}\""
+      )
+    }
+  }
 
   private func checkLinearization() throws(WorkflowError) {
     guard let linearize else { return }
@@ -205,6 +250,9 @@ public struct Pipeline: Sendable {
   func checkIsOneRun() throws(WorkflowError) {
     guard sweep == nil else {
       throw WorkflowError("\(path): this is a sweep of many runs; use herd sweep \(path)")
+    }
+    guard scaling == nil else {
+      throw WorkflowError("\(path): this is a ladder of many runs; use herd scaling \(path)")
     }
   }
 

@@ -1,9 +1,9 @@
 import Formats
 import Reports
 
-/// `herd report`: makes the report of a run or sweep folder again, or compares runs.
+/// `herd report`: makes the report of the folder of a run, a sweep or a ladder again, or compares runs.
 public struct ReportMaking {
-  /// The run or sweep folder.
+  /// The folder of a run, a sweep or a ladder.
   public let folder: String
   /// Run folders to compare it with; empty to make its own report.
   public let others: [String]
@@ -39,6 +39,12 @@ public struct ReportMaking {
     if Files.exists("\(folder)/\(SweepRecord.fileName)") {
       let record = try SweepRecord(contentsOf: folder)
       try SweepReport(record).write()
+      return result(record.text)
+    }
+    if Files.exists("\(folder)/\(ScalingRecord.fileName)") {
+      var record = try ScalingRecord(contentsOf: folder)
+      record.conclude()
+      try record.writeReport()
       return result(record.text)
     }
     let state = try RunState(existing: folder)

@@ -10,3 +10,11 @@ extension DeviceDescription {
     ]
   }
 }
+
+extension JSON {
+  /// A device that a run folder recorded, in words.
+  var deviceWords: String {
+    "\(self["device"]?.string ?? "") \(self["architecture"]?.string ?? ""), "
+      + "\(self["threads"]?.int ?? 0) threads"
+  }
+}

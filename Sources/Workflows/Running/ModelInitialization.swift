@@ -1,6 +1,4 @@
-import Data
 import Formats
-import Glibc
 import Models
 import Numerics
 
@@ -8,49 +6,28 @@ import Numerics
 struct ModelInitialization {
   let settings: InitializeSettings
   let seed: UInt64
-  /// The tokenizer files and the ids `config.json` names.
-  let tokenizer: TrainedTokenizer
+  let tokenizer: TokenizerFiles
 
   /// Writes a complete checkpoint folder.
   func write(to path: String, in context: Context) throws {
     let output = try OutputFolder(path)
-    for file in tokenizer.files(contextLength: settings.maximumPositions) {
+    for file in tokenizer.files {
       try Files.write(file.contents, to: output.path(of: file.name))
     }
     let config = ConfigurationFile(path: output.path(of: "config.json"), object: config)
     try config.write(to: config.path)
     let layout = try CheckpointLayouts.layout(for: config)
     let parameters = layout.configuration.parameterShapes.enumerated().map { index, shape in
-      Parameter(shape.name, context.tensor(values(shape, index: index), shape.shape))
+      Parameter(
+        shape.name,
+        context.tensor(
+          settings.weights.values(shape, index: index, layers: settings.layers, seed: seed),
+          shape.shape))
     }
     let model = try LanguageModel(layout.configuration, parameters: parameters, in: context)
     try ModelWriter(layout: layout).write(
       model, to: output.stagingPath, elementType: .f32, in: context)
     try output.commit()
-  }
-
-  /// Normal weights of deviation 0.02, narrower by √(2·layers) where they feed the residual stream
-  /// (GPT-2's rule); gains of 1. Angles of LRPE are one geometric ladder over all heads; lower bounds
-  /// start equal, l/L in layer l, and learned decays, selection biases and the like at 0.
-  private func values(_ shape: ParameterShape, index: Int) -> [Float] {
-    let count = shape.shape.reduce(1, *)
-    if shape.name.hasSuffix(".lrpe.theta") {
-      return (0..<count).map { Float(pow(10000, -2 * Double($0) / Double(count))) }
-    }
-    if shape.name == ParameterName.lowerBounds || shape.name.hasSuffix(".decay")
-      || shape.name.hasSuffix("bias")
-    {
-      return [Float](repeating: 0, count: count)
-    }
-    if shape.name.hasSuffix("norm.weight") { return [Float](repeating: 1, count: count) }
-    let feedsResidual = shape.name.contains("o_proj") || shape.name.contains("down_proj")
-    let deviation = feedsResidual ? 0.02 / Double(2 * settings.layers).squareRoot() : 0.02
-    var random = RandomStream(seed: seed, purpose: 0x1000 + UInt64(index))
-    return (0..<count).map { _ in
-      // Box and Muller's transform; 1 - u keeps the logarithm's argument positive.
-      let radius = (-2 * log(1 - random.uniform())).squareRoot()
-      return Float(deviation * radius * cos(2 * .pi * random.uniform()))
-    }
   }
 
   private var config: JSONObject {
@@ -72,7 +49,7 @@ struct ModelInitialization {
   private var llama: JSONObject {
     [
       "architectures": ["LlamaForCausalLM"], "attention_bias": false,
-      "bos_token_id": id("<|begin_of_text|>"), "eos_token_id": id("<|eot_id|>"),
+      "bos_token_id": tokenizer.beginOfText, "eos_token_id": tokenizer.endOfReply,
       "head_dim": JSON(settings.hiddenSize / settings.heads), "hidden_act": "silu",
       "hidden_size": JSON(settings.hiddenSize), "initializer_range": .number(JSONNumber(0.02)),
       "intermediate_size": JSON(settings.width),
@@ -84,9 +61,5 @@ struct ModelInitialization {
       "tie_word_embeddings": true, "torch_dtype": "float32",
       "vocab_size": JSON(tokenizer.vocabularySize),
     ]
-  }
-
-  private func id(_ token: String) -> JSON {
-    tokenizer.id(ofSpecial: token).map { JSON($0) } ?? .null
   }
 }

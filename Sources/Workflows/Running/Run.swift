@@ -143,9 +143,7 @@ public struct Run {
     var steps: [Step] = []
     if let settings = pipeline.synthesize { steps.append(synthesis(settings)) }
     if let settings = pipeline.initialize { steps.append(initialization(settings)) }
-    // A new model that is trained as it is has nothing to tell before training.
-    let isMade = pipeline.convert != nil || pipeline.linearize != nil
-    if (pipeline.initialize == nil || isMade) && pipeline.home == nil {
+    if !startsFromNothing && pipeline.home == nil {
       steps += evaluation("dense", dense)
     }
     var (name, current) = ("dense", dense)
@@ -185,6 +183,12 @@ public struct Run {
   /// The dense checkpoint the run starts from.
   private let dense: String
 
+  /// Whether a new model is trained as it is: before training it has nothing to tell, and nothing to be
+  /// compared with.
+  private var startsFromNothing: Bool {
+    pipeline.initialize != nil && pipeline.convert == nil && pipeline.linearize == nil
+  }
+
   private func synthesis(_ settings: SynthesizeSettings) -> Step {
     Step(name: "synthesize", announcement: "writing generated text to \(output)/data") { _ in
       try discard("data")
@@ -200,14 +204,25 @@ public struct Run {
   private func initialization(_ settings: InitializeSettings) -> Step {
     Step(name: "initialize", announcement: "making a new model in \(output)/initial") { _ in
       try discard("initial")
-      guard let synthesize = pipeline.synthesize else {
-        throw WorkflowError("\(pipeline.path): \"initialize\" needs \"synthesize\"")
-      }
-      let tokenizer = Synthesis(settings: synthesize, seed: pipeline.seed).tokenizer()
+      let tokenizer = try tokenizerFiles(settings)
       try ModelInitialization(settings: settings, seed: pipeline.seed, tokenizer: tokenizer)
         .write(to: "\(output)/initial", in: context)
       return ["vocabulary": JSON(tokenizer.vocabularySize)]
     }
+  }
+
+  /// The tokenizer of a new model: another folder's, or one learned from the generated text.
+  private func tokenizerFiles(_ settings: InitializeSettings) throws -> TokenizerFiles {
+    if let folder = settings.tokenizer {
+      return try TokenizerFiles(folder: pipeline.resolve(folder, run: output))
+    }
+    guard let synthesize = pipeline.synthesize else {
+      throw WorkflowError(
+        "\(pipeline.path): \"initialize\" needs \"synthesize\" or a \"tokenizer\"")
+    }
+    return TokenizerFiles(
+      Synthesis(settings: synthesize, seed: pipeline.seed).tokenizer(),
+      contextLength: settings.maximumPositions)
   }
 
   /// Refuses what cannot be converted or exported before anything is written. A dense model that
@@ -226,6 +241,11 @@ public struct Run {
 
   /// Opens every data file that is not made by the run itself: better now than after a stage.
   private func checkData(_ state: RunState) throws {
+    if state.result(of: "initialize") == nil, let folder = pipeline.initialize?.tokenizer,
+      !folder.hasPrefix("{run}")
+    {
+      _ = try TokenizerFiles.tokenizer(of: pipeline.resolve(folder, run: output))
+    }
     var files: [String] = []
     if state.result(of: "convert") == nil { files += pipeline.convert?.data ?? [] }
     if state.result(of: "linearize") == nil { files += pipeline.linearize?.data ?? [] }
@@ -296,7 +316,8 @@ public struct Run {
     let step = Step(name: "evaluate:\(name)", announcement: "evaluating \(name)") { _ in
       try RunEvaluation(
         settings: settings, pipeline: pipeline, run: output, checkpoint: folder,
-        dense: folder == dense ? nil : dense, label: name, events: events, context: context,
+        dense: folder == dense || startsFromNothing ? nil : dense, label: name, events: events,
+        context: context,
         shared: shared
       ).execute()
     }

@@ -22,9 +22,13 @@ public struct RunEstimate: Sendable {
       pipeline, output: output, device: device, rate: Self.measuredRate(on: device))
   }
 
-  /// - Parameter rate: Operations per second; see ``measuredRate(on:)``.
-  init(_ pipeline: Pipeline, output: String, device: Device, rate: Double) throws {
-    let size = try Self.sizes(pipeline, output)
+  /// - Parameters:
+  ///   - vocabulary: The size of a vocabulary that is yet to be made, where the pipeline does not tell.
+  ///   - rate: Operations per second; see ``measuredRate(on:)``.
+  init(
+    _ pipeline: Pipeline, output: String, vocabulary: Int? = nil, device: Device, rate: Double
+  ) throws {
+    let size = try Self.sizes(pipeline, output, vocabulary)
     for stage in pipeline.stages { try pipeline.checkWeights(of: stage, on: device) }
     var lines: [String] = []
     var (tokens, memory, seconds) = (0, 0, 0.0)
@@ -115,10 +119,16 @@ public struct RunEstimate: Sendable {
     }
   }
 
-  private static func sizes(_ pipeline: Pipeline, _ output: String) throws -> Sizes {
+  private static func sizes(
+    _ pipeline: Pipeline, _ output: String, _ vocabulary: Int?
+  ) throws -> Sizes {
     let configuration: ModelConfiguration
     if let settings = pipeline.initialize {
-      configuration = settings.model(vocabularySize: pipeline.synthesize?.vocabulary ?? 0)
+      var size = vocabulary ?? pipeline.synthesize?.vocabulary ?? 0
+      if let folder = settings.tokenizer, vocabulary == nil {
+        size = try TokenizerFiles(folder: pipeline.resolve(folder, run: output)).vocabularySize
+      }
+      configuration = settings.model(vocabularySize: size)
     } else {
       configuration = try ModelFolder(pipeline.resolve(pipeline.model ?? "", run: output))
         .configuration

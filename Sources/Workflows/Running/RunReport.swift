@@ -95,11 +95,7 @@ struct RunReport {
     ]
     if let device {
       facts += [
-        (
-          "Device",
-          "\(device["device"]?.string ?? "") \(device["architecture"]?.string ?? ""), "
-            + "\(device["threads"]?.int ?? 0) threads"
-        ), ("BLAS", device["blas"]?.string ?? ""),
+        ("Device", device.deviceWords), ("BLAS", device["blas"]?.string ?? ""),
       ]
     }
     return facts

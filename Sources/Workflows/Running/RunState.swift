@@ -44,13 +44,19 @@ struct RunState {
     guard Files.exists("\(folder)/run.json") else {
       throw WorkflowError(
         Files.exists(folder)
-          ? "\(folder): no run.json; give a folder that herd run or herd sweep wrote"
+          ? "\(folder): no run.json; give a folder that herd run, herd sweep or herd scaling wrote"
           : "\(folder): no such folder; check the path of the run")
     }
     let file = try ConfigurationFile(contentsOf: "\(folder)/run.json")
     self.folder = folder
     pipeline = try file.section("pipeline").object
     steps = try file.section("steps").object
+  }
+
+  /// The finished steps of a run folder; none where there is no whole record yet.
+  static func steps(of folder: String) -> JSONObject {
+    let file = try? ConfigurationFile(contentsOf: "\(folder)/run.json")
+    return file?["steps"]?.object ?? JSONObject()
   }
 
   /// The result of a finished step, or `nil`.

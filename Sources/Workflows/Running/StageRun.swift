@@ -162,18 +162,11 @@ struct StageRun {
   }
 
   private func sampler(_ start: ModelFolder, _ tokenizer: Tokenizer) throws -> TrainingSampler {
+    let text = StageText(
+      folder: start.path, tokenizer: tokenizer, pipeline: pipeline, run: run, shared: shared,
+      note: events.note)
     let streams = try settings.data.map { source in
-      // A folder that tells no chat format can still be trained on plain text.
-      let format =
-        try source.format.map { try start.chatFormat(named: $0, tokenizer: tokenizer) }
-        ?? (try? start.chatFormat(tokenizer: tokenizer))
-      let builder = try TokenStreamBuilder(tokenizer: tokenizer, format: format)
-      let file = try pipeline.resolve(source.file, run: run)
-      let stream = try shared.once("\(file) \(source.format ?? "")") {
-        events.note("\(settings.name): reading \(file)")
-        return try builder.stream(files: [file])
-      }
-      return (stream: stream, weight: source.weight)
+      (stream: try text.stream(source, stage: settings.name), weight: source.weight)
     }
     return try TrainingSampler(
       streams, mode: settings.sampling == .windows ? .windows : .documents,

@@ -1,9 +1,7 @@
 import Data
-import Evaluation
 import ExpertConstruction
 import Formats
 import Numerics
-import Training
 
 /// A grid of conversions, each trained and measured alike, beside the dense model and the baseline of
 /// static pruning; resumable at every point.
@@ -40,16 +38,6 @@ public struct Sweep {
     self.device = device
     self.limit = limit
     self.events = events
-  }
-
-  /// How a sweep, or a part of it, ended.
-  public struct Result: Sendable {
-    /// The sweep folder.
-    public let folder: String
-    /// What `sweep.json` holds.
-    public let json: JSON
-    /// What to print for people.
-    public let text: String
   }
 
   /// The run that all cells share.
@@ -93,49 +81,26 @@ public struct Sweep {
   }
 
   /// Does whatever is not done yet, as far as the time limit allows.
-  public func execute() throws -> Result {
+  public func execute() throws -> GridResult {
     let cells = try cells()
-    try begin()
-    let lock = try FolderLock(output)
-    defer { withExtendedLifetime(lock) {} }
-    let context = try Context(device: device)
-    var record = SweepRecord(
-      pipeline, cells, folder: output, device: context.deviceDescription.json)
-    try record.write()
-    for (kind, seconds) in record.longestSteps { limit?.learn(kind, seconds: seconds) }
-    let shared = SharedWork(isKept: true)
-    do {
-      try Run(
-        densePipeline(), output: home, device: device, context: context, shared: shared,
-        limit: limit, events: events
-      ).execute()
-      for (index, cell) in cells.cells.enumerated() {
-        events.note("cell \(index + 1) of \(cells.cells.count): \(cell.name)")
-        if let failure = try run(cell, cells, context, shared) {
-          record.failures[cell.name] = failure
-          events.note("\(cell.name) failed: \(failure)")
-        }
-        try record.write()
-      }
-    } catch is TimeIsUp {
-      events.note("the time limit was reached")
-    }
-    try record.write()
-    try SweepReport(record).write()
-    return Result(folder: output, json: record.json, text: record.text)
+    return try RunGrid(
+      output: output, kind: "sweep", home: (home, densePipeline()),
+      cells: cells.cells.map { cell in
+        let owner = cells.owner(of: cell)
+        return RunGrid.Cell(
+          name: cell.name, pipeline: cell.pipeline, conversion: owner == cell.name ? nil : owner,
+          // Resume states are many times as large as the model.
+          leftovers: cell.pipeline.stages.map { "\($0.name)/checkpoint" })
+      }, device: device, limit: limit, events: events
+    ).execute { SweepRecord(pipeline, cells, folder: output, device: $0) }
   }
 
-  /// Makes the folder, or makes sure that it is a sweep's.
-  private func begin() throws {
-    // A kill while the first record was written leaves only its hidden beginnings.
-    let leftover = ".\(SweepRecord.fileName).partial-"
-    if Files.exists(output), !Files.exists("\(output)/\(SweepRecord.fileName)"),
-      try Files.names(inFolder: output).contains(where: { !$0.hasPrefix(leftover) })
-    {
-      throw WorkflowError(
-        "\(output): not empty and not a sweep folder; give another --output or empty it")
-    }
-    try Files.createFolder(output)
+  /// What the sweep will do and roughly cost.
+  public func estimate() throws -> GridEstimate {
+    let cells = try cells()
+    return try GridEstimate(
+      cells.cells.map { ($0.name, $0.pipeline, "") },
+      refused: cells.refused.map { ($0.name, $0.reason) }, output: output, device: device)
   }
 
   /// The dense model alone: text, scores, speed.
@@ -148,38 +113,5 @@ public struct Sweep {
     }
     object["evaluate"] = .object(evaluate)
     return try Pipeline(path: pipeline.path, object: object)
-  }
-
-  /// Runs a cell to its end.
-  /// - Returns: Why it failed for reasons of its own; `nil` when it is finished.
-  private func run(
-    _ cell: SweepCell, _ cells: SweepCells, _ context: Context, _ shared: SharedWork
-  ) throws -> String? {
-    let folder = "\(output)/cells/\(cell.name)"
-    let owner = cells.owner(of: cell)
-    let conversion = owner == cell.name ? nil : "\(output)/cells/\(owner)"
-    if let conversion, !Files.exists("\(conversion)/converted/config.json") {
-      return "its conversion, made by \(owner), is not there"
-    }
-    do {
-      try Run(
-        cell.pipeline, output: folder, device: device, context: context, shared: shared,
-        limit: limit, conversion: conversion, events: events
-      ).execute()
-    } catch let error as TrainingError {
-      return "\(error)"
-    } catch let error as SettingsError {
-      // Patterns that fit another cell's parameters.
-      return "\(error)"
-    } catch let error as ConstructionError {
-      return "\(error)"
-    } catch let error as EvaluationError {
-      return "\(error)"
-    }
-    // Resume states are many times as large as the model, and nothing needs them any more.
-    for stage in cell.pipeline.stages where Files.exists("\(folder)/\(stage.name)/checkpoint") {
-      try Files.remove("\(folder)/\(stage.name)/checkpoint")
-    }
-    return nil
   }
 }

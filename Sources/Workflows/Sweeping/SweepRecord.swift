@@ -2,7 +2,7 @@ import Formats
 import Reports
 
 /// What a sweep has found so far: `sweep.json` and `sweep.csv` of its folder.
-struct SweepRecord {
+struct SweepRecord: GridRecord {
   /// The sweep folder.
   let folder: String
   /// The sweep's name.
@@ -61,30 +61,14 @@ struct SweepRecord {
   /// The dense model's figures under the keys of a cell.
   var dense: JSONObject {
     if case .rows(let dense, _) = source { return dense }
-    let steps = SweepRow.steps(of: "\(folder)/dense")
+    let steps = RunState.steps(of: "\(folder)/dense")
     var dense = JSONObject()
     dense["loss"] = steps["evaluate:dense"]?["mean"]
-    if let domains = steps["evaluate:dense"]?["domains"]?.object {
-      var losses = JSONObject()
-      for (domain, score) in domains { losses[domain] = score["loss"] }
-      dense["loss_by_domain"] = .object(losses)
-    }
+    dense["loss_by_domain"] = SweepRow.lossesByDomain(steps["evaluate:dense"])
     for (key, value) in steps["measure:dense"]?.object ?? JSONObject() where key != "seconds" {
       dense[key] = value
     }
     return dense
-  }
-
-  /// The longest time that a kind of step took in any cell, in seconds.
-  var longestSteps: [String: Double] {
-    var longest: [String: Double] = [:]
-    let all = rows.map { $0.json["seconds"]?.object ?? JSONObject() }
-    for (step, seconds) in all.joined() {
-      let kind = String(step.prefix { $0 != ":" })
-      guard kind != "stage", let seconds = seconds.double else { continue }
-      longest[kind] = max(longest[kind] ?? 0, seconds)
-    }
-    return longest
   }
 
   /// The record for machines.
@@ -93,7 +77,7 @@ struct SweepRecord {
     let groups = SweepGroup.groups(of: rows)
     return [
       "format_version": 1, "herd_version": JSON(ToolkitVersion.current), "name": JSON(name),
-      "finished": JSON(rows.allSatisfy { $0.isFinished || $0.text("status") == "refused" }),
+      "finished": JSON(isFinished),
       "device": device, "dense": .object(dense),
       "groups": .array(groups.map { .object($0.json) }),
       "pareto": [
@@ -140,20 +124,7 @@ struct SweepRecord {
     return "\"" + text.replacing("\"", with: "\"\"") + "\""
   }
 
-  /// Results and what is left, for a terminal.
-  var text: String {
-    let rows = rows
-    var lines = [SweepTables(self).results.text.text()]
-    for row in rows where ["refused", "failed"].contains(row.text("status")) {
-      lines.append("\(row.text("status")) \(row.name): \(row.text("reason"))\n")
-    }
-    let possible = rows.filter { $0.text("status") != "refused" }
-    let left = possible.filter { !$0.isFinished }
-    let end =
-      left.isEmpty
-      ? "all \(possible.count) cells are finished; see \(folder)/report.html"
-      : "\(possible.count - left.count) of \(possible.count) cells are finished; left: "
-        + "\(left.map(\.name).joined(separator: ", ")); run the same command again to go on"
-    return lines.joined() + end + "\n"
-  }
+  var results: String { SweepTables(self).results.text.text() }
+
+  func writeReport() throws { try SweepReport(self).write() }
 }

@@ -64,11 +64,7 @@ struct SweepReport {
       [
         .facts([
           ("herd", ToolkitVersion.current), ("Compiler", ToolkitVersion.compiler),
-          (
-            "Device",
-            "\(record.device["device"]?.string ?? "") \(record.device["architecture"]?.string ?? ""), "
-              + "\(record.device["threads"]?.int ?? 0) threads"
-          ),
+          ("Device", record.device.deviceWords),
         ]), .code(record.settings.serialized(indent: 2)),
       ])
     return document

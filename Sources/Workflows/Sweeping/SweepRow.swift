@@ -4,22 +4,11 @@ import Models
 import Reports
 
 /// What is known of one cell, read from its run folder.
-struct SweepRow {
-  /// How far a cell is.
-  enum Status: String {
-    case pending, started, finished, failed, refused
-  }
-
-  /// The row under the keys of `sweep.json`.
+struct SweepRow: GridRow {
   let json: JSONObject
 
-  var name: String { text("name") }
   var group: String { text("group") }
-  var isFinished: Bool { json["status"]?.string == Status.finished.rawValue }
   var isPruned: Bool { json["strategy"]?.string == SweepCell.pruning }
-
-  func text(_ key: String) -> String { json[key]?.string ?? "" }
-  func number(_ key: String) -> Double? { json[key]?.double }
 
   /// Its shared units as a word, such as `4` or `auto`; `nil` where it has none.
   var shared: String? {
@@ -45,17 +34,13 @@ struct SweepRow {
   ///   - owner: The cell that made the conversion.
   ///   - failure: Why it failed in this call, if it did.
   init(_ cell: SweepCell, folder: String, owner: String, failure: String?) {
-    let steps = Self.steps(of: "\(folder)/cells/\(cell.name)")
-    let conversion = owner == cell.name ? steps : Self.steps(of: "\(folder)/cells/\(owner)")
+    let steps = RunState.steps(of: "\(folder)/\(RunGrid.cells)/\(cell.name)")
+    let conversion =
+      owner == cell.name ? steps : RunState.steps(of: "\(folder)/\(RunGrid.cells)/\(owner)")
     let last = cell.pipeline.stages.last?.name ?? "converted"
-    var status = steps.isEmpty ? Status.pending : .started
-    if steps["report"] != nil { status = .finished }
-    if failure != nil { status = .failed }
-    var row: JSONObject = [
-      "name": JSON(cell.name), "group": JSON(cell.group), "folder": JSON("cells/\(cell.name)"),
-      "conversion": JSON("cells/\(owner)/converted"), "status": JSON(status.rawValue),
-    ]
-    if let failure { row["reason"] = JSON(failure) }
+    var row = Self.head(of: cell.name, steps: steps, failure: failure)
+    row["group"] = JSON(cell.group)
+    row["conversion"] = JSON("\(RunGrid.cells)/\(owner)/converted")
     for (key, value) in Self.settings(cell) { row[key] = value }
     for (key, value) in Self.results(steps, conversion, model: last) { row[key] = value }
     json = row
@@ -65,14 +50,8 @@ struct SweepRow {
   init(_ refused: RefusedCell) {
     json = [
       "name": JSON(refused.name), "group": JSON(refused.name),
-      "status": JSON(Status.refused.rawValue), "reason": JSON(refused.reason),
+      "status": JSON(CellStatus.refused.rawValue), "reason": JSON(refused.reason),
     ]
-  }
-
-  /// The finished steps of a run folder; none where there is no whole record yet.
-  static func steps(of folder: String) -> JSONObject {
-    let file = try? ConfigurationFile(contentsOf: "\(folder)/run.json")
-    return file?["steps"]?.object ?? JSONObject()
   }
 
   private static func settings(_ cell: SweepCell) -> JSONObject {
@@ -99,10 +78,8 @@ struct SweepRow {
     row["loss"] = after?["mean"]
     row["kl_to_dense"] = after?["mean_kl"]
     row["top1_agreement"] = after?["mean_agreement"]
+    row["loss_by_domain"] = lossesByDomain(after)
     if let domains = after?["domains"]?.object {
-      var losses = JSONObject()
-      for (domain, score) in domains { losses[domain] = score["loss"] }
-      row["loss_by_domain"] = .object(losses)
       let health = RouterHealth(domains)
       row["dead_experts"] = health.deadExperts.map { JSON($0) }
       row["min_load_entropy"] = health.smallestEntropy.map { JSON($0) }
@@ -119,9 +96,7 @@ struct SweepRow {
     if let analysis = steps["analyze:\(model)"]?.object {
       for (key, value) in analysis where key != "seconds" { row[key] = value }
     }
-    var seconds = JSONObject()
-    for (step, result) in steps { seconds[step] = result["seconds"] }
-    if !seconds.isEmpty { row["seconds"] = .object(seconds) }
+    row["seconds"] = seconds(steps)
     return row
   }
 }

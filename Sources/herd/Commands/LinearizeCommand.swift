@@ -45,6 +45,9 @@ struct LinearizeCommand: HerdCommand {
   @Flag(help: "Leave key and value heads shared, with one slope for each.")
   var shareKeys = false
 
+  @Option(help: "Tokens that linear layers also attend to by softmax, such as 64.")
+  var window: Int?
+
   @Option(help: "Positions of the layers that stay softmax: rope or none.")
   var softmaxPositions = LinearizeSettings().softmaxPositions
 
@@ -94,6 +97,7 @@ struct LinearizeCommand: HerdCommand {
     settings.keepSoftmax = keepSoftmax
     settings.slopes = slopes
     settings.sharesKeys = shareKeys
+    settings.window = window
     settings.softmaxPositions = softmaxPositions
     settings.softmaxGate = softmaxGate
     settings.softmaxLogScale = softmaxLogScale

@@ -4,7 +4,7 @@ import Workflows
 /// `herd report`
 struct ReportCommand: HerdCommand {
   static let configuration = CommandConfiguration(
-    "report", "Make the report of a run or sweep folder again, or compare runs.",
+    "report", "Make the report of a run, sweep or ladder again, or compare runs.",
     details: """
       Without --compare, report.html and report.md are written anew from what the folder holds; \
       with it, comparison.html and comparison.md. Nothing is computed again.
@@ -14,7 +14,7 @@ struct ReportCommand: HerdCommand {
       herd report runs/first --compare runs/second runs/third
       """)
 
-  @Argument(help: "A folder that herd run or herd sweep wrote.")
+  @Argument(help: "A folder that herd run, herd sweep or herd scaling wrote.")
   var folder: String
 
   @Option(

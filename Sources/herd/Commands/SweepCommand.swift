@@ -20,33 +20,20 @@ struct SweepCommand: HerdCommand {
   @Option(help: "The sweep folder; sweeps/NAME unless given.")
   var output: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "Stop cleanly before so many minutes are over; run again to go on.", valueName: "minutes"))
-  var timeLimit: Double?
-
-  @Flag(help: "Print cells, tokens, memory and time; write nothing.")
-  var dryRun = false
-
+  @OptionGroup var grid: GridOptions
   @OptionGroup var common: CommonOptions
-
-  func validate() throws {
-    guard timeLimit.map({ $0 > 0 && $0.isFinite }) ?? true else {
-      throw ValidationError("--time-limit takes minutes above 0")
-    }
-  }
 
   func run(_ console: Console) throws {
     let pipeline = try Pipeline(contentsOf: pipeline, seed: common.seed)
-    let device = common.chosenDevice(console)
-    if dryRun {
-      let estimate = try SweepEstimate(pipeline, output: output, device: device)
+    let sweep = Sweep(
+      pipeline, output: output, device: common.chosenDevice(console), minutes: grid.timeLimit,
+      events: console.events)
+    if grid.dryRun {
+      let estimate = try sweep.estimate()
       try console.result(estimate.json) { estimate.text }
       return
     }
-    let result = try Sweep(
-      pipeline, output: output, device: device, minutes: timeLimit, events: console.events
-    ).execute()
+    let result = try sweep.execute()
     try console.result(result.json) { result.text }
   }
 }

@@ -20,6 +20,7 @@ struct AttentionWeights {
     _ configuration: AttentionConfiguration, prefix: String, store: ParameterStore,
     in context: Context
   ) throws(ModelError) {
+    if let refusal = configuration.sizeRefusal { throw ModelError("\(prefix): \(refusal)") }
     self.configuration = configuration
     query = try LinearProjection("\(prefix).q_proj", bias: configuration.inputBias, store)
     key = try LinearProjection("\(prefix).k_proj", bias: configuration.inputBias, store)
@@ -103,12 +104,12 @@ struct AttentionWeights {
     in context: Context
   ) -> Tensor {
     let cache = state as? KeyValueCache
-    let offset = cache?.length ?? 0
     let input = input(x_TD, norm: norm, layout: layout, cache: cache, in: context)
     let heads_TC = context.attention(
       query: input.query, key: input.key, value: input.value, heads: configuration.heads,
       keyHeads: configuration.keyHeads, scale: configuration.scale,
-      documentStarts: state == nil ? layout.documentStarts_T : nil, queryOffset: offset,
+      documentStarts: state == nil ? layout.documentStarts_T : nil,
+      queryOffset: input.key.rows - x_TD.rows,
       window: configuration.window)
     return gate.map { gate in
       context.gated(heads_TC, by: context.linear(x_TD, norm: norm, gate.map), .sigmoid)
@@ -119,6 +120,7 @@ struct AttentionWeights {
   func cache(keyHeads: Int, capacity: Int, in context: Context) -> KeyValueCache {
     KeyValueCache(
       columns: keyHeads * configuration.headDimension, capacity: capacity,
+      window: configuration.mixture == nil ? configuration.window : nil,
       dtype: context.activationType(for: inverseFrequencies.dtype), in: context)
   }
 }

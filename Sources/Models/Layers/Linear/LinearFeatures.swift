@@ -61,33 +61,47 @@ struct LinearFeatures {
     } + [queryNorm, keyNorm, theta].compactMap { $0 }
   }
 
-  /// `[T, heads · d]` of normalised rows, `d` doubled by LRPE.
-  func query(_ x_TD: Tensor, layout: SequenceLayout, in context: Context) -> Tensor {
-    let raw_TC = raw(querySource, x_TD, rest: nil, in: context)
-    return finished(
-      raw_TC, norm: queryNorm, configuration.queryMap, heads: configuration.heads, layout,
-      in: context)
-  }
-
-  /// `[T, heads · d]`, key heads repeated.
+  /// Queries `[T, heads · d]` and keys `[T, keyHeads · d]` of normalised rows, as projected.
   ///
   /// - Parameter rest: What the forget gate does not keep, `[T, keyHeads · d]`.
-  func key(_ x_TD: Tensor, rest: Tensor?, layout: SequenceLayout, in context: Context) -> Tensor {
-    let raw_TC = raw(keySource, x_TD, rest: rest, in: context)
-    return finished(
-      raw_TC, norm: keyNorm, configuration.keyMap, heads: configuration.keyHeads, layout,
-      in: context)
+  func projected(_ x_TD: Tensor, rest: Tensor?, in context: Context) -> (query: Tensor, key: Tensor)
+  {
+    (
+      raw(querySource, x_TD, rest: nil, in: context), raw(keySource, x_TD, rest: rest, in: context)
+    )
+  }
+
+  /// Projected queries and keys as linear attention takes them, both `[T, heads · d]`: `d` doubled by
+  /// LRPE, key heads repeated.
+  func finished(
+    _ raw: (query: Tensor, key: Tensor), layout: SequenceLayout, in context: Context
+  ) -> (query: Tensor, key: Tensor) {
+    (
+      finished(
+        raw.query, norm: queryNorm, configuration.queryMap, heads: configuration.heads, layout,
+        in: context),
+      finished(
+        raw.key, norm: keyNorm, configuration.keyMap, heads: configuration.keyHeads, layout,
+        in: context)
+    )
+  }
+
+  /// Projected queries and keys turned by position and nothing else.
+  func turned(
+    _ raw: (query: Tensor, key: Tensor), layout: SequenceLayout, in context: Context
+  ) -> (query: Tensor, key: Tensor) {
+    guard case .rope = configuration.positions, let angles else { return raw }
+    func turned(_ x_TC: Tensor, _ heads: Int) -> Tensor {
+      context.rope(
+        x_TC, positions: layout.positions_T, inverseFrequencies: angles, heads: heads)
+    }
+    return (turned(raw.query, configuration.heads), turned(raw.key, configuration.keyHeads))
   }
 
   private func raw(_ source: Source, _ x_TD: Tensor, rest: Tensor?, in context: Context) -> Tensor {
     switch source {
     case .projection(let projection): return context.linear(x_TD, projection.map)
-    case .parameter(let parameter):
-      // A product with ones, so that the result has the type of activations.
-      let ones_T1 = context.tensor(
-        [Double](repeating: 1, count: x_TD.rows), [x_TD.rows, 1], x_TD.dtype)
-      return context.linear(
-        ones_T1, weight: parameter.tensor.reshaped([parameter.value.count, 1]))
+    case .parameter(let parameter): return parameter.rows(like: x_TD, in: context)
     case .complement:
       guard let rest else { preconditionFailure("a complement without a gate") }
       return rest

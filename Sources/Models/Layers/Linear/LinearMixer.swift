@@ -40,57 +40,66 @@ final class LinearMixer: TokenMixer {
   ) -> (output: Tensor, routing: Routing?) {
     let normed_TD = context.rmsNorm(x_TD, norm)
     let (decay, rest) = decay(normed_TD, in: context)
+    let projected = features.projected(normed_TD, rest: rest, in: context)
+    let value_TC = context.linear(normed_TD, value.map)
+    let state = state as? LinearState
+    let (query, key) = features.finished(projected, layout: layout, in: context)
     let input = LinearInput(
-      query: features.query(normed_TD, layout: layout, in: context),
-      key: features.key(normed_TD, rest: rest, layout: layout, in: context),
-      value: values(normed_TD, in: context), decay: decay)
-    let mixed_TC = mix(input, layout: layout, state: state as? LinearState, in: context)
-    return (head(mixed_TC, normed_TD, addedTo: x_TD, in: context), nil)
+      query: query, key: key, value: values(value_TC, in: context), decay: decay)
+    let mixed_TC = input.mixed(
+      heads: configuration.heads, scale: configuration.scale, layout: layout, state: state,
+      in: context)
+    let near_TC = configuration.window.map { window in
+      attend(
+        features.turned(projected, layout: layout, in: context), value_TC, window: window,
+        layout: layout, cache: state?.window, in: context)
+    }
+    return (head(mixed_TC, near: near_TC, normed_TD, addedTo: x_TD, in: context), nil)
+  }
+
+  /// Softmax attention over the tokens just before, `[T, heads · d]`.
+  private func attend(
+    _ projected: (query: Tensor, key: Tensor), _ value_TC: Tensor, window: Int,
+    layout: SequenceLayout, cache: KeyValueCache?, in context: Context
+  ) -> Tensor {
+    var (key, value) = (projected.key, value_TC)
+    var offset = 0
+    if let cache {
+      let all = cache.extended(by: value_TC.rows, in: context)
+      offset = all.key.rows - value_TC.rows
+      context.copy(key, into: all.key.slice(offset..<all.key.rows))
+      context.copy(value, into: all.value.slice(offset..<all.value.rows))
+      (key, value) = all
+    }
+    return context.attention(
+      query: projected.query, key: key, value: value, heads: configuration.heads,
+      keyHeads: configuration.keyHeads,
+      scale: 1 / Double(configuration.keyDimension).squareRoot(),
+      documentStarts: cache == nil ? layout.documentStarts_T : nil, queryOffset: offset,
+      window: window)
   }
 
   /// `[T, heads · valueDimension]`.
-  private func values(_ x_TD: Tensor, in context: Context) -> Tensor {
+  private func values(_ value_TC: Tensor, in context: Context) -> Tensor {
     let size = configuration.valueDimension
-    let mapped_TC = context.mapped(
-      context.linear(x_TD, value.map), configuration.valueMap, headDimension: size)
+    let mapped_TC = context.mapped(value_TC, configuration.valueMap, headDimension: size)
     return context.repeatHeads(
       mapped_TC, dim: size, times: configuration.heads / configuration.keyHeads)
   }
 
-  private func mix(
-    _ input: LinearInput, layout: SequenceLayout, state: LinearState?, in context: Context
-  ) -> Tensor {
-    let (heads, scale) = (configuration.heads, configuration.scale)
-    if let state, input.query.rows == 1 {
-      return context.linearAttentionStep(
-        query: input.query, key: input.key, value: input.value, heads: heads, scale: scale,
-        decay: input.decay, state: state.memory)
-    }
-    precondition(
-      state != nil || layout.documentOffsets != nil,
-      "linear attention needs to know where documents begin: give the layout its offsets")
-    let (output, final) = context.linearAttention(
-      query: input.query, key: input.key, value: input.value, heads: heads, scale: scale,
-      decay: input.decay, documentOffsets: state == nil ? layout.documentOffsets : nil,
-      initialState: state?.memory)
-    state?.memory = final.detached()
-    return output
-  }
-
   func makeState(capacity: Int, in context: Context) -> any MixerState {
-    LinearState(
-      context.zeros(
-        [1, configuration.heads, configuration.stateDimension, configuration.valueDimension],
-        decay.stateType))
+    let memory = context.zeros(
+      [1, configuration.heads, configuration.stateDimension, configuration.valueDimension],
+      decay.stateType)
+    return LinearState(
+      memory,
+      window: configuration.window.map { window in
+        KeyValueCache(
+          columns: configuration.keyHeads * configuration.keyDimension,
+          capacity: capacity, window: window,
+          dtype: context.activationType(for: decay.stateType), in: context)
+      })
   }
-}
-
-/// What linear attention takes.
-private struct LinearInput {
-  let query: Tensor
-  let key: Tensor
-  let value: Tensor
-  let decay: LinearAttentionDecay
 }
 
 extension Context {

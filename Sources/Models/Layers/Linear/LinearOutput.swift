@@ -39,10 +39,12 @@ struct LinearOutput {
 
   /// - Parameters:
   ///   - mixed_TC: What linear attention gave, `[T, heads · e]`.
+  ///   - near_TC: What softmax over the tokens just before gave, of the same shape; `nil` for none.
   ///   - normed_TD: The rows that were mixed.
   ///   - x_TD: The residual stream.
   func callAsFunction(
-    _ mixed_TC: Tensor, _ normed_TD: Tensor, addedTo x_TD: Tensor, in context: Context
+    _ mixed_TC: Tensor, near near_TC: Tensor?, _ normed_TD: Tensor, addedTo x_TD: Tensor,
+    in context: Context
   ) -> Tensor {
     var y_TC = mixed_TC
     if let settings = configuration.gate {
@@ -55,6 +57,7 @@ struct LinearOutput {
     } else {
       y_TC = normalised(y_TC, in: context)
     }
+    if let near_TC { y_TC = context.scaled(context.add(y_TC, near_TC), by: 0.5) }
     return context.linear(y_TC, output.map, addedTo: x_TD)
   }
 

@@ -2,8 +2,9 @@ import Formats
 import Numerics
 import Reports
 
-/// What a sweep will do and roughly cost, from headers alone: `herd sweep --dry-run`.
-public struct SweepEstimate: Sendable {
+/// What a grid of runs will do and roughly cost, from headers alone: `--dry-run` of `herd sweep` and
+/// `herd scaling`.
+public struct GridEstimate: Sendable {
   /// One line per cell.
   public let lines: [String]
   /// Tokens trained on in all cells that are left.
@@ -15,21 +16,27 @@ public struct SweepEstimate: Sendable {
   private let cells: JSON
 
   /// Estimates without writing or reading weights.
-  public init(_ pipeline: Pipeline, output: String? = nil, device: Device = .cpu()) throws {
-    let sweep = Sweep(pipeline, output: output, device: device)
-    let cells = try sweep.cells()
+  /// - Parameters:
+  ///   - cells: The runs, each with words of its own about it.
+  ///   - refused: What cannot be made, and why.
+  ///   - vocabulary: The size of the vocabulary of cells whose tokenizer is yet to be made.
+  init(
+    _ cells: [(name: String, pipeline: Pipeline, words: String)],
+    refused: [(name: String, reason: String)] = [], output: String, vocabulary: Int? = nil,
+    device: Device
+  ) throws {
     let rate = try RunEstimate.measuredRate(on: device)
     var (lines, rows): ([String], [JSON]) = ([], [])
     var (tokens, memory, seconds) = (0, 0, 0.0)
-    for cell in cells.cells {
+    for cell in cells {
       let estimate = try RunEstimate(
-        cell.pipeline, output: sweep.output, device: device, rate: rate)
-      let isDone = SweepRow.steps(of: "\(sweep.output)/cells/\(cell.name)")["report"] != nil
+        cell.pipeline, output: output, vocabulary: vocabulary, device: device, rate: rate)
+      let isDone = RunState.steps(of: "\(output)/\(RunGrid.cells)/\(cell.name)")["report"] != nil
       lines.append(
         "\(cell.name): "
           + (isDone
             ? "finished"
-            : "\(estimate.tokens) tokens, \(estimate.memory >> 20) MiB, about \(Durations.text(estimate.seconds))")
+            : "\(cell.words)\(estimate.tokens) tokens, \(estimate.memory >> 20) MiB, about \(Durations.text(estimate.seconds))")
       )
       rows.append([
         "name": JSON(cell.name), "finished": JSON(isDone), "tokens": JSON(estimate.tokens),
@@ -40,9 +47,9 @@ public struct SweepEstimate: Sendable {
       memory = max(memory, estimate.memory)
       seconds += estimate.seconds
     }
-    for refused in cells.refused {
-      lines.append("\(refused.name): refused: \(refused.reason)")
-      rows.append(["name": JSON(refused.name), "refused": JSON(refused.reason)])
+    for cell in refused {
+      lines.append("\(cell.name): refused: \(cell.reason)")
+      rows.append(["name": JSON(cell.name), "refused": JSON(cell.reason)])
     }
     self.lines = lines
     self.tokens = tokens
@@ -54,7 +61,7 @@ public struct SweepEstimate: Sendable {
   /// The estimate for people.
   public var text: String {
     let cost =
-      "left: \(tokens) tokens, up to \(memory >> 20) MiB, about \(Durations.text(seconds)) of training, besides conversions and evaluations"
+      "left: \(tokens) tokens, up to \(memory >> 20) MiB, about \(Durations.text(seconds)) of training, besides what is made and evaluated"
     return (lines + [cost]).joined(separator: "\n")
   }
 

@@ -1,0 +1,63 @@
+import Formats
+import TestSupport
+import Testing
+
+/// `scaling` from dry run to report.
+@Suite struct ScalingCommandTests {
+  private let folder = TemporaryFolder()
+
+  private func path(_ name: String) -> String { "\(folder.path)/\(name)" }
+
+  private func pipeline(tokens: String = "[64, 128]") -> String {
+    folder.write(
+      "toy.yaml",
+      """
+      name: toy
+      synthesize: {records: 200, held_out: 20, vocabulary: 300}
+      scaling:
+        architectures: [llama, tnl]
+        sizes: [{name: a, hidden_size: 8, layers: 1, heads: 2, width: 24}]
+        tokens: \(tokens)
+      stages:
+        - name: train
+          data: [{file: "{run}/data/math.train.jsonl"}]
+          sequence_length: 32
+          batch_sequences: 2
+      evaluate: {data: ["{run}/data/math.val.jsonl"], window: 32, windows: 8}
+      """)
+  }
+
+  @Test func fromDryRunToReport() throws {
+    let file = pipeline()
+    let dry = try HerdRun("scaling", file, "--output", path("s"), "--dry-run", "--threads", "1")
+    #expect(dry.status == 0 && !Files.exists(path("s")), "\(dry.error)")
+    #expect(dry.output.contains("tnl-a-128: ") && dry.output.contains("left: 384 tokens"))
+
+    let run = try HerdRun("scaling", file, "--output", path("s"), "--threads", "1", "--quiet")
+    #expect(run.status == 0 && run.error.isEmpty, "\(run.error)")
+    #expect(run.output.contains("2.74e8 C^0.6470"))
+    #expect(run.output.contains("all 4 cells are finished; see"))
+    let again = try HerdRun(
+      "scaling", file, "--output", path("s"), "--threads", "1", "--time-limit", "5", "--json")
+    #expect(again.status == 0, "\(again.error)")
+    #expect(try JSON.parse(Array(again.output.utf8))["finished"] == true)
+    let report = try HerdRun("report", path("s"))
+    #expect(report.status == 0 && report.output.contains("2.74e8 C^0.6470"), "\(report.error)")
+  }
+
+  @Test func mistakesAreOneLine() throws {
+    let plain = folder.write("plain.yaml", "model: x\n")
+    let ladder = pipeline(tokens: "[64, 9000000]")
+    for (arguments, words) in [
+      (["scaling", plain], "no \"scaling\" section"), (["pretrain", ladder], "herd scaling"),
+      (["run", ladder], "herd scaling"), (["sweep", ladder], "no \"sweep\" section"),
+      (["scaling", ladder, "--output", path("s"), "--threads", "1", "--quiet"], " epochs of "),
+    ] {
+      let run = try HerdRun(list: arguments)
+      #expect(
+        run.status == 1 && run.errorLines.count == 1 && run.error.contains(words), "\(run.error)")
+    }
+    let usage = try HerdRun("scaling", ladder, "--time-limit", "0")
+    #expect(usage.status == 64)
+  }
+}
