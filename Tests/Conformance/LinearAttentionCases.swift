@@ -30,9 +30,10 @@ extension ConformanceCase {
     }
     return many
       + sizes.flatMap { size in
-        ["none", "constant", "vector"].flatMap { kind in
-          [false, true].map { whole(size, kind, hasState: $0) }
-        } + ["none", "constant", "vector"].map { step(size, $0) }
+        // Token by token the last takes long.
+        let kinds = ["none", "constant", "vector"] + (size.tokens < 600 ? ["outer"] : [])
+        return kinds.flatMap { kind in [false, true].map { whole(size, kind, hasState: $0) } }
+          + kinds.map { step(size, $0) }
       }
   }()
 
@@ -70,6 +71,15 @@ extension ConformanceCase {
         $0 < -0.9 ? -50 : Double(Float(-0.2 * $0 * $0))
       }
       return { .vector(logDecay_TC: decays.tensor) }
+    case "outer":
+      let decays = [size.dim, size.width].map { width in
+        trial.parameter([rows, size.heads * width], .f32, trial.small) {
+          $0 < -0.9 ? -50 : Double(Float(-0.2 * $0 * $0))
+        }
+      }
+      return {
+        .outer(logDecay_TC: decays[0].tensor, valueLogDecay_TE: decays[1].tensor)
+      }
     default: return { .none }
     }
   }

@@ -67,6 +67,11 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
           heads: 3, keyDimension: 4, shrink: .learned, decay: .headGate(temperature: 4),
           keyMap: .elementwise(.sigmoid))),
       LinearExample(
+        name: "gates of key and value channels",
+        configuration: LinearMixerConfiguration(
+          heads: 4, keyHeads: 2, keyDimension: 4, valueDimension: 3,
+          decay: .outer(temperature: 2), outputNorm: .full)),
+      LinearExample(
         name: "gate per channel, key groups",
         configuration: LinearMixerConfiguration(
           heads: 4, keyHeads: 2, keyDimension: 4,

@@ -108,6 +108,49 @@ import Testing
     return mixed.map { product($0, w("o_proj.weight")) }
   }
 
+  /// Gates of key and of value channels, each row and column of the memory with its own.
+  @Test func outerOscillationEqualsItsFormula() throws {
+    let context = try Context(device: .cpu(threads: 2))
+    let (d, e) = (4, 3)
+    let configuration = LinearMixerConfiguration(
+      heads: Self.heads, keyDimension: d, valueDimension: e, decay: .outer(temperature: 16))
+    let parameters = configuration.parameterShapes(prefix: "m", hidden: Self.hidden).enumerated()
+      .map { index, shape in
+        Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 1)))
+      }
+    let mixer = try configuration.mixer(
+      prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
+    let x = context.randomTensor([Self.tokens, Self.hidden], .f64, seed: 40)
+    let ones = context.tensor([Double](repeating: 1, count: Self.hidden), [Self.hidden])
+    let found = context.readDoubles(
+      mixer(
+        x, norm: RMSNorm(weight_D: ones, epsilon: 1e-5),
+        layout: SequenceLayout(documentLengths: [Self.tokens], in: context), state: nil,
+        in: context
+      ).output)
+    let flat = context.readDoubles(x)
+    var state = [Double](repeating: 0, count: Self.heads * d * e)
+    var expected: [Double] = []
+    for t in 0..<Self.tokens {
+      let row = Array(flat[t * Self.hidden..<(t + 1) * Self.hidden])
+      func map(_ name: String) -> [Double] {
+        product(rms(row), rows(context, "\(name).weight", parameters))
+      }
+      let (q, k, v) = (map("q_proj"), map("k_proj"), map("v_proj"))
+      let gates = sigmoid(map("f_proj")).map { pow($0, 1.0 / 16) }
+      let valueGates = sigmoid(map("f_value_proj")).map { pow($0, 1.0 / 16) }
+      var mixed = [Double](repeating: 0, count: Self.heads * e)
+      for place in state.indices {
+        let (channel, column) = (place / e, place / (d * e) * e + place % e)
+        state[place] = gates[channel] * valueGates[column] * state[place] + k[channel] * v[column]
+        mixed[column] += q[channel] * state[place]
+      }
+      let output = product(mixed, rows(context, "o_proj.weight", parameters))
+      expected += zip(row, output).map { $0 + $1 }
+    }
+    #expect(relativeError(found, expected) < 1e-12)
+  }
+
   @Test(arguments: [ModelFamily.tnl, .transnormer, .hgrn2, .cosformer2])
   func aFamilyEqualsItsFormulas(family: ModelFamily) throws {
     let context = try Context(device: .cpu(threads: 2))

@@ -4,7 +4,7 @@
 // overflows.
 //
 // One sweep serves forward and all gradients, see linear_attention.cu. The decay belongs to the rows
-// of the state, or, where the state is turned, to its columns.
+// of the state, or, where the state is turned, to its columns, or, as an outer product, to both.
 //
 // Compiled per DIM, the rows of the state rounded up to 32.
 #include "element.cuh"
@@ -22,8 +22,8 @@ extern __shared__ float shared[];
 // with `turned` [.., width, dim]. With `single`, document n is token n.
 extern "C" __global__ void __launch_bounds__(THREADS)
     linear_attention_recurrence(const T *query, const T *key, const T *value, const float *slopes,
-                                const float *log_decay, const int *offsets, const float *initial,
-                                T *output, float *exact, float *final_state, int tokens, int heads,
+                                const float *row_decay, const float *column_decay,
+                                const int *offsets, const float *initial, T *output, float *exact, float *final_state, int tokens, int heads,
                                 int dim, int width, float query_scale, float key_scale, int reverse,
                                 int turned, int single) {
   float *q = shared, *k = q + STEPS * DIM, *factors = k + STEPS * DIM;
@@ -56,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
       const bool inside = i < m && c < dim;
       q[index] = inside ? query_scale * load(query + place) : 0.0f;
       k[index] = inside ? key_scale * load(key + place) : 0.0f;
-      factors[index] = log_decay && !turned && inside ? expf(log_decay[place]) : constant;
+      factors[index] = row_decay && inside ? expf(row_decay[place]) : constant;
     }
     for (int index = threadIdx.x; index < STEPS * TILE; index += THREADS) {
       const int i = index / TILE, x = index % TILE;
@@ -64,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
       const i64 place = row * width_pitch + head * width + first + x;
       const bool inside = i < m && first + x < width;
       v[index] = inside ? load(value + place) : 0.0f;
-      columns[index] = log_decay && turned && inside ? expf(log_decay[place]) : 1.0f;
+      columns[index] = column_decay && inside ? expf(column_decay[place]) : 1.0f;
     }
     __syncthreads();
     for (int i = 0; i < m; i++) {
@@ -106,19 +106,24 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 }
 
 // dlog_decay_t = Σ_(i >= t) (q_i dq_i - k_i dk_i) + row sums of dfinal · final, summed in double.
-// Grid: documents * heads. States are [documents, heads, dim, width].
+// Grid: documents * heads. States are [documents, heads, dim, width], or with `turned` [.., width, dim]:
+// then outputs and values stand for queries and keys, and sums are those of columns.
 extern "C" __global__ void linear_attention_log_decay(const T *query, const T *key,
                                                       const float *dquery, const float *dkey,
                                                       const float *final_state, const float *dfinal,
                                                       const int *offsets, float *dlog_decay,
-                                                      int tokens, int heads, int dim, int width) {
+                                                      int tokens, int heads, int dim, int width,
+                                                      int turned) {
   const int head = blockIdx.x % heads, document = blockIdx.x / heads;
   const int start = offsets ? offsets[document] : 0, end = offsets ? offsets[document + 1] : tokens;
   for (int c = threadIdx.x; c < dim; c += blockDim.x) {
     double sum = 0.0;
     if (dfinal) {
-      const i64 row = ((i64)blockIdx.x * dim + c) * width;
-      for (int x = 0; x < width; x++) sum += (double)dfinal[row + x] * final_state[row + x];
+      const i64 base = (i64)blockIdx.x * dim * width;
+      for (int x = 0; x < width; x++) {
+        const i64 place = base + (turned ? (i64)x * dim + c : (i64)c * width + x);
+        sum += (double)dfinal[place] * final_state[place];
+      }
     }
     for (i64 t = end - 1; t >= start; t--) {
       const i64 place = (t * heads + head) * dim + c;

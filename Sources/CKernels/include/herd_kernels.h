@@ -193,7 +193,7 @@ typedef struct {
   void (*attention_scatter)(const hk_attention *s, long key_head, long token_start, long token_end,
                             const void *dquery_rows, long parts, long part_stride, void *dquery);
 
-  // linear_attention.h, linear_attention_vector.h ---------------------------------------------
+  // linear_attention_table.h ------------------------------------------------------------------
   // Tokens start..<end of one head, which belong to one document: sets their outputs and moves the
   // state, [key_dim, value_dim], from before the first to after the last. decay (NULL skips) is what
   // is left of a state over these tokens, per key channel.

@@ -6,18 +6,18 @@
 enum { HK_LINEAR_TOKENS = 64 };
 
 // S_t = decay S_(t-1) + k_t' v_t, o_t = scale q_t S_t. Rows are tokens; a row holds its heads one after
-// another. The decay is exp(-slopes[head]), or exp(log_decay[t, channel]) per row of the state, or 1
-// where both are NULL.
+// another. The decay is exp(-slopes[head]), or exp(log_decay[t, channel]) per row of the state, there with
+// value_log_decay times exp of that per column, or 1 where all are NULL.
 typedef struct {
   const void *query, *key, *value;
-  const void *slopes, *log_decay;
+  const void *slopes, *log_decay, *value_log_decay;
   // NULL: only states are wanted.
   void *output;
   const void *doutput;
   // NULL (all three): only gradients of states are wanted.
   void *dquery, *dkey, *dvalue;
   // NULL unless wanted.
-  void *dlog_decay;
+  void *dlog_decay, *dvalue_log_decay;
   long heads, key_dim, value_dim;
   double scale;
 } hk_linear_attention;

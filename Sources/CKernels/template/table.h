@@ -34,6 +34,8 @@
 #include "attention_decode.h"
 #include "linear_attention.h"
 #include "linear_attention_vector.h"
+#include "linear_attention_outer.h"
+#include "linear_attention_table.h"
 #include "rope.h"
 #include "repeat_heads.h"
 #include "lrpe.h"

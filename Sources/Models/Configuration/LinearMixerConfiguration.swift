@@ -31,6 +31,8 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     case headGate(temperature: Double)
     /// A gate per token, head and key channel, with a learned lower bound or none.
     case channelGate(lowerBound: LowerBound?, temperature: Double)
+    /// The outer product of a gate per token, head and key channel and one per value channel.
+    case outer(temperature: Double)
   }
 
   /// A layer's row of the table of lower bounds that layers share.
@@ -208,6 +210,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
       case .headGate: "forget gate per head"
       case .channelGate(let bound, _):
         "forget gate per channel\(bound == nil ? "" : " with lower bound")"
+      case .outer: "forget gates per key and value channel"
       }
     let encoding: String? =
       switch positions {
@@ -286,6 +289,11 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
         return "a decay per channel does not go with lrpe, which has twice the channels"
       }
     case .headGate(let value): temperature = value
+    case .outer(let value):
+      temperature = value
+      if keyDimension != stateDimension {
+        return "a decay per channel does not go with lrpe, which has twice the channels"
+      }
     case .channelGate(let bound, let value):
       temperature = value
       if keyDimension != stateDimension {

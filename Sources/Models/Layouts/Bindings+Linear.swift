@@ -57,6 +57,8 @@ extension LinearMixerConfiguration {
       shapes.append(("decay", [perChannel ? queries : heads]))
     case .headGate: shapes.append(("f_proj.weight", [heads, hidden]))
     case .channelGate: shapes.append(("f_proj.weight", [keys, hidden]))
+    case .outer:
+      shapes += [("f_proj.weight", [keys, hidden]), ("f_value_proj.weight", [values, hidden])]
     }
     switch outputNorm {
     case .none, .unweighted: break

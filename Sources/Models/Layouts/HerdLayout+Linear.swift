@@ -81,6 +81,7 @@ extension LinearMixerConfiguration.Decay {
       self = .learned(
         perChannel: try section.bool("per_channel", default: false), temperature: temperature)
     case "head_gate": self = .headGate(temperature: temperature)
+    case "outer": self = .outer(temperature: temperature)
     case "channel_gate":
       let bound = try section.optionalSection("lower_bound").map {
         LinearMixerConfiguration.LowerBound(
@@ -90,7 +91,7 @@ extension LinearMixerConfiguration.Decay {
     case let kind:
       throw ConfigurationError(
         path: section.path, key: "kind",
-        expected: "one of none, fixed, learned, head_gate, channel_gate", found: kind)
+        expected: "one of none, fixed, learned, head_gate, channel_gate, outer", found: kind)
     }
   }
 
@@ -107,6 +108,7 @@ extension LinearMixerConfiguration.Decay {
       ]
     case .headGate(let temperature):
       return ["kind": "head_gate", "temperature": JSON(temperature)]
+    case .outer(let temperature): return ["kind": "outer", "temperature": JSON(temperature)]
     case .channelGate(let bound, let temperature):
       var object: JSONObject = ["kind": "channel_gate", "temperature": JSON(temperature)]
       if let bound {

@@ -24,16 +24,6 @@ import Testing
     }
   }()
 
-  private func decay(_ test: LinearAttentionCase, _ inputs: [Tensor], _ rows: Range<Int>)
-    -> LinearAttentionDecay
-  {
-    switch test.decay {
-    case .none: .none
-    case .constant: .constant(slopes_H: inputs[4])
-    case .vector, .extreme: .vector(logDecay_TC: inputs[4].slice(rows))
-    }
-  }
-
   /// Output and final state, a step after the other.
   private func stepped(_ context: Context, _ test: LinearAttentionCase) -> [[Double]] {
     let inputs = test.inputs(context, .f64).map(\.value)
@@ -47,7 +37,7 @@ import Testing
         let rows = row..<row + 1
         let y = context.linearAttentionStep(
           query: inputs[0].slice(rows), key: inputs[1].slice(rows), value: inputs[2].slice(rows),
-          heads: test.heads, scale: test.scale, decay: decay(test, inputs, rows), state: state)
+          heads: test.heads, scale: test.scale, decay: test.decay(inputs, rows), state: state)
         context.copy(y, into: output.slice(rows))
         row += 1
       }
@@ -126,7 +116,7 @@ import Testing
       func pass(_ rows: Range<Int>) -> (output: Tensor, finalState: Tensor) {
         context.linearAttention(
           query: inputs[0].slice(rows), key: inputs[1].slice(rows), value: inputs[2].slice(rows),
-          heads: 3, scale: test.scale, decay: decay(test, inputs, rows), initialState: inputs[3])
+          heads: 3, scale: test.scale, decay: test.decay(inputs, rows), initialState: inputs[3])
       }
       let draft = pass(0..<9).output
       #expect(context.read(inputs[3]) == before, "\(name)")
@@ -138,7 +128,7 @@ import Testing
           let y = context.linearAttentionStep(
             query: inputs[0].slice(rows), key: inputs[1].slice(rows),
             value: inputs[2].slice(rows), heads: 3, scale: test.scale,
-            decay: decay(test, inputs, rows), state: state)
+            decay: test.decay(inputs, rows), state: state)
           let error = relativeError(context.read(draft.slice(rows)), context.readDoubles(y))
           #expect(error < 2e-6, "\(name), token \(t)")
         }
@@ -159,11 +149,11 @@ import Testing
     var output: [Double] = []
     var final: [Double] = []
     var gradients: [[Double]] = []
-    /// What is left of a state after the part, by head and key channel.
+    /// What is left of each number of a state after the part.
     var kept: [Double] = []
   }
 
-  @Test(arguments: [LinearAttentionCase.Decay.none, .constant, .vector, .extreme])
+  @Test(arguments: LinearAttentionCase.Decay.allCases)
   func partsEqualTheWhole(decay kind: LinearAttentionCase.Decay) throws {
     let context = try Context(device: .cpu(threads: 2))
     let test = LinearAttentionCase(
@@ -183,17 +173,11 @@ import Testing
         let value = isWhole ? inputs[index].value : inputs[index].value.slice(rows)
         return Parameter("\(index)", value, isTrainable: true)
       }
-      let decay: LinearAttentionDecay =
-        switch kind {
-        case .none: .none
-        case .constant: .constant(slopes_H: own[4].tensor)
-        case .vector, .extreme: .vector(logDecay_TC: own[4].tensor)
-        }
       var part = Part()
       context.recording {
         let (output, final) = context.linearAttention(
           query: own[0].tensor, key: own[1].tensor, value: own[2].tensor, heads: 3,
-          scale: test.scale, decay: decay, initialState: own[3].tensor)
+          scale: test.scale, decay: test.decay(own.map(\.tensor)), initialState: own[3].tensor)
         (part.output, part.final) = (context.readDoubles(output), context.readDoubles(final))
         func weighted(_ y: Tensor, _ weights: [Double]) -> Tensor {
           context.linear(
@@ -208,19 +192,23 @@ import Testing
         ])
       }
       part.gradients = own.map { $0.gradient.map(context.readDoubles) ?? [] }
-      let logs = own.count > 4 ? context.readDoubles(own[4].value) : []
-      part.kept = (0..<15).map { channel in
-        switch kind {
-        case .none: 1
-        case .constant: exp(-logs[channel / 5] * Double(rows.count))
-        case .vector, .extreme:
-          exp((0..<rows.count).reduce(0) { $0 + logs[$1 * 15 + channel] })
-        }
+      let logs = own.dropFirst(4).map { context.readDoubles($0.value) }
+      part.kept = (0..<stateCount).map { place in
+        let (channel, column) = (place / 7, place / 35 * 7 + place % 7)
+        return exp(
+          (0..<rows.count).reduce(0) { sum, t in
+            switch kind {
+            case .none: sum
+            case .constant: sum - logs[0][channel / 5]
+            case .vector, .extreme: sum + logs[0][t * 15 + channel]
+            case .outer: sum + logs[0][t * 15 + channel] + logs[1][t * 21 + column]
+            }
+          })
       }
       return part
     }
     func carried(_ state: [Double], through kept: [Double], plus local: [Double]) -> [Double] {
-      state.indices.map { kept[$0 / 7] * state[$0] + local[$0] }
+      state.indices.map { kept[$0] * state[$0] + local[$0] }
     }
 
     let zeros = [Double](repeating: 0, count: stateCount)

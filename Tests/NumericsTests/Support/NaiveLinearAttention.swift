@@ -9,6 +9,8 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
     case none, constant, vector
     /// Gates near 0 and near 1.
     case extreme
+    /// Gates of key and of value channels.
+    case outer
   }
 
   var documents: [Int]
@@ -49,6 +51,16 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
             // With published extremes among the slopes.
             return order % 4 == 0 ? 0.917 : order % 4 == 1 ? 1e-5 : order % 4 == 2 ? 0 : x * x
           }))
+    case .outer:
+      for (index, width) in [dim, width].enumerated() {
+        parameters.append(
+          Parameter(
+            "log-decay \(index)",
+            random(context, [tokens, heads * width], dtype, seed: seed * 100 + 8 + UInt64(index)) {
+              // Some gates are all but shut.
+              $0 < -0.95 ? -60 : -0.3 * $0 * $0
+            }))
+      }
     case .vector:
       parameters.append(
         Parameter(
@@ -78,17 +90,23 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
     SequenceLayout(documentLengths: documents, in: context).documentOffsets
   }
 
+  /// The decay of all tokens, or of some rows.
+  func decay(_ inputs: [Tensor], _ rows: Range<Int>? = nil) -> LinearAttentionDecay {
+    func cut(_ tensor: Tensor) -> Tensor { rows.map { tensor.slice($0) } ?? tensor }
+    switch decay {
+    case .none: return .none
+    case .constant: return .constant(slopes_H: inputs[4])
+    case .vector, .extreme: return .vector(logDecay_TC: cut(inputs[4]))
+    case .outer:
+      return .outer(logDecay_TC: cut(inputs[4]), valueLogDecay_TE: cut(inputs[5]))
+    }
+  }
+
   func attention(_ context: Context, _ inputs: [Parameter]) -> (output: Tensor, finalState: Tensor)
   {
-    let decay: LinearAttentionDecay =
-      switch decay {
-      case .none: .none
-      case .constant: .constant(slopes_H: inputs[4].tensor)
-      case .vector, .extreme: .vector(logDecay_TC: inputs[4].tensor)
-      }
-    return context.linearAttention(
+    context.linearAttention(
       query: inputs[0].tensor, key: inputs[1].tensor, value: inputs[2].tensor, heads: heads,
-      scale: scale, decay: decay, documentOffsets: offsets(context),
+      scale: scale, decay: decay(inputs.map(\.tensor)), documentOffsets: offsets(context),
       initialState: hasState ? inputs[3].tensor : nil)
   }
 
@@ -115,19 +133,23 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
           switch decay {
           case .none: 1
           case .constant: exp(-inputs[4][head])
-          case .vector, .extreme: exp(inputs[4][(t * heads + head) * d + c])
+          case .vector, .extreme, .outer: exp(inputs[4][(t * heads + head) * d + c])
           }
+        }
+        func columns(_ t: Int) -> [Double] {
+          (0..<e).map { decay == .outer ? exp(inputs[5][(t * heads + head) * e + $0]) : 1 }
         }
         var state = [Double](repeating: 0, count: d * e)
         if hasState { for i in 0..<d * e { state[i] = inputs[3][base + i] } }
         var states = [state]
         for t in start..<start + length {
           let (row, column) = ((t * heads + head) * d, (t * heads + head) * e)
+          let shrink = columns(t)
           for c in 0..<d {
             let (f, k) = (factor(t, c), inputs[1][row + c])
             let q = scale * inputs[0][row + c]
             for x in 0..<e {
-              let s = f * state[c * e + x] + k * inputs[2][column + x]
+              let s = f * shrink[x] * state[c * e + x] + k * inputs[2][column + x]
               state[c * e + x] = s
               output[column + x] += q * s
             }
@@ -139,6 +161,7 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
         for t in (start..<start + length).reversed() {
           let (row, column) = ((t * heads + head) * d, (t * heads + head) * e)
           let (now, before) = (states[t - start + 1], states[t - start])
+          let shrink = columns(t)
           for c in 0..<d {
             let (f, k) = (factor(t, c), inputs[1][row + c])
             let q = scale * inputs[0][row + c]
@@ -149,16 +172,18 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
               let p = pull[i] + q * dy
               dq += scale * dy * now[i]
               dk += p * inputs[2][column + x]
-              dg += p * f * before[i]
+              let decayed = p * f * shrink[x] * before[i]
+              dg += decayed
+              if decay == .outer { gradients[5][column + x] += decayed }
               gradients[2][column + x] += p * k
-              pull[i] = f * p
+              pull[i] = f * shrink[x] * p
             }
             gradients[0][row + c] += dq
             gradients[1][row + c] += dk
             switch decay {
             case .none: break
             case .constant: gradients[4][head] -= dg
-            case .vector, .extreme: gradients[4][row + c] += dg
+            case .vector, .extreme, .outer: gradients[4][row + c] += dg
             }
           }
         }

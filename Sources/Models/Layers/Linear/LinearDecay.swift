@@ -6,6 +6,8 @@ struct LinearDecay {
   private let slopes: Tensor?
   private let parameter: Parameter?
   private let projection: LinearProjection?
+  /// Of the gate of value channels.
+  private let valueProjection: LinearProjection?
   /// The table of lower bounds, which layers share.
   private let bounds: Parameter?
   /// The type of memories.
@@ -24,18 +26,23 @@ struct LinearDecay {
     case .fixed(_, let values):
       slopes = context.tensor(values, [values.count], store.computeType)
     case .learned: parameter = try store.take("\(prefix).decay")
-    case .headGate, .channelGate:
+    case .headGate, .channelGate, .outer:
       projection = try LinearProjection("\(prefix).f_proj", bias: false, store)
+    }
+    if case .outer = configuration.decay {
+      valueProjection = try LinearProjection("\(prefix).f_value_proj", bias: false, store)
+    } else {
+      valueProjection = nil
     }
     (self.slopes, self.parameter, self.projection) = (slopes, parameter, projection)
     bounds = configuration.lowerBound == nil ? nil : try store.share(ParameterName.lowerBounds)
   }
 
-  var projections: [LinearProjection] { projection.map { [$0] } ?? [] }
+  var projections: [LinearProjection] { [projection, valueProjection].compactMap { $0 } }
 
   /// Without the table, which is the model's.
   var parameters: [Parameter] {
-    (parameter.map { [$0] } ?? []) + (projection?.parameters ?? [])
+    (parameter.map { [$0] } ?? []) + projections.flatMap(\.parameters)
   }
 
   /// The decay of normalised rows, and what a gate does not keep, `[T, keyHeads · d]`, where the expand
@@ -63,6 +70,18 @@ struct LinearDecay {
         context.linear(x_TD, projection.map), temperature: temperature
       ).logDecay
       return (.vector(logDecay_TC: context.repeatHeads(log_TH, dim: 1, times: dim)), nil)
+    case .outer(let temperature):
+      guard let projection, let valueProjection else { return (.none, nil) }
+      func gate(_ projection: LinearProjection, _ dim: Int) -> Tensor {
+        let log = context.decayGate(
+          context.linear(x_TD, projection.map), temperature: temperature
+        ).logDecay
+        return context.repeatHeads(log, dim: dim, times: heads / configuration.keyHeads)
+      }
+      let decay = LinearAttentionDecay.outer(
+        logDecay_TC: gate(projection, dim),
+        valueLogDecay_TE: gate(valueProjection, configuration.valueDimension))
+      return (decay, nil)
     case .channelGate(let bound, let temperature):
       guard let projection else { return (.none, nil) }
       // Row 0 of the table is 0 whatever the table holds.

@@ -10,7 +10,7 @@ extension CPUBackend {
     } else {
       fillZero(finalState)
     }
-    let spans = LinearAttentionSpans(problem, threads: pool.threads)
+    let spans = LinearAttentionSpans(problem, threads: problem.threads(of: pool.threads))
     let kernel = hk_linear_attention(problem, output: output)
     guard spans.areSplit else {
       return forward(kernel, spans, problem) { span, head in
@@ -107,9 +107,9 @@ extension CPUBackend {
     into gradients: LinearAttentionGradients
   ) {
     let (heads, dtype, size) = (problem.heads, problem.query.dtype, problem.stateSize)
-    let keepsStates = gradients.decay != nil
+    let keepsStates = gradients.decay != nil && problem.decay.valueTensor == nil
     let spans = LinearAttentionSpans(
-      problem, threads: pool.threads, limit: keepsStates ? keptTokens : .max)
+      problem, threads: problem.threads(of: pool.threads), limit: keepsStates ? keptTokens : .max)
     let states = incomingStates(problem, spans)
     let dStates = outgoingGradients(problem, spans, dOutput: dOutput, dFinalState: dFinalState)
     let dSlopes = scratch([max(1, spans.count) * heads], .f64)
@@ -210,6 +210,10 @@ private let keptTokens = 1 << 14
 extension LinearAttentionProblem {
   /// Elements of one head's state.
   var stateSize: Int { keyDim * valueDim }
+
+  /// Threads that documents are cut for: a part knows what is left of a state by rows only, so with a
+  /// decay of rows and columns documents stay whole.
+  fileprivate func threads(of all: Int) -> Int { decay.valueTensor == nil ? all : 1 }
 }
 
 extension hk_linear_attention {
@@ -221,14 +225,16 @@ extension hk_linear_attention {
     switch problem.decay {
     case .none: break
     case .constant(let slopes_H): slopes = slopes_H
-    case .vector(let logDecay_TC): logDecay = logDecay_TC
+    case .vector(let logDecay_TC), .outer(let logDecay_TC, _): logDecay = logDecay_TC
     }
     self.init(
       query: problem.query.pointer, key: problem.key.pointer, value: problem.value.pointer,
-      slopes: slopes?.pointer, log_decay: logDecay?.pointer, output: output?.pointer,
+      slopes: slopes?.pointer, log_decay: logDecay?.pointer,
+      value_log_decay: problem.decay.valueTensor?.pointer, output: output?.pointer,
       doutput: dOutput?.pointer, dquery: gradients?.query.pointer, dkey: gradients?.key.pointer,
       dvalue: gradients?.value.pointer,
       dlog_decay: logDecay == nil ? nil : gradients?.decay?.pointer,
+      dvalue_log_decay: gradients?.valueDecay?.pointer,
       heads: problem.heads, key_dim: problem.keyDim, value_dim: problem.valueDim,
       scale: problem.scale)
   }

@@ -16,7 +16,7 @@ extension CUDABackend {
     into gradients: LinearAttentionGradients
   ) {
     guard problem.documents > 0 else {
-      if let dDecay = gradients.decay { fillZero(dDecay) }
+      for dDecay in [gradients.decay, gradients.valueDecay].compactMap({ $0 }) { fillZero(dDecay) }
       return
     }
     if case .vector(let logDecay) = problem.decay,
@@ -27,12 +27,18 @@ extension CUDABackend {
     }
     let (query, key, value) = (problem.query, problem.key, problem.value)
     var (exactQuery, exactKey, finalState): (Tensor?, Tensor?, Tensor?)
-    if gradients.decay != nil, case .vector = problem.decay {
+    let isGated =
+      switch problem.decay {
+      case .none, .constant: false
+      case .vector, .outer: gradients.decay != nil || gradients.valueDecay != nil
+      }
+    if isGated {
       // Differences of sums: what is rounded to 16 bits would not do.
       exactQuery = scratch(query.shape, .f32)
       exactKey = scratch(key.shape, .f32)
       finalState = scratch(problem.stateShape, .f32)
     }
+    let exactValue = gradients.valueDecay.map { scratch($0.shape, .f32) }
     sweep(
       problem, .dQuery, dOutput, value, key, from: problem.initialState, into: gradients.query,
       exact: exactQuery, final: finalState)
@@ -41,20 +47,43 @@ extension CUDABackend {
       exact: exactKey, final: nil)
     sweep(
       problem, .dValue, key, query, dOutput, from: dFinalState, into: gradients.value,
-      final: gradients.initialState)
-    guard let dDecay = gradients.decay else { return }
-    switch problem.decay {
-    case .none: break
-    case .constant:
-      slopeGradient(problem, dOutput: dOutput, dFinalState: dFinalState, into: dDecay)
-    case .vector:
-      launch(
-        "linear_attention_log_decay", in: .linearAttentionVector, query.dtype,
-        defines: ["DIM=32"], grid: (problem.documents * problem.heads, 1, 1), block: 128,
-        .tensor(query), .tensor(key), .tensor(exactQuery), .tensor(exactKey), .tensor(finalState),
-        .tensor(dFinalState), .tensor(problem.documentOffsets), .tensor(dDecay),
-        .int(problem.tokens), .int(problem.heads), .int(problem.keyDim), .int(problem.valueDim))
+      exact: exactValue, final: gradients.initialState)
+    if let dDecay = gradients.decay {
+      switch problem.decay {
+      case .none: break
+      case .constant:
+        slopeGradient(problem, dOutput: dOutput, dFinalState: dFinalState, into: dDecay)
+      case .vector, .outer:
+        logDecayGradient(
+          problem, (query, exactQuery), (key, exactKey), finalState, dFinalState, isTurned: false,
+          into: dDecay)
+      }
     }
+    guard let dDecay = gradients.valueDecay else { return }
+    let exactOutput = scratch(value.shape, .f32)
+    recurrence(
+      problem, .output, query, key, value, from: problem.initialState, into: nil,
+      exact: exactOutput, final: nil, documents: problem.documents, isSingle: false)
+    logDecayGradient(
+      problem, (dOutput, exactOutput), (value, exactValue), finalState, dFinalState,
+      isTurned: true, into: dDecay)
+  }
+
+  /// The gradient of log-decays of the rows of states, or of their columns: then outputs and values
+  /// stand for queries and keys.
+  private func logDecayGradient(
+    _ problem: LinearAttentionProblem, _ query: (Tensor, exact: Tensor?),
+    _ key: (Tensor, exact: Tensor?), _ finalState: Tensor?, _ dFinalState: Tensor?, isTurned: Bool,
+    into dDecay: Tensor
+  ) {
+    let (dim, width) = (problem.keyDim, problem.valueDim)
+    launch(
+      "linear_attention_log_decay", in: .linearAttentionVector, query.0.dtype,
+      defines: ["DIM=32"], grid: (problem.documents * problem.heads, 1, 1), block: 128,
+      .tensor(query.0), .tensor(key.0), .tensor(query.exact), .tensor(key.exact),
+      .tensor(finalState), .tensor(dFinalState), .tensor(problem.documentOffsets),
+      .tensor(dDecay), .int(problem.tokens), .int(problem.heads), .int(isTurned ? width : dim),
+      .int(isTurned ? dim : width), .int(isTurned ? 1 : 0))
   }
 
   package func linearAttentionStep(
@@ -73,7 +102,9 @@ extension CUDABackend {
     _ value: Tensor, from initial: Tensor?, into output: Tensor, exact: Tensor? = nil,
     final: Tensor?
   ) {
-    if case .vector = problem.decay {
+    switch problem.decay {
+    case .none, .constant: break
+    case .vector, .outer:
       return recurrence(
         problem, kind, query, key, value, from: initial, into: output, exact: exact, final: final,
         documents: problem.documents, isSingle: false)
@@ -98,23 +129,28 @@ extension CUDABackend {
 
   private func recurrence(
     _ problem: LinearAttentionProblem, _ kind: LinearAttentionSweep, _ query: Tensor, _ key: Tensor,
-    _ value: Tensor, from initial: Tensor?, into output: Tensor, exact: Tensor?, final: Tensor?,
+    _ value: Tensor, from initial: Tensor?, into output: Tensor?, exact: Tensor?, final: Tensor?,
     documents: Int, isSingle: Bool
   ) {
     let heads = problem.heads
     let (dim, width) = (query.columns / heads, value.columns / heads)
-    var (slopes, logDecay): (Tensor?, Tensor?)
+    var slopes: Tensor?
+    // Of the rows of the state and of its columns.
+    var decays: (rows: Tensor?, columns: Tensor?)
     switch problem.decay {
     case .none: break
     case .constant(let slopes_H): slopes = slopes_H
-    case .vector(let logDecay_TC): logDecay = logDecay_TC
+    case .vector(let logDecay_TC): decays.rows = logDecay_TC
+    case .outer(let logDecay_TC, let valueLogDecay_TE): decays = (logDecay_TC, valueLogDecay_TE)
     }
+    if kind.isTurned { decays = (decays.columns, decays.rows) }
     let rows = LinearAttentionTile.rounded(dim)
     launch(
       "linear_attention_recurrence", in: .linearAttentionVector, query.dtype,
       defines: ["DIM=\(rows)"], grid: (documents * heads * ((width + 31) / 32), 1, 1), block: 256,
       shared: 16 * (3 * rows + 10 * 32) * 4, .tensor(query), .tensor(key), .tensor(value),
-      .tensor(slopes), .tensor(logDecay), .tensor(problem.documentOffsets), .tensor(initial),
+      .tensor(slopes), .tensor(decays.rows), .tensor(decays.columns),
+      .tensor(problem.documentOffsets), .tensor(initial),
       .tensor(output), .tensor(exact), .tensor(final), .int(problem.tokens), .int(heads), .int(dim),
       .int(width), .float(kind.isReverse ? 1 : problem.scale),
       .float(kind.isReverse ? problem.scale : 1), .int(kind.isReverse ? 1 : 0),

@@ -31,7 +31,8 @@ extension Context {
     let finalState = empty(problem.stateShape, problem.stateType)
     backend.linearAttentionForward(problem, into: output, finalState: finalState)
     let outputs = record(
-      [output, finalState], from: [query, key, value, decay.tensor, initialState],
+      [output, finalState],
+      from: [query, key, value, decay.tensor, decay.valueTensor, initialState],
       LinearAttentionNode(problem: problem))
     return (outputs[0], outputs[1])
   }
@@ -72,13 +73,16 @@ private struct LinearAttentionNode: TapeNode {
     let result = LinearAttentionGradients(
       query: context.empty(query.shape, query.dtype), key: context.empty(query.shape, query.dtype),
       value: context.empty(value.shape, value.dtype), decay: like(problem.decay.tensor),
-      initialState: like(problem.initialState))
+      valueDecay: like(problem.decay.valueTensor), initialState: like(problem.initialState))
     context.backend.linearAttentionBackward(
       problem, dOutput: dOutput, dFinalState: gradients[1], into: result)
     context.accumulate(result.query, into: query.slot)
     context.accumulate(result.key, into: problem.key.slot)
     context.accumulate(result.value, into: value.slot)
     if let dDecay = result.decay { context.accumulate(dDecay, into: problem.decay.tensor?.slot) }
+    if let dDecay = result.valueDecay {
+      context.accumulate(dDecay, into: problem.decay.valueTensor?.slot)
+    }
     if let dState = result.initialState {
       context.accumulate(dState, into: problem.initialState?.slot)
     }

@@ -35,10 +35,10 @@ package struct LinearAttentionProblem: Sendable {
       precondition(
         slopes_H.count == heads && slopes_H.dtype == stateType,
         "\(name): \(slopes_H.shape) slopes in \(slopes_H.dtype) for \(heads) heads")
-    case .vector(let logDecay_TC):
-      precondition(
-        logDecay_TC.shape == key.shape && logDecay_TC.dtype == stateType,
-        "\(name): log-decays \(logDecay_TC.shape) in \(logDecay_TC.dtype) for keys \(key.shape)")
+    case .vector(let logDecay_TC): check(name, logDecay_TC, for: key)
+    case .outer(let logDecay_TC, let valueLogDecay_TE):
+      check(name, logDecay_TC, for: key)
+      check(name, valueLogDecay_TE, for: value)
     }
     precondition(
       documentOffsets.map { $0.dtype == .i32 && $0.count > 0 } ?? true,
@@ -46,6 +46,12 @@ package struct LinearAttentionProblem: Sendable {
     precondition(
       initialState.map { $0.shape == stateShape && $0.dtype == stateType } ?? true,
       "\(name): a state of \(initialState?.shape ?? []) instead of \(stateShape) in \(stateType)")
+  }
+
+  private func check(_ name: String, _ logDecay: Tensor, for tensor: Tensor) {
+    precondition(
+      logDecay.shape == tensor.shape && logDecay.dtype == stateType,
+      "\(name): log-decays \(logDecay.shape) in \(logDecay.dtype) for channels \(tensor.shape)")
   }
 }
 
@@ -56,6 +62,8 @@ package struct LinearAttentionGradients {
   package var value: Tensor
   /// Of the decay's tensor, of its shape; `nil` when not wanted.
   package var decay: Tensor?
+  /// Of the decay of value channels; `nil` when not wanted.
+  package var valueDecay: Tensor?
   /// `nil` when not wanted.
   package var initialState: Tensor?
 }
