@@ -56,12 +56,59 @@ import Testing
     #expect(!Files.exists(path("again")))
   }
 
+  /// Into the layers of MiniMax-01, experts, stock transformers' format, and back.
+  @Test func minimaxIsLinearizedConvertedExportedAndRead() throws {
+    let made = try json(
+      HerdRun(
+        "linearize", checkpoint.path, path("hybrid"), "--mixer", "minimax", "--keep-softmax", "1",
+        "--json", "--threads", "1"))
+    #expect(made["verification"]?["ledger"]?["created_tensors"]?.int == 2)
+    _ = try json(
+      HerdRun(
+        "convert", path("hybrid"), path("moe"), "--strategy", "sequential", "--experts", "4",
+        "--top-k", "2", "--shared", "0", "--router", "random", "--combination",
+        "renormalized_softmax", "--json", "--threads", "1"))
+    for name in ["hybrid", "moe"] {
+      let written = try json(
+        HerdRun("export", path(name), path("stock-\(name)"), "--format", "minimax", "--json"))
+      #expect(written["rounding"]?.isNull == true)
+      func reply(_ folder: String) throws -> String {
+        let run = try HerdRun(
+          "generate", path(folder), "--prompt", "two?", "--max-tokens", "6", "--threads", "1")
+        #expect(run.status == 0, "\(run.error)")
+        return run.output
+      }
+      #expect(try reply("stock-\(name)") == reply(name))
+      let scores = try ["stock-\(name)", name].map {
+        try json(
+          HerdRun(
+            "evaluate", path($0), "--data", checkpoint.data("math.jsonl"), "--window", "32",
+            "--windows", "2", "--json", "--threads", "1"))["mean"]
+      }
+      #expect(scores[0] == scores[1] && scores[0]?.double?.isFinite == true)
+    }
+    let seen = try HerdRun("inspect", path("stock-moe")).output
+    #expect(seen.contains("minimax slopes, sigmoid gate") && seen.contains("attention, 4 query"))
+    #expect(seen.contains("of normalised rows, softmax: α 1.414"))
+    expectError(
+      "use a checkpoint of llama",
+      try HerdRun("linearize", path("stock-hybrid"), path("again"), "--keep-softmax", "none"))
+    expectError(
+      "is not a dense model", try HerdRun("convert", path("stock-hybrid"), path("again")))
+    expectError(
+      "export starts from herd's own format",
+      try HerdRun("export", path("stock-hybrid"), path("again"), "--format", "minimax"))
+  }
+
   @Test func optionsAreChecked() throws {
     func run(_ options: String...) throws -> HerdRun {
       try HerdRun(list: ["linearize", checkpoint.path, path("out")] + options)
     }
     expectError("alibi, tnl", try run("--slopes", "steep"), status: 64)
-    expectError("choose lightning", try run("--mixer", "mamba"), status: 64)
+    expectError("Choose from lightning, minimax", try run("--mixer", "mamba"), status: 64)
+    expectError("minimax slopes", try run("--mixer", "minimax", "--slopes", "tnl"), status: 64)
+    expectError("do not share keys", try run("--mixer", "minimax", "--share-keys"), status: 64)
+    expectError("the mixer minimax", try run("--residual-alpha", "2"), status: 64)
     expectError("25%, 0,7,15, auto or none", try run("--keep-softmax", "some"), status: 64)
     expectError("give --data FILE", try run("--keep-softmax", "auto"), status: 64)
     expectError("rope or none", try run("--softmax-positions", "alibi"), status: 64)

@@ -80,6 +80,25 @@ import Testing
     #expect(result.counts.map(\.part) == [.attention, .mlp, .attention, .mlp])
   }
 
+  /// What a half adds is compared, whatever it adds it to.
+  @Test func residualConnectionsDoNotCount() throws {
+    let context = try makeContext()
+    let teacher = try ToyModel.make(seed: 1, dtype: .f64, in: context)
+    let student = try ToyModel.make(ToyModel.mixture(), seed: 2, dtype: .f64, in: context)
+    var configuration = student.configuration
+    configuration.residual = .deepNorm(layers: 2)
+    let other = try LanguageModel(
+      configuration, parameters: student.parameters, in: context)
+    let micro = try micro(context, .f64)
+    func term(_ model: LanguageModel) -> Double {
+      let result = Objective(settings().losses)(
+        model, teacher: teacher, micro, checkpointing: false, in: context)
+      return result.terms.first { $0.name == "local_alignment" }
+        .map { context.readScalar($0.value) } ?? .nan
+    }
+    #expect(abs(term(student) - term(other)) < 1e-12)
+  }
+
   @Test func alignedLayersMakeABetterModel() throws {
     let context = try makeContext()
     let teacher = try ToyModel.make(in: context)

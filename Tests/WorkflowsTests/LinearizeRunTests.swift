@@ -64,10 +64,54 @@ import Workflows
     #expect(try Files.read(small.path("moe/two/model.safetensors")) == expected)
   }
 
+  /// A pipeline makes MiniMax-01's layers and experts, trains them and writes what transformers loads.
+  @Test(arguments: [false, true])
+  func aRunEndsInMiniMaxsFormat(follows: Bool) throws {
+    var sections = SmallRun.sections
+    sections["export"] = "[minimax]"
+    sections["linearize"] = "{mixer: minimax, keep_softmax: 1, after_convert: \(follows)}"
+    let result = try small.run(small.pipeline([Self.aligned], sections: sections))
+    #expect(result.steps["export:minimax"]?["path"] != nil)
+    let (own, stock) = try (
+      CheckpointInspection(small.path("moe/one")).configuration,
+      CheckpointInspection(small.path("moe/export/minimax")).configuration
+    )
+    #expect(stock.residual == own.residual && stock.residual != nil)
+    #expect(stock.blocks.map(\.mixer) == own.blocks.map(\.mixer))
+    #expect(stock.blocks.allSatisfy { $0.isMixture })
+  }
+
+  /// From scratch in the layers of MiniMax-01, and of TransNormerLLM, to their authors' formats.
+  @Test(arguments: ["minimax", "transnormer"])
+  func aNewModelEndsInItsFormat(architecture: String) throws {
+    let path = small.folder.write(
+      "\(architecture).yaml",
+      """
+      seed: 3
+      synthesize: {records: 60, held_out: 40, vocabulary: 300}
+      initialize: {architecture: \(architecture), hidden_size: 32, layers: 2, heads: 4, width: 64, max_positions: 96}
+      stages:
+      \(SmallRun.stage("one").replacing("dense/data/math.train.jsonl", with: "'{run}/data/math.train.jsonl'")
+        .replacing("dense/data/code.train.jsonl", with: "'{run}/data/code.train.jsonl'")
+        .replacing("cross_entropy: 0.5, distillation: 0.5, hidden_alignment: 1", with: "cross_entropy: 1")
+        .replacing("evaluate_every: 3", with: "evaluate_every: 0"))
+      export: [\(architecture)]
+
+      """)
+    let output = small.path(architecture)
+    _ = try Run(Pipeline(contentsOf: path), output: output, device: .cpu(threads: 1)).execute()
+    let (own, stock) = try (
+      CheckpointInspection("\(output)/one"),
+      CheckpointInspection("\(output)/export/\(architecture)")
+    )
+    #expect(stock.modelType == architecture && stock.configuration == own.configuration)
+  }
+
   @Test func wrongSectionsAreNamed() throws {
     for (section, words) in [
       ("{keep_softmax: some}", "25%"), ("{keep_softmax: auto}", "add \"data\""),
-      ("{slopes: steep}", "alibi"), ("{keep: 1}", "keep"),
+      ("{slopes: steep}", "alibi"), ("{keep: 1}", "keep"), ("{mixer: mamba}", "minimax"),
+      ("{mixer: minimax, slopes: alibi}", "minimax slopes"),
     ] {
       let error = #expect(throws: (any Error).self) { try pipeline(section) }
       #expect(error.map { "\($0)".contains(words) } == true, "\(section)")

@@ -45,6 +45,12 @@ enum DenseConfigurationFile {
         "\(mixture.path): its softmax layers have \(additions), which no dense model of another format has"
       )
     }
+    guard model.residual == nil else {
+      throw ConstructionError(
+        .refused,
+        "\(mixture.path): its residual connections start behind the norms, which no dense model of another format has"
+      )
+    }
     let base: String
     if type == "herd" {
       base = try herd?.string("base_model_type", default: "llama") ?? "llama"

@@ -18,6 +18,8 @@ public struct Export {
   private let moved: [TensorBinding]
   /// Tensors that the format wants and the model has not.
   private let zeros: [TensorDeclaration]
+  /// Tensors that say again what the configuration says.
+  private let repeated: [RepeatedTensor]
   private let loader: ModelLoader
 
   /// Checks that `format` can hold the model; only headers and gains are read.
@@ -45,14 +47,18 @@ public struct Export {
       throw ConstructionError(
         .refused, "--format \(format.rawValue) cannot hold \(checkpoint.folder): \(refusal)")
     }
-    let layers = model.blocks.indices.compactMap { layer in
-      model.shape(ofLayer: layer).map { (layer, $0) }
-    }
+    let layers =
+      layout.movesEverything
+      ? []
+      : model.blocks.indices.compactMap { layer in
+        model.shape(ofLayer: layer).map { (layer, $0) }
+      }
     let target =
       layout.movesAttention
       ? try CheckpointLayouts.layout(for: layout.configuration(of: model)) : nil
+    if layout.movesEverything, let target { try Self.check(target, holds: model, layout) }
     let moved = (target?.bindings ?? []).filter { binding in
-      binding.parts.contains { $0.parameter.contains(".self_attn.") }
+      layout.movesEverything || binding.parts.contains { $0.parameter.contains(".self_attn.") }
     }
     self.moved = moved
     zeros =
@@ -60,6 +66,7 @@ public struct Export {
       + (target?.zeros ?? []).map {
         TensorDeclaration(name: $0.tensor, elementType: model.elementType, shape: $0.shape)
       }
+    repeated = target?.repeated ?? []
     let divided = Set(moved.flatMap { $0.parts.map(\.parameter) }).union(
       layers.flatMap { layer, shape in
         MixtureTensor.all(of: shape.block).map { HerdOutput.name(of: $0, layer: layer) }
@@ -67,7 +74,8 @@ public struct Export {
     let unused = checkpoint.tensors.filter { $0.name.hasSuffix(Self.trainingNoise) }
     notes = Self.noiseNote(unused.count).map { [$0] } ?? []
     let copies = checkpoint.tensors.filter {
-      !divided.contains($0.name) && !$0.name.hasSuffix(Self.trainingNoise)
+      !layout.movesEverything && !divided.contains($0.name)
+        && !$0.name.hasSuffix(Self.trainingNoise)
     }
     self.copies = copies
     var outputs = copies.map {
@@ -80,7 +88,44 @@ public struct Export {
           shape: binding.shape))
     }
     for (layer, shape) in layers { outputs += layout.layer(layer, of: shape).declarations }
+    outputs += repeated.map {
+      TensorDeclaration(name: $0.tensor, elementType: .f32, shape: $0.shape)
+    }
     self.outputs = outputs + zeros
+  }
+
+  /// Checks that a folder of which every tensor is put together is read as the model it comes from, so
+  /// that nothing of it is lost.
+  private static func check(
+    _ target: any CheckpointLayout, holds model: MixtureModel, _ layout: any OutputLayout
+  ) throws {
+    guard var own = model.structure else { return }
+    var read = target.configuration
+    for index in own.blocks.indices {
+      // How experts are weighted is spelled in two ways, and a scale is in the weights.
+      if case .mixture = own.blocks[index].mlp, index < read.blocks.count {
+        own.blocks[index].mlp = read.blocks[index].mlp
+      }
+      for isOwn in [true, false] {
+        guard index < read.blocks.count,
+          case .linear(var mixer) = (isOwn ? own : read).blocks[index].mixer,
+          case .fixed(_, let slopes) = mixer.decay
+        else { continue }
+        // Slopes may have another name, and were compared as numbers.
+        mixer.decay = .fixed(family: "", slopes: slopes.map { _ in 0 })
+        if isOwn {
+          own.blocks[index].mixer = .linear(mixer)
+        } else {
+          read.blocks[index].mixer = .linear(mixer)
+        }
+      }
+    }
+    guard own == read else {
+      throw ConstructionError(
+        .refused,
+        "--format \(layout.name.rawValue) would hold another model: its config.json has no words for "
+          + "all settings of this one; use --format herd")
+    }
   }
 
   /// How the names of router tensors end that only training uses.
@@ -99,9 +144,12 @@ public struct Export {
     let attention = scales.first.map {
       "output projections times \($0) are rounded to \(model.elementType.rawValue)"
     }
-    let mlp = model.firstMixture.flatMap {
-      layout.layer($0.layer, of: $0.shape).rounding(of: model.elementType)
-    }
+    let mlp =
+      layout.movesEverything
+      ? nil
+      : model.firstMixture.flatMap {
+        layout.layer($0.layer, of: $0.shape).rounding(of: model.elementType)
+      }
     let lines = [mlp, attention].compactMap { $0 }
     return lines.isEmpty ? nil : lines.joined(separator: "; ")
   }
@@ -119,8 +167,11 @@ public struct Export {
     for tensor in copies { try source.copy(tensor.name, to: writer) }
     for binding in moved { try write(binding, writer) }
     for zeros in zeros { try writer.writeZeros(zeros) }
+    for tensor in repeated {
+      try tensor.values().map(Float.init).withUnsafeBytes { try writer.write(tensor.tensor, $0) }
+    }
     for layer in model.blocks.indices {
-      guard let shape = model.shape(ofLayer: layer) else { continue }
+      guard !layout.movesEverything, let shape = model.shape(ofLayer: layer) else { continue }
       let places = layout.layer(layer, of: shape)
       for tensor in MixtureTensor.all(of: shape.block) {
         // Gains without a place are zero, or the model would have been refused.

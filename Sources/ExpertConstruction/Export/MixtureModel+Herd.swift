@@ -23,6 +23,7 @@ extension MixtureModel {
       return attention.mixture
     }
     mixers = layout.configuration.blocks.map(\.mixer)
+    structure = layout.configuration
     var types: Set<ElementType> = []
     for (layer, block) in blocks.enumerated() {
       guard block != nil else { continue }

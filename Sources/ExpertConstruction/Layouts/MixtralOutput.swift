@@ -19,13 +19,20 @@ public struct MixtralOutput: OutputLayout {
     if !model.biasedProjections.isEmpty {
       return "it has no attention biases; use --format qwen2_moe or granitemoeshared"
     }
+    return Self.weightRefusal(block).map { "\($0.reason); use --format \($0.formats)" }
+  }
+
+  /// Why weights that are a softmax over the chosen experts cannot be those of `block`, and which formats
+  /// have other weights.
+  static func weightRefusal(_ block: MixtureBlock) -> (reason: String, formats: String)? {
     switch block.rule {
     case .gained where block.geometry.topK > 1:
-      return "its weights always sum to one, so top-\(block.geometry.topK) cannot have weight one "
-        + "each; use --format granitemoeshared"
-    case .softmax:
-      return "it always renormalises the chosen weights; use --format herd or qwen2_moe"
-    case .gained, .renormalizedSoftmax, .sigmoid, .renormalizedSigmoid: return nil
+      (
+        "its weights always sum to one, so top-\(block.geometry.topK) cannot have weight one each",
+        "granitemoeshared"
+      )
+    case .softmax: ("it always renormalises the chosen weights", "herd or qwen2_moe")
+    case .gained, .renormalizedSoftmax, .sigmoid, .renormalizedSigmoid: nil
     }
   }
 

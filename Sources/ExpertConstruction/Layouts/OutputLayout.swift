@@ -18,14 +18,18 @@ public protocol OutputLayout: Sendable {
   /// is read by a `CheckpointLayout` of the same name, whose bindings say how, and only an export
   /// writes it.
   var movesAttention: Bool { get }
-  /// What the elements of an attention parameter are multiplied by, where attention is moved.
+  /// Whether all tensors are, so that bindings say how each is put together. Such a format is of linear
+  /// attention, and a model fits it where the folder would be read as the same model.
+  var movesEverything: Bool { get }
+  /// What the elements of a moved parameter are multiplied by.
   func movedScale(of parameter: String, in model: MixtureModel) -> Double
   /// `config.json`.
   func configuration(of model: MixtureModel) throws -> ConfigurationFile
 }
 
 extension OutputLayout {
-  public var movesAttention: Bool { false }
+  public var movesAttention: Bool { movesEverything }
+  public var movesEverything: Bool { false }
   public func movedScale(of parameter: String, in model: MixtureModel) -> Double { 1 }
   public func additionalZeros(in model: MixtureModel) -> [TensorDeclaration] { [] }
 
@@ -39,9 +43,13 @@ extension OutputLayout {
 /// The formats by the names users give them.
 public enum OutputFormat: String, CaseIterable, Sendable {
   case herd, mixtral, granitemoeshared, qwen2_moe, glm4_moe, jetmoe, llama
+  case minimax, transnormer, hgrn2
 
   /// The formats a conversion can write at once; an export writes all.
   public static var convertible: [OutputFormat] { allCases.filter { !$0.make().movesAttention } }
+
+  /// The formats that hold what a conversion can make of softmax attention.
+  public static var ofSoftmax: [OutputFormat] { allCases.filter { !$0.make().movesEverything } }
 
   /// The layout of this name.
   public func make() -> any OutputLayout {
@@ -53,6 +61,9 @@ public enum OutputFormat: String, CaseIterable, Sendable {
     case .glm4_moe: Glm4MoEOutput()
     case .jetmoe: JetMoEOutput()
     case .llama: LlamaOutput()
+    case .minimax: MiniMaxOutput()
+    case .transnormer: TransNormerOutput()
+    case .hgrn2: HGRN2Output()
     }
   }
 }

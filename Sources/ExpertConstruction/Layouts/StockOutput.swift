@@ -5,7 +5,9 @@ import Models
 enum StockOutput {
   /// Why a format of softmax attention cannot hold linear attention.
   static let linearRefusal =
-    "some of its layers are linear attention, which the format does not hold; use --format herd"
+    "some of its layers are linear attention, which the format does not hold; use --format herd, or "
+    + OutputFormat.allCases.filter { $0.make().movesEverything }.map(\.rawValue)
+    .joined(separator: ", ") + " where they are of that kind"
 
   /// Why a format with dense attention, linear routers and one kind of mixture, whose choice has no
   /// bias, cannot hold `model`.
@@ -45,6 +47,11 @@ enum StockOutput {
   /// Why a format with dense attention cannot hold `model`.
   static func attentionRefusal(_ model: MixtureModel) -> String? {
     if let refusal = model.mixerRefusal { return refusal }
+    if model.configuration.contains("tpe") { return LinearFormat.encodingRefusal }
+    if model.configuration.contains(NormalizedResidual.field) {
+      return "its residual connections start behind the norms, and the format's before them; use "
+        + "--format herd or minimax"
+    }
     return model.attention.lazy.compactMap { $0 }.first.map {
       "its attention is made of experts too (\($0.kind.rawValue)), which the format does not hold; "
         + "use --format herd, jetmoe for moa, or --attention none"
@@ -93,9 +100,8 @@ enum StockOutput {
     var configuration = model.configuration
     configuration["architectures"] = [.string(architecture)]
     configuration["model_type"] = .string(modelType)
-    for key in ["herd", "mlp_bias", "pretraining_tp", "auto_map", "quantization_config"] {
-      configuration[key] = nil
-    }
+    let fields = ["herd", "mlp_bias", "pretraining_tp", "auto_map", "quantization_config"]
+    for key in fields + HerdLayout.additionalFields { configuration[key] = nil }
     if let dtype = configuration["dtype"] {
       configuration["dtype"] = nil
       configuration["torch_dtype"] = configuration["torch_dtype"] ?? dtype
@@ -103,6 +109,13 @@ enum StockOutput {
     spellRotaryFields(&configuration)
     return configuration
   }
+
+  /// Fields of LLaMA's that formats of linear attention alone have under other names or not at all.
+  static let llamaFields = [
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
+    "intermediate_size", "rms_norm_eps", "hidden_act", "attention_bias", "rope_theta",
+    "rope_scaling", "sliding_window",
+  ]
 
   /// `rope_parameters` as the `rope_theta` and `rope_scaling` that every version reads.
   private static func spellRotaryFields(_ configuration: inout ConfigurationFile) {

@@ -8,7 +8,7 @@ extension LinearizationPlan: CustomStringConvertible {
     }
     var lines = [
       "linear layers: \(list(linear))", "softmax layers: \(list(kept))",
-      "slopes \(settings.slopes.rawValue)"
+      "mixer \(settings.mixer.rawValue), slopes \(settings.slopes.rawValue)"
         + (settings.sharesKeys ? ", one per key head" : "")
         + (settings.window.map { ", softmax over \($0) tokens beside" } ?? "")
         + ", seed \(settings.seed)",

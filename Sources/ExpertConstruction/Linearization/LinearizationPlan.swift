@@ -39,6 +39,7 @@ public struct LinearizationPlan: Sendable {
   public init(
     configuration: ConfigurationFile, checkpoint: Checkpoint, _ settings: LinearizationSettings
   ) throws {
+    if let refusal = settings.mixerRefusal { throw ConstructionError(.refused, refusal) }
     let type = try configuration.string("model_type")
     guard Self.families.contains(type) else {
       throw ConstructionError(
@@ -69,6 +70,7 @@ public struct LinearizationPlan: Sendable {
           rows: attention.headDimension, times: group)
       }
     }
+    model.residual = settings.residual(of: model)
     self.model = model
     fates = checkpoint.tensors.map {
       ($0, copies[$0.name].map { .repeated($0) } ?? .copied)
@@ -152,6 +154,11 @@ public struct LinearizationPlan: Sendable {
     let hasWindow = source.blocks.contains {
       if case .attention(let attention) = $0.mixer { attention.window != nil } else { false }
     }
+    if settings.mixer == .minimax {
+      notes.append(
+        "residual connections start behind the norms in every block, as MiniMax-01's: layers that stay "
+          + "softmax compute another function too, until the model is trained")
+    }
     if hasWindow { notes.append("linear layers look back without the sliding window") }
     return notes
   }
@@ -180,6 +187,7 @@ public struct LinearizationPlan: Sendable {
     config["architectures"] = ["HerdForCausalLM"]
     config["model_type"] = "herd"
     config["herd"] = .object(herd)
+    HerdLayout.setAdditions(of: model, in: &config.object)
     return config
   }
 }
@@ -199,8 +207,19 @@ extension LinearizationSettings {
     return attention
   }
 
-  /// The linear layer that takes the place of a softmax one: its weights, norms of queries and keys,
-  /// its rotary positions, a constant decay per head, and norm and gate behind it.
+  /// The residual connections of the model: those it has, unless its layers become MiniMax-01's.
+  fileprivate func residual(of model: ModelConfiguration) -> NormalizedResidual? {
+    guard mixer == .minimax, model.residual == nil else { return model.residual }
+    guard let residualAlpha else { return .deepNorm(layers: model.blocks.count) }
+    var residual = NormalizedResidual()
+    residual.attention.alpha = residualAlpha
+    residual.linear.alpha = residualAlpha
+    residual.mlp.alpha = residualAlpha
+    return residual
+  }
+
+  /// The linear layer that takes the place of a softmax one: its weights and a constant decay per head;
+  /// HALO's with norms of queries and keys and its rotary positions; norm and gate behind it.
   fileprivate func mixer(
     for attention: AttentionConfiguration, layer: Int, layers: Int, _ path: String
   ) throws(ConstructionError) -> LinearMixerConfiguration {
@@ -210,30 +229,35 @@ extension LinearizationSettings {
         "\(path): the projections of layer \(layer) have biases, which linear layers have not; use a "
           + "checkpoint without attention biases")
     }
+    if mixer == .minimax {
+      return .minimax(
+        heads: attention.heads, dimension: attention.headDimension, layer: layer, layers: layers)
+    }
     let group = attention.heads / attention.keyHeads
     let rates =
       sharesKeys
       ? slopes.values(heads: attention.keyHeads, layer: layer, layers: layers)
         .flatMap { Array(repeating: $0, count: group) }
       : slopes.values(heads: attention.heads, layer: layer, layers: layers)
-    let mixer = LinearMixerConfiguration(
+    let linear = LinearMixerConfiguration(
       heads: attention.heads, keyHeads: sharesKeys ? attention.keyHeads : attention.heads,
       keyDimension: attention.headDimension,
       decay: .fixed(family: slopes.rawValue, slopes: rates), queryKeyNorm: true,
       positions: attention.hasPositions ? .rope(attention.rope) : .none, scale: attention.scale,
       outputNorm: .full, gate: .init(activation: .sigmoid), window: window)
-    if let refusal = mixer.refusal {
+    if let refusal = linear.refusal {
       throw ConstructionError(
         .refused, "\(path): layer \(layer) cannot become linear: \(refusal)")
     }
-    return mixer
+    return linear
   }
 
   /// How the model was made, as its configuration records it.
   var provenance: JSON {
     [
-      "mixer": "lightning", "slopes": JSON(slopes.rawValue), "share_keys": JSON(sharesKeys),
-      "window": window.map { JSON($0) } ?? .null, "seed": JSON("\(seed)"),
+      "mixer": JSON(mixer.rawValue), "slopes": JSON(slopes.rawValue),
+      "share_keys": JSON(sharesKeys), "window": window.map { JSON($0) } ?? .null,
+      "seed": JSON("\(seed)"),
     ]
   }
 }

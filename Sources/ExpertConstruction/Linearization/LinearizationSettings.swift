@@ -22,8 +22,27 @@ public enum KeptSoftmax: Sendable, Equatable {
   }
 }
 
+/// The linear layer that takes the place of a softmax one, with its weights.
+public enum LinearizedMixer: String, CaseIterable, Sendable {
+  /// HALO's: norms of queries and keys, rotary positions, and norm and gate behind it.
+  case lightning
+  /// MiniMax-01's, which stock transformers computes: silu on queries, keys and values, no positions, and
+  /// norm and gate behind it. Residual connections of the whole model become MiniMax-01's too.
+  case minimax
+
+  /// The slopes it has unless others are asked for.
+  public var slopes: DecaySlopes {
+    switch self {
+    case .lightning: .alibi
+    case .minimax: .minimax
+    }
+  }
+}
+
 /// How softmax attention becomes lightning attention.
 public struct LinearizationSettings: Sendable, Equatable {
+  /// What softmax layers become.
+  public var mixer = LinearizedMixer.lightning
   /// The layers that stay softmax attention.
   public var kept = KeptSoftmax.share(0.25)
   /// How fast each head forgets.
@@ -39,6 +58,9 @@ public struct LinearizationSettings: Sendable, Equatable {
   public var softmaxGate = false
   /// `a` of ``LogLengthScale`` in the kept softmax layers; `nil` for none.
   public var softmaxLogScale: Double?
+  /// Factor of the normalised rows in the residual connections of ``LinearizedMixer/minimax``; `nil` for
+  /// MiniMax-01's, (2L)^(1/4).
+  public var residualAlpha: Double?
   /// Whether the layers that stay stand for as many that are still to be measured.
   public var isProvisional = false
   /// Seed of the new gates.
@@ -46,4 +68,33 @@ public struct LinearizationSettings: Sendable, Equatable {
 
   /// HALO's layer in three of four layers.
   public init() {}
+
+  /// What MiniMax-01's layers have otherwise than these settings say; `nil` for nothing, or where others
+  /// are asked for.
+  public var mixerRefusal: String? {
+    guard mixer == .minimax else {
+      return residualAlpha.map { _ in
+        "a residual alpha belongs to the mixer minimax, which has residual connections of its own"
+      }
+    }
+    if slopes != .minimax {
+      return
+        "the mixer minimax has minimax slopes; leave the slopes out, or use the mixer lightning"
+    }
+    if sharesKeys {
+      return "the mixer minimax has a key head for each query head; do not share keys"
+    }
+    if window != nil {
+      return "the mixer minimax attends to no tokens by softmax; leave the window out"
+    }
+    if !softmaxPositions || softmaxGate || softmaxLogScale != nil {
+      return
+        "beside the mixer minimax softmax layers stay as they are: with rope, without gate and "
+        + "log scale"
+    }
+    if let residualAlpha, !(residualAlpha > 0 && residualAlpha.isFinite) {
+      return "a residual alpha of \(residualAlpha); give a number above 0"
+    }
+    return nil
+  }
 }

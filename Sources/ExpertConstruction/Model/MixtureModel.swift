@@ -41,6 +41,8 @@ public struct MixtureModel: Sendable {
   /// What mixes the tokens of each layer, as herd's own format tells it; empty for softmax attention as
   /// the configuration describes it.
   public var mixers: [MixerConfiguration] = []
+  /// The whole model as herd's own format tells it; `nil` for one that a conversion plans.
+  public var structure: ModelConfiguration?
   /// The element type of the MLPs.
   public var elementType: ElementType
   /// Whether every `u` of the rule `gained` is zero, so that chosen experts have weight one.

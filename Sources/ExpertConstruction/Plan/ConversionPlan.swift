@@ -140,7 +140,8 @@ public struct ConversionPlan: Sendable {
   public var formatsAfterTraining: [OutputFormat] {
     var trained = model
     trained.gainsAreZero = false
-    return OutputFormat.allCases.filter {
+    let formats = model.mixers.isEmpty ? OutputFormat.ofSoftmax : OutputFormat.allCases
+    return formats.filter {
       $0 != .herd && $0.make().refusal(of: trained) == nil
     }
   }
@@ -305,7 +306,7 @@ public struct ConversionPlan: Sendable {
   private static func combination(
     _ settings: ConversionSettings, _ geometry: SplitGeometry, _ notes: inout [String]
   ) -> (CombinationRule, Double) {
-    let sumsToOne = settings.formats.first { $0 == .mixtral || $0 == .qwen2_moe }
+    let sumsToOne = settings.formats.first { [.mixtral, .qwen2_moe, .minimax].contains($0) }
     let isCopied = geometry.form == .copied
     var rule =
       settings.rule
@@ -353,6 +354,13 @@ public struct ConversionPlan: Sendable {
     var exported = model
     exported.gainsAreZero = !settings.trainsBeforeExport
     for export in settings.exports {
+      if model.mixers.isEmpty, !settings.becomesLinear, export.make().movesEverything {
+        throw ConstructionError(
+          .refused,
+          "the model could not be exported to \(export.rawValue): it is a format of linear attention; "
+            + "make the model linear, or choose among "
+            + OutputFormat.ofSoftmax.map(\.rawValue).joined(separator: ", "))
+      }
       guard let refusal = export.make().refusal(of: exported) else { continue }
       throw ConstructionError(
         .refused, "the model could not be exported to \(export.rawValue): \(refusal)")

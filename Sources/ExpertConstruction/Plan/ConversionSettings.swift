@@ -40,6 +40,8 @@ public struct ConversionSettings: Equatable, Sendable {
   public var exports: [OutputFormat]
   /// Whether it is trained before it is exported, so that gains will not stay zero.
   public var trainsBeforeExport: Bool
+  /// Whether its attention becomes linear before it is exported.
+  public var becomesLinear = false
   /// Seed of everything random.
   public var seed: UInt64
   /// Calibration tokens, where calibration is needed.

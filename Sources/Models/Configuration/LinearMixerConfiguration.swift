@@ -151,6 +151,8 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
   public var outputNorm: OutputNorm
   /// The gate of the output.
   public var gate: Gate?
+  /// ε of the mixer's own norms; `nil` for the model's.
+  public var normEpsilon: Double?
   /// Tokens, itself included, that each token also attends to by softmax, with queries and keys that have
   /// their positions but neither norm nor feature map; both results enter by half (Lan et al. 2025,
   /// "Liger", arXiv 2503.01496). `nil` for none.
@@ -163,7 +165,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     queryMap: FeatureMap = .elementwise(.none), keyMap: FeatureMap = .elementwise(.none),
     valueMap: FeatureMap = .elementwise(.none), queryKeyNorm: Bool = false,
     positions: Positions = .none, scale: Double = 1, outputNorm: OutputNorm = .none,
-    gate: Gate? = nil, window: Int? = nil
+    gate: Gate? = nil, normEpsilon: Double? = nil, window: Int? = nil
   ) {
     self.heads = heads
     self.keyHeads = keyHeads ?? heads
@@ -180,6 +182,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     self.scale = scale
     self.outputNorm = outputNorm
     self.gate = gate
+    self.normEpsilon = normEpsilon
     self.window = window
   }
 
@@ -236,6 +239,9 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
         + (stateDimension > keyDimension ? " (lrpe doubles key channels)" : "")
     }
     guard scale.isFinite, scale != 0 else { return "a scale of \(scale) leaves nothing" }
+    if let normEpsilon, !(normEpsilon >= 0 && normEpsilon.isFinite) {
+      return "the ε of its norms must be from 0 up, not \(normEpsilon)"
+    }
     if let gate, let rank = gate.rank, rank < 1 { return "a gate of rank \(rank) has no width" }
     guard shrink != .complement else {
       return "the shrink state cannot be the complement of the decay; only the expand state can"

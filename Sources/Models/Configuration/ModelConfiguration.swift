@@ -16,6 +16,8 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var positionEncodingHeads: Int?
   /// Whether the norms around the blocks' halves and before the head have weights.
   public var hasNormWeights = true
+  /// Residual connections of normalised rows; `nil` for those of rows as they are.
+  public var residual: NormalizedResidual?
   /// Longest sequence the checkpoint claims to handle.
   public var maximumPositions: Int
   /// The blocks, first to last.

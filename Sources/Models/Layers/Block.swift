@@ -1,6 +1,7 @@
 import Numerics
 
-/// One block: mixer and MLP, each after an RMSNorm and added to the residual stream.
+/// One block: mixer and MLP, each after an RMSNorm and added to the residual stream, or to its
+/// normalised rows (``NormalizedResidual``).
 public final class Block {
   /// The token mixer.
   public let mixer: any TokenMixer
@@ -11,6 +12,9 @@ public final class Block {
   /// Whether the norms' weights are parameters of the model.
   private let hasNormWeights: Bool
   private let epsilon: Double
+  /// What is added to what around the mixer and the MLP; `nil` for the rows as they are.
+  private let mixerFactors: NormalizedResidual.Factors?
+  private let mlpFactors: NormalizedResidual.Factors?
 
   /// - Parameters:
   ///   - prefix: The block's place, such as `model.layers.0`.
@@ -21,6 +25,8 @@ public final class Block {
   ) throws(ModelError) {
     epsilon = model.normEpsilon
     hasNormWeights = model.hasNormWeights
+    mixerFactors = model.residual?.factors(of: configuration.mixer)
+    mlpFactors = model.residual?.mlp
     mixerNorm = try store.norm("\(prefix).input_layernorm.weight", of: model, in: context)
     mlpNorm = try store.norm("\(prefix).post_attention_layernorm.weight", of: model, in: context)
     switch configuration.mixer {
@@ -56,7 +62,31 @@ public final class Block {
   public func mix(
     _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
   ) -> (output: Tensor, routing: Routing?) {
-    mixer(x_TD, norm: norm(mixerNorm), layout: layout, state: state, in: context)
+    let (sum_TD, routing) = mixer(
+      x_TD, norm: norm(mixerNorm), layout: layout, state: state, in: context)
+    return (connected(sum_TD, x_TD, mixerNorm, mixerFactors, in: context), routing)
+  }
+
+  /// What a half carries on of a residual stream, to which it adds its part: all of it, or its
+  /// normalised rows times `alpha`.
+  public func carried(_ part: BlockPart, _ x_TD: Tensor, in context: Context) -> Tensor {
+    let (gain, factors) =
+      part == .attention ? (mixerNorm, mixerFactors) : (mlpNorm, mlpFactors)
+    return factors.map {
+      context.scaled(context.rmsNorm(x_TD, norm(gain)), by: $0.alpha)
+    } ?? x_TD
+  }
+
+  /// The end of a half that made `x + f(norm(x))` of `x`.
+  private func connected(
+    _ sum_TD: Tensor, _ x_TD: Tensor, _ gain: Parameter, _ factors: NormalizedResidual.Factors?,
+    in context: Context
+  ) -> Tensor {
+    guard let factors else { return sum_TD }
+    // Layers add their part to the stream in one step with their last product, so it is taken out.
+    let part_TD = context.scaled(context.subtract(sum_TD, x_TD), by: factors.beta)
+    return context.add(
+      context.scaled(context.rmsNorm(x_TD, norm(gain)), by: factors.alpha), part_TD)
   }
 
   /// What the mixer sees of a residual stream, and what the heads of dense attention make of it;
@@ -78,7 +108,8 @@ public final class Block {
   public func feedForward(_ mixed_TD: Tensor, in context: Context) -> (
     output: Tensor, routing: Routing?
   ) {
-    mlp(mixed_TD, norm: norm(mlpNorm), in: context)
+    let (sum_TD, routing) = mlp(mixed_TD, norm: norm(mlpNorm), in: context)
+    return (connected(sum_TD, mixed_TD, mlpNorm, mlpFactors, in: context), routing)
   }
 
   /// ``feedForward(_:in:)`` of a dense MLP with its neurons' activations, `[T, I]`, passed through
@@ -86,7 +117,10 @@ public final class Block {
   public func feedForward(
     _ mixed_TD: Tensor, throughNeurons body: (_ hidden_TI: Tensor) -> Tensor, in context: Context
   ) -> Tensor? {
-    (mlp as? DenseMLP)?.output(mixed_TD, norm: norm(mlpNorm), throughNeurons: body, in: context)
+    guard let dense = mlp as? DenseMLP else { return nil }
+    let sum_TD = dense.output(
+      mixed_TD, norm: norm(mlpNorm), throughNeurons: body, in: context)
+    return connected(sum_TD, mixed_TD, mlpNorm, mlpFactors, in: context)
   }
 
   /// The residual stream after the whole block, and how those of its halves routed that are

@@ -2,9 +2,11 @@ import Numerics
 
 /// Tensors every LLaMA-shaped checkpoint has, in file order.
 extension ModelConfiguration {
-  /// All bindings, with the MLP's given per layer, and the mixer's where they have names of their own.
+  /// All bindings, with the MLP's given per layer, and those of softmax or linear mixers where they
+  /// have names of their own.
   func bindings(
     mixer: ((Int, AttentionConfiguration) -> [TensorBinding])? = nil,
+    linear: ((Int, LinearMixerConfiguration) -> [TensorBinding])? = nil,
     mlp: (Int, MLPConfiguration) -> [TensorBinding]
   ) -> [TensorBinding] {
     var result = [TensorBinding(ParameterName.embedding, [vocabularySize, hiddenSize])]
@@ -21,7 +23,9 @@ extension ModelConfiguration {
       switch block.mixer {
       case .attention(let attention):
         result += mixer?(layer, attention) ?? mixerBindings(layer: layer, attention)
-      case .linear(let linear): result += linearBindings(layer: layer, linear)
+      case .linear(let configuration):
+        result +=
+          linear?(layer, configuration) ?? linearBindings(layer: layer, configuration)
       }
       result += norm("\(prefix).post_attention_layernorm.weight")
       result += mlp(layer, block.mlp)

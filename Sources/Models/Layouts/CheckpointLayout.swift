@@ -17,6 +17,8 @@ public protocol CheckpointLayout: Sendable {
   /// Tensors that must be there and must be zero: the format can say more than the model. They have
   /// no parts.
   var zeros: [TensorBinding] { get }
+  /// Tensors that say again what `config.json` says: where a file has them, they must hold that.
+  var repeated: [RepeatedTensor] { get }
   /// Whether a tensor that `bindings` does not name is known to carry nothing.
   func mayIgnore(_ tensor: String) -> Bool
   /// Fields of `config.json` that only this format has, where its models are saved in herd's own
@@ -29,6 +31,8 @@ public protocol CheckpointLayout: Sendable {
 
 extension CheckpointLayout {
   public var zeros: [TensorBinding] { [] }
+
+  public var repeated: [RepeatedTensor] { [] }
 
   public static var title: String? { nil }
 
@@ -84,13 +88,31 @@ public struct TensorBinding: Sendable, Equatable {
   }
 }
 
+/// A tensor of a checkpoint whose values follow from the configuration.
+public struct RepeatedTensor: Sendable {
+  /// The tensor's name in the file.
+  public var tensor: String
+  /// Its shape in the file.
+  public var shape: [Int]
+  /// How far an element may be from its value: what computing it in f32 loses.
+  public var tolerance: Double
+  /// The same for a tensor in 16 bits, besides its own rounding: where it was computed in them.
+  public var halfTolerance: Double
+  /// What it must hold.
+  public var values: @Sendable () -> [Double]
+
+  /// Its elements.
+  var count: Int { shape.reduce(1, *) }
+}
+
 /// The layouts this library reads.
 public enum CheckpointLayouts {
   /// Every layout, in the order they are offered.
   public static let all: [any CheckpointLayout.Type] = [
     LlamaLayout.self, HerdLayout.self, LlamaMoE2Layout.self, MixtralLayout.self,
     GraniteMoESharedLayout.self, Qwen2MoELayout.self, LlamaMoELayout.self, JetMoELayout.self,
-    Glm4MoELayout.self,
+    Glm4MoELayout.self, MiniMaxLayout.self, TransNormerLayout.self, OriginalHGRN2Layout.self,
+    HGRN2Layout.self,
   ]
 
   /// The layout for a `config.json`.

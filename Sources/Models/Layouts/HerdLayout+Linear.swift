@@ -28,6 +28,7 @@ extension LinearMixerConfiguration {
       scale: try section.double("scale"),
       outputNorm: try section.choice("output_norm", default: OutputNorm.none),
       gate: try section.optionalSection("gate").map { try Gate($0) },
+      normEpsilon: try section.optionalDouble("norm_epsilon"),
       window: try section.optionalInteger("window"))
     if let refusal { throw ModelError("\(section.path): \(refusal)") }
   }
@@ -43,6 +44,7 @@ extension LinearMixerConfiguration {
       "scale": JSON(scale), "output_norm": JSON(outputNorm.rawValue),
     ]
     if positions != .none { object["positions"] = positions.json }
+    if let normEpsilon { object["norm_epsilon"] = JSON(normEpsilon) }
     if let window { object["window"] = JSON(window) }
     if let gate {
       object["gate"] = [

@@ -30,6 +30,9 @@ public struct HerdLayout: CheckpointLayout {
       })
     model.embeddingScale = try config.double("embedding_scale", default: 1)
     model.hasNormWeights = try config.bool("norm_weights", default: true)
+    model.residual = try config.optionalSection(NormalizedResidual.field).map {
+      try NormalizedResidual($0)
+    }
     model.positionEncodingHeads = try config.optionalSection("tpe").map { try $0.integer("heads") }
     if let refusal = model.boundsRefusal ?? model.positionEncodingRefusal {
       throw ModelError("\(config.path): \(refusal)")

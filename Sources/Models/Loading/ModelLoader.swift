@@ -63,6 +63,10 @@ public struct ModelLoader {
       named.insert(zeros.tensor)
       try Self.checkZeros(zeros, checkpoint)
     }
+    for tensor in layout.repeated where checkpoint[tensor.tensor] != nil {
+      named.insert(tensor.tensor)
+      try Self.check(tensor, checkpoint)
+    }
     for tensor in checkpoint.tensors
     where !named.contains(tensor.name) && !layout.mayIgnore(tensor.name) {
       throw ModelError(
@@ -83,6 +87,48 @@ public struct ModelLoader {
     guard isZero else {
       throw ModelError(
         "\(checkpoint.folder): tensor \(zeros.tensor) is not zero, and herd has nothing like it; it would be lost silently"
+      )
+    }
+  }
+
+  /// Refuses a tensor that says something else than the configuration.
+  private static func check(_ repeated: RepeatedTensor, _ checkpoint: Checkpoint) throws {
+    let tensor = try checkpoint.tensor(repeated.tensor)
+    guard tensor.shape == repeated.shape else {
+      throw ModelError(
+        "\(checkpoint.folder): tensor \(tensor.name) has shape \(tensor.shape), config.json asks for \(repeated.shape)"
+      )
+    }
+    func values<Stored: BitwiseCopyable>(_ value: (Stored) -> Double) throws -> [Double] {
+      try checkpoint.withBytes(of: tensor.name) { bytes in
+        (0..<repeated.count).map {
+          value(
+            bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Stored>.size, as: Stored.self))
+        }
+      }
+    }
+    let (found, rounding, slack): ([Double], Double, Double) =
+      switch tensor.elementType {
+      case .f32: (try values { (value: Float) in Double(value) }, 1e-5, repeated.tolerance)
+      case .f64: (try values { (value: Double) in value }, 1e-5, repeated.tolerance)
+      case .f16:
+        (try values { (value: Float16) in Double(value) }, 0x1p-9, repeated.halfTolerance)
+      case .bf16:
+        (
+          try values { (bits: UInt16) in Double(Float(bitPattern: UInt32(bits) << 16)) }, 0x1p-7,
+          repeated.halfTolerance
+        )
+      default: ([], 0, 0)
+      }
+    guard found.count == repeated.count else {
+      throw ModelError(
+        "\(checkpoint.folder): tensor \(tensor.name) is \(tensor.elementType.rawValue); a floating-point type was expected"
+      )
+    }
+    for (index, (found, expected)) in zip(found, repeated.values()).enumerated()
+    where !(abs(found - expected) <= rounding * abs(expected) + slack) {
+      throw ModelError(
+        "\(checkpoint.folder): tensor \(tensor.name) holds \(found) at element \(index) where the format has \(expected); herd computes with the latter, so it would be another model"
       )
     }
   }

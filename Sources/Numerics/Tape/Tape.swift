@@ -19,8 +19,9 @@ package final class Tape {
 
   package init() {}
 
-  func append(_ node: any TapeNode, outputs: [(slot: GradientSlot, shape: [Int])], inputs: [GradientSlot])
-  {
+  func append(
+    _ node: any TapeNode, outputs: [(slot: GradientSlot, shape: [Int])], inputs: [GradientSlot]
+  ) {
     for slot in inputs { slot.pendingUses += 1 }
     entries.append(Entry(node: node, outputs: outputs, inputs: inputs))
   }

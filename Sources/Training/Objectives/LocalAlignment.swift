@@ -17,12 +17,15 @@ extension Objective {
     var routings: [LayerRouting] = []
     for (layer, part) in model.configuration.halves(differingFrom: teacher.configuration) {
       let (input_TD, target_TD) = traces[layer].around(part)
-      let (output_TD, routing) = model.blocks[layer].half(
+      let own = model.blocks[layer]
+      let (output_TD, routing) = own.half(
         part, input_TD, layout: layout, checkpointing: checkpointing, in: context)
+      let carried_TD = own.carried(part, input_TD, in: context)
+      let expected_TD = teacher.blocks[layer].carried(part, input_TD, in: context)
       errors.append(
         context.relativeSquaredError(
-          context.subtract(output_TD, input_TD),
-          target: context.subtract(target_TD, input_TD)))
+          context.subtract(output_TD, carried_TD),
+          target: context.subtract(target_TD, expected_TD)))
       if let routing {
         routings.append(LayerRouting(layer: layer, part: part, routing: routing))
       }

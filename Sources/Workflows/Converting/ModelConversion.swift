@@ -203,6 +203,7 @@ extension ConvertSettings {
       trainsBeforeExport: trainsBeforeExport, seed: seed,
       calibrationTokens: calibrationTokens, hasCalibrationData: !data.isEmpty)
     resolved.keepsMLPs = keepsMLPs
+    resolved.becomesLinear = becomesLinear
     resolved.recovery = try Self.choice(RecoveryName.self, recovery, "recovery")
     resolved.keepDense = keepDense
     if let assignment {

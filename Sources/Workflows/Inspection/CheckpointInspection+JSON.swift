@@ -32,13 +32,15 @@ extension CheckpointInspection {
   }
 
   private var architecture: JSON {
-    [
+    var object: JSONObject = [
       "layers": JSON(configuration.blocks.count), "hidden_size": JSON(configuration.hiddenSize),
       "vocabulary_size": JSON(configuration.vocabularySize),
       "positions": JSON(configuration.maximumPositions),
       "tied_embeddings": JSON(configuration.tiedEmbeddings),
       "blocks": .array(blocks.map(\.json)),
     ]
+    HerdLayout.setAdditions(of: configuration, in: &object)
+    return .object(object)
   }
 }
 

@@ -4,12 +4,12 @@ import Numerics
 
 /// How softmax attention becomes linear; `herd linearize`'s options and a pipeline's `linearize` section.
 public struct LinearizeSettings: Sendable, Equatable {
-  /// What layers become; there is one kind.
-  public var mixer = "lightning"
+  /// What layers become.
+  public var mixer = LinearizedMixer.lightning.rawValue
   /// The layers that stay softmax: a share such as `25%`, a list such as `0,7,15`, `auto` or `none`.
   public var keepSoftmax = "25%"
-  /// How fast heads forget.
-  public var slopes = DecaySlopes.alibi.rawValue
+  /// How fast heads forget; `nil` for what the mixer has.
+  public var slopes: String?
   /// Whether key and value heads stay shared.
   public var sharesKeys = false
   /// Tokens that each token of a linear layer also attends to by softmax; `nil` for none.
@@ -20,6 +20,8 @@ public struct LinearizeSettings: Sendable, Equatable {
   public var softmaxGate = false
   /// `a` of the growth of their scores with the length; `nil` for none.
   public var softmaxLogScale: Double?
+  /// Factor of normalised rows in the residual connections of `minimax`; `nil` for MiniMax-01's.
+  public var residualAlpha: Double?
   /// Text on which `auto` measures layers.
   public var data: [String] = []
   /// How many layers `auto` keeps, as a share.
@@ -31,7 +33,7 @@ public struct LinearizeSettings: Sendable, Equatable {
   public var followsConversion = false
 
   /// The names of all mixers.
-  public static let mixers = "lightning"
+  public static let mixers = LinearizedMixer.allCases.map(\.rawValue).joined(separator: ", ")
   /// The names of all slopes.
   public static let slopeNames = DecaySlopes.allCases.map(\.rawValue).joined(separator: ", ")
 
@@ -42,6 +44,7 @@ public struct LinearizeSettings: Sendable, Equatable {
     try section.refuseUnknownKeys(known: [
       "mixer", "keep_softmax", "slopes", "share_keys", "window", "softmax_positions",
       "softmax_gate", "softmax_log_scale", "data", "auto_share", "alignment_tokens",
+      "residual_alpha",
       "after_convert",
     ])
     mixer = try section.string("mixer", default: mixer)
@@ -54,7 +57,8 @@ public struct LinearizeSettings: Sendable, Equatable {
     } else {
       keepSoftmax = try section.string("keep_softmax", default: keepSoftmax)
     }
-    slopes = try section.string("slopes", default: slopes)
+    slopes = try section.optionalString("slopes")
+    residualAlpha = try section.optionalDouble("residual_alpha")
     sharesKeys = try section.bool("share_keys", default: false)
     window = try section.optionalInteger("window")
     softmaxPositions = try section.string("softmax_positions", default: softmaxPositions)
@@ -75,12 +79,13 @@ public struct LinearizeSettings: Sendable, Equatable {
   /// The settings in the construction room's terms. Where layers are measured, those that stay are
   /// still ``autoShare`` of them, evenly spread.
   func resolved(seed: UInt64) throws(WorkflowError) -> LinearizationSettings {
-    guard mixer == Self.mixers else {
-      throw WorkflowError("mixer \"\(mixer)\" is not known; choose \(Self.mixers)")
-    }
     var resolved = LinearizationSettings()
+    resolved.mixer = try ConvertSettings.choice(LinearizedMixer.self, mixer, "mixer")
     resolved.kept = try kept()
-    resolved.slopes = try ConvertSettings.choice(DecaySlopes.self, slopes, "slopes")
+    resolved.slopes =
+      try slopes.map { name throws(WorkflowError) in
+        try ConvertSettings.choice(DecaySlopes.self, name, "slopes")
+      } ?? resolved.mixer.slopes
     resolved.sharesKeys = sharesKeys
     if let window, !(1...1 << 30).contains(window) {
       throw WorkflowError(
@@ -97,6 +102,8 @@ public struct LinearizeSettings: Sendable, Equatable {
       throw WorkflowError("a softmax log scale of \(scale); give a number above 1, such as 500")
     }
     resolved.softmaxLogScale = softmaxLogScale
+    resolved.residualAlpha = residualAlpha
+    if let refusal = resolved.mixerRefusal { throw WorkflowError(refusal) }
     resolved.seed = seed
     guard (0...CalibrationText.mostTokens).contains(alignmentTokens), autoShare > 0, autoShare < 1
     else {

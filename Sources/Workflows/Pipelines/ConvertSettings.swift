@@ -46,6 +46,8 @@ public struct ConvertSettings: Sendable, Equatable {
   public var exports: [String] = []
   /// Whether it will be trained before it is exported.
   public var trainsBeforeExport = true
+  /// Whether its attention becomes linear before it is exported.
+  public var becomesLinear = false
 
   /// The names of all strategies.
   public static let strategies =

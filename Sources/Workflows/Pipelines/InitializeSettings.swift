@@ -174,10 +174,12 @@ public struct InitializeSettings: Sendable, Equatable {
   /// The model, with a vocabulary.
   func model(vocabularySize: Int) -> ModelConfiguration {
     var model = ModelConfiguration(
-      vocabularySize: vocabularySize, hiddenSize: hiddenSize, normEpsilon: 1e-5,
-      tiedEmbeddings: true, maximumPositions: maximumPositions, blocks: blocks)
+      vocabularySize: vocabularySize, hiddenSize: hiddenSize,
+      normEpsilon: architecture.normEpsilon, tiedEmbeddings: true,
+      maximumPositions: maximumPositions, blocks: blocks)
     model.embeddingScale = architecture.embeddingScale(hidden: hiddenSize)
     model.hasNormWeights = architecture.hasNormWeights
+    model.residual = architecture.residual(layers: layers)
     model.positionEncodingHeads = hasPositionEncoding ? heads : nil
     return model
   }

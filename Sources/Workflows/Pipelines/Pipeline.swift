@@ -90,8 +90,9 @@ public struct Pipeline: Sendable {
     var convert = try file.optionalSection("convert").map(ConvertSettings.init)
     convert?.exports = export
     convert?.trainsBeforeExport = !stages.isEmpty
-    self.convert = convert
     linearize = try file.optionalSection("linearize").map(LinearizeSettings.init)
+    convert?.becomesLinear = linearize != nil
+    self.convert = convert
     try check()
   }
 
@@ -148,10 +149,21 @@ public struct Pipeline: Sendable {
       throw WorkflowError(
         "\(path): a \"sweep\" needs \"model\", \"convert\" and \"evaluate\", and no \"export\"")
     }
-    guard export.isEmpty || convert != nil else {
-      throw WorkflowError("\(path): \"export\" writes Mixture-of-Experts formats; add \"convert\"")
+    guard export.isEmpty || convert != nil || exportsLinear else {
+      throw WorkflowError(
+        "\(path): \"export\" writes Mixture-of-Experts formats, and of linear models \(Self.linearFormats); add \"convert\""
+      )
     }
+    if convert == nil { for format in export { _ = try ModelExport.target(format) } }
   }
+
+  /// Whether all formats to export to are of linear attention.
+  private var exportsLinear: Bool {
+    export.allSatisfy { OutputFormat(rawValue: $0)?.make().movesEverything == true }
+  }
+
+  private static let linearFormats = OutputFormat.allCases.filter { $0.make().movesEverything }
+    .map(\.rawValue).joined(separator: ", ")
 
   /// What a ladder leaves to its cells, and what it goes without.
   private func checkScaling() throws(WorkflowError) {
@@ -212,9 +224,9 @@ public struct Pipeline: Sendable {
         )
       }
     }
-    guard sweep == nil, export.isEmpty else {
+    guard sweep == nil, export.isEmpty || exportsLinear else {
       throw WorkflowError(
-        "\(path): \"linearize\" goes with no \"sweep\" and no \"export\"; run it on its own, and herd linearize before a sweep"
+        "\(path): \"linearize\" goes with no \"sweep\" and no \"export\" but to \(Self.linearFormats); run it on its own, and herd linearize before a sweep"
       )
     }
   }

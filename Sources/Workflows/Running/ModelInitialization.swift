@@ -36,9 +36,7 @@ struct ModelInitialization {
     let model = settings.model(vocabularySize: tokenizer.vocabularySize)
     config["architectures"] = ["HerdForCausalLM"]
     config["model_type"] = "herd"
-    config["embedding_scale"] = JSON(model.embeddingScale)
-    config["norm_weights"] = JSON(model.hasNormWeights)
-    if let heads = model.positionEncodingHeads { config["tpe"] = ["heads": JSON(heads)] }
+    HerdLayout.setAdditions(of: model, in: &config)
     config["herd"] = [
       "format_version": 1, "base_model_type": "llama",
       "architecture": JSON(settings.architecture.rawValue),
@@ -58,7 +56,8 @@ struct ModelInitialization {
       "max_position_embeddings": JSON(settings.maximumPositions), "mlp_bias": false,
       "model_type": "llama", "num_attention_heads": JSON(settings.heads),
       "num_hidden_layers": JSON(settings.layers), "num_key_value_heads": JSON(settings.keyHeads),
-      "rms_norm_eps": .number(JSONNumber(1e-5)), "rope_theta": JSON(settings.ropeTheta),
+      "rms_norm_eps": .number(JSONNumber(settings.architecture.normEpsilon)),
+      "rope_theta": JSON(settings.ropeTheta),
       "tie_word_embeddings": true, "torch_dtype": "float32",
       "vocab_size": JSON(tokenizer.vocabularySize),
     ]

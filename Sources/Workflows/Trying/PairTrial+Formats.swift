@@ -39,7 +39,7 @@ extension PairTrial {
   /// stock one that allows it.
   func file(_ format: String) throws -> Made {
     let path = "\(scratch)/model.\(format)"
-    return try first(of: OutputFormat.allCases) { source in
+    return try first(of: OutputFormat.ofSoftmax) { source in
       let made = try folder(source)
       let written = try ModelExport(
         source: made.path, output: path, format: format, force: true

@@ -45,7 +45,7 @@ public struct TrialSettings: Sendable, Equatable {
 
   /// The names of all formats, herd's own first.
   public static var formatNames: [String] {
-    OutputFormat.allCases.map(\.rawValue) + [ModelExport.fileFormat]
+    OutputFormat.ofSoftmax.map(\.rawValue) + [ModelExport.fileFormat]
   }
 
   /// Refuses names and sizes that cannot be, without looking at files.

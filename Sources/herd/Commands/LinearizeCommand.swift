@@ -11,11 +11,15 @@ struct LinearizeCommand: HerdCommand {
       The model has to be trained afterwards: see Pipelines/lightning-moe. Before or after herd \
       convert, the result is the same where that uses no calibration text; else convert first, on the \
       model the text was made for.
+
+      minimax makes MiniMax-01's layers, with residual connections that start behind the norms: once \
+      trained, herd export --format minimax writes what stock transformers loads.
       """,
     example: """
       herd linearize llama hybrid --keep-softmax 25%
       herd linearize llama hybrid --keep-softmax auto --data chat.jsonl
       herd linearize moe hybrid --keep-softmax 3,7 --slopes tnl
+      herd linearize llama hybrid --mixer minimax
       """)
 
   @Argument(help: "A checkpoint with softmax attention, dense or a herd mixture.")
@@ -33,8 +37,10 @@ struct LinearizeCommand: HerdCommand {
       valueName: "25%|0,7,15|auto|none"))
   var keepSoftmax = LinearizeSettings().keepSoftmax
 
-  @Option(help: "How fast heads forget: \(LinearizeSettings.slopeNames).")
-  var slopes = LinearizeSettings().slopes
+  @Option(
+    help:
+      "How fast heads forget: \(LinearizeSettings.slopeNames); alibi, or minimax for that mixer.")
+  var slopes: String?
 
   @Flag(help: "Leave key and value heads shared, with one slope for each.")
   var shareKeys = false
@@ -50,6 +56,9 @@ struct LinearizeCommand: HerdCommand {
 
   @Option(help: "Let their scores grow with the length: log of t + a to the base a, such as 500.")
   var softmaxLogScale: Double?
+
+  @Option(help: "Of mixer minimax: factor of the normalised rows in residual connections.")
+  var residualAlpha: Double?
 
   @Option(parsing: .upToNextOption, help: "Text on which auto measures layers.")
   var data: [String] = []
@@ -92,6 +101,7 @@ struct LinearizeCommand: HerdCommand {
     settings.softmaxPositions = softmaxPositions
     settings.softmaxGate = softmaxGate
     settings.softmaxLogScale = softmaxLogScale
+    settings.residualAlpha = residualAlpha
     settings.data = data
     settings.alignmentTokens = alignmentTokens
     settings.autoShare = autoShare

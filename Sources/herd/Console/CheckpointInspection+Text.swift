@@ -13,6 +13,9 @@ extension CheckpointInspection {
       "\(format): \(model.blocks.count) blocks, hidden \(model.hiddenSize), vocabulary "
         + "\(model.vocabularySize), \(model.maximumPositions) positions, "
         + (model.tiedEmbeddings ? "tied embeddings" : "separate output head"))
+    if let residual = model.residual {
+      table.append("residual", "of normalised rows, \(residual.summary)")
+    }
     for run in blocks { table.append(run.label, run.text) }
     table.append(
       "parameters",

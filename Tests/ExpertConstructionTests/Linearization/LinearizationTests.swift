@@ -129,6 +129,37 @@ import Testing
     #expect(logits.allSatisfy { $0.isFinite })
   }
 
+  /// MiniMax-01's layers and residual connections; all bytes of the source are there again.
+  @Test func minimaxIsMiniMaxsLayer() throws {
+    let dense = try SmallCheckpoint().write(in: folder)
+    let ledger = try linearize(dense, "out") {
+      ($0.mixer, $0.slopes, $0.residualAlpha) = (.minimax, .minimax, 2.5)
+    }
+    let proof = try LedgerVerification(
+      Checkpoint(folder: path("out")), ledger, against: Checkpoint(folder: dense))
+    #expect(proof.isExact && proof.created == 2)
+    let (loader, config) = try openModel(path("out"))
+    let model = loader.layout.configuration
+    #expect(
+      model.blocks[0].mixer
+        == .linear(.minimax(heads: 4, dimension: 2, layer: 0, layers: 2)))
+    let factors = NormalizedResidual.Factors(alpha: 2.5, beta: 1)
+    #expect(model.residual?.attention == factors && model.residual?.linear == factors)
+    #expect(model.residual?.mlp == factors)
+    #expect(config["herd"]?["linearization"]?["mixer"] == "minimax")
+    for edit: (inout LinearizationSettings) -> Void in [
+      { $0.slopes = .alibi }, { $0.sharesKeys = true }, { $0.softmaxGate = true },
+      { $0.softmaxPositions = false }, { $0.softmaxLogScale = 500 }, { $0.residualAlpha = 0 },
+    ] {
+      let words = refusal(dense) {
+        ($0.mixer, $0.slopes) = (.minimax, .minimax)
+        edit(&$0)
+      }
+      #expect(words.contains("minimax") || words.contains("residual alpha of 0"), "\(words)")
+    }
+    #expect(refusal(dense) { $0.residualAlpha = 2 }.contains("belongs to the mixer minimax"))
+  }
+
   @Test func sharedKeysHaveOneSlopePerGroup() throws {
     let dense = try SmallCheckpoint().write(in: folder)
     _ = try linearize(dense, "out") { $0.sharesKeys = true }

@@ -58,7 +58,7 @@ extension StrategyName {
     case .mixtral: return strategy.form != .pruned && strategy.sharedUnits != .required
     case .qwen2_moe: return strategy.form != .pruned && strategy.sharedUnits != .none
     case .granitemoeshared, .glm4_moe: return strategy.form != .pruned
-    case .jetmoe: return false
+    case .jetmoe, .minimax, .transnormer, .hgrn2: return false
     }
   }
 }

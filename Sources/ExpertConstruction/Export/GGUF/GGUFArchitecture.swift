@@ -60,6 +60,11 @@ struct GGUFArchitecture: Equatable {
   /// - Throws: ``ConstructionError`` with the reason and a format that fits.
   init(_ model: ModelConfiguration, gainsAreZero: Bool) throws(ConstructionError) {
     attention = try Self.attention(of: model)
+    if model.residual != nil {
+      throw Self.refused(
+        "its residual connections start behind the norms, which no architecture here has; keep the "
+          + "herd format")
+    }
     var mixtures: [MixtureConfiguration] = []
     var dense: [DenseConfiguration] = []
     for block in model.blocks {

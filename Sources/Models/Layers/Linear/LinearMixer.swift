@@ -10,13 +10,14 @@ final class LinearMixer: TokenMixer {
 
   /// - Parameters:
   ///   - prefix: The mixer's place, such as `model.layers.0.self_attn`.
-  ///   - epsilon: ε of the mixer's own norms.
+  ///   - epsilon: ε of the mixer's own norms, unless it has one of its own.
   init(
     _ configuration: LinearMixerConfiguration, prefix: String, epsilon: Double,
     store: ParameterStore, in context: Context
   ) throws(ModelError) {
     if let refusal = configuration.refusal { throw ModelError("\(prefix): \(refusal)") }
     self.configuration = configuration
+    let epsilon = configuration.normEpsilon ?? epsilon
     features = try LinearFeatures(
       configuration, prefix: prefix, epsilon: epsilon, store: store, in: context)
     value = try LinearProjection("\(prefix).v_proj", bias: false, store)
