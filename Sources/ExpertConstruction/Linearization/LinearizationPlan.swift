@@ -230,8 +230,10 @@ extension LinearizationSettings {
           + "checkpoint without attention biases")
     }
     if mixer == .minimax {
-      return .minimax(
+      var linear = LinearMixerConfiguration.minimax(
         heads: attention.heads, dimension: attention.headDimension, layer: layer, layers: layers)
+      linear.window = window
+      return linear
     }
     let group = attention.heads / attention.keyHeads
     let rates =

@@ -44,15 +44,16 @@ public struct InitializeSettings: Sendable, Equatable {
     architecture = try section.choice("architecture", default: .llama)
     let size: ModelSize? =
       section.contains("size") ? try section.choice("size") as ModelSize : nil
+    let extents = size?.extents(of: architecture)
     func extent(_ key: String, _ standard: Int?, maximum: Int) throws -> Int {
       if let standard, !section.contains(key) { return standard }
       return try section.positive(key, maximum: maximum)
     }
-    hiddenSize = try extent("hidden_size", size?.extents.hiddenSize, maximum: 1 << 16)
-    layers = try extent("layers", size?.extents.layers, maximum: 1 << 10)
-    heads = try extent("heads", size?.extents.heads, maximum: 1 << 12)
+    hiddenSize = try extent("hidden_size", extents?.hiddenSize, maximum: 1 << 16)
+    layers = try extent("layers", extents?.layers, maximum: 1 << 10)
+    heads = try extent("heads", extents?.heads, maximum: 1 << 12)
     keyHeads = try section.integer("key_heads", default: heads)
-    width = try extent("width", size?.extents.width, maximum: 1 << 18)
+    width = try extent("width", extents?.width, maximum: 1 << 18)
     maximumPositions =
       section.contains("max_positions") ? try section.positive("max_positions") : 1024
     ropeTheta = try section.double("rope_theta", default: 10_000)
@@ -149,7 +150,9 @@ public struct InitializeSettings: Sendable, Equatable {
       "gate",
     ])
     var object = section.object
-    let heads = try section.integer("heads", default: self.heads)
+    let heads =
+      section.contains("heads")
+      ? try section.positive("heads", maximum: 1 << 16) : self.heads
     let standards: [(String, JSON)] = [
       ("heads", JSON(heads)), ("key_heads", JSON(heads)),
       ("key_dimension", JSON(hiddenSize / self.heads)),
