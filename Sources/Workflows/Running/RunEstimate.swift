@@ -130,11 +130,13 @@ public struct RunEstimate: Sendable {
       }
       configuration = settings.model(vocabularySize: size)
     } else {
-      let model = pipeline.resolve(pipeline.model ?? "", run: output)
-      configuration =
-        try pipeline.linearize.map {
-          try ModelLinearization(source: model, output: output, settings: $0).plan().model
-        } ?? ModelFolder(model).configuration
+      let model = try pipeline.resolve(pipeline.model ?? "", run: output)
+      if let settings = pipeline.linearize {
+        let move = ModelLinearization(source: model, output: output, settings: settings)
+        configuration = try move.plan().model
+      } else {
+        configuration = try ModelFolder(model).configuration
+      }
     }
     var total = configuration.parameterCounts.total
     var active = configuration.parameterCounts.active
