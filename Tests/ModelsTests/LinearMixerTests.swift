@@ -160,6 +160,28 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
   }
 
   @Test(arguments: LinearExample.all)
+  func aTextIsTakenUpByAnotherGenerator(example: LinearExample) throws {
+    let context = try Context(device: .cpu(threads: 1))
+    let model = try example.model(in: context, dtype: .f64)
+    let first = TextGenerator(model, capacity: 2, in: context)
+    _ = first.read(Array(Self.tokens[..<8]))
+    let memories = Dictionary(uniqueKeysWithValues: first.memories.map { ($0.name, $0.tensor) })
+    let second = TextGenerator(model, capacity: 2, in: context)
+    try second.restore(memories, position: 8)
+    let (expected, scores) = (
+      context.readDoubles(first.read(Array(Self.tokens[8...]))),
+      context.readDoubles(second.read(Array(Self.tokens[8...])))
+    )
+    #expect(scores == expected)
+    #expect(throws: ModelError.self) { try second.restore([:], position: 8) }
+    var more = memories
+    more["layers.9.key"] = context.zeros([1, 1])
+    #expect(throws: ModelError.self) { try second.restore(more, position: 8) }
+    let wrong = memories.mapValues { _ in context.zeros([3, 3]) }
+    #expect(throws: ModelError.self) { try second.restore(wrong, position: 8) }
+  }
+
+  @Test(arguments: LinearExample.all)
   func documentsOfOnePackDoNotSeeEachOther(example: LinearExample) throws {
     let context = try Context(device: .cpu(threads: 2))
     let model = try example.model(in: context, dtype: .f64)

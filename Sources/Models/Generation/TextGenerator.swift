@@ -36,10 +36,58 @@ public final class TextGenerator {
   }
 
   /// Bytes of what it remembers of the text: constant where every block's attention is linear.
-  public var memory: Int {
-    (states + (embeddingState.map { [$0] } ?? [])).reduce(0) { sum, state in
-      state.tensors(in: context).reduce(sum) { $0 + $1.tensor.byteCount }
+  public var memory: Int { memories.reduce(0) { $0 + $1.tensor.byteCount } }
+
+  /// What it remembers of the text, such as `layers.3.key`.
+  public var memories: [(name: String, tensor: Tensor)] {
+    namedStates.flatMap { prefix, state in
+      state.tensors(in: context).map { ("\(prefix).\($0.name)", $0.tensor) }
     }
+  }
+
+  /// Goes on behind the text whose ``memories`` another generator of the same model gave.
+  ///
+  /// - Parameters:
+  ///   - memories: All of them, by name.
+  ///   - position: Tokens of that text.
+  /// - Throws: ``ModelError`` where they are not those of this model and device.
+  public func restore(_ memories: [String: Tensor], position: Int) throws(ModelError) {
+    var restored: [[(name: String, tensor: Tensor)]] = []
+    for (prefix, state) in namedStates {
+      var own: [(name: String, tensor: Tensor)] = []
+      for (name, expected) in state.tensors(in: context) {
+        let name = "\(prefix).\(name)"
+        guard let tensor = memories[name] else {
+          throw ModelError("\(name) is missing; use the model that wrote it")
+        }
+        // Rows of caches are as many as there are tokens; what an empty text has already is fixed.
+        let isFixed = expected.shape.first != 0
+        guard tensor.dtype == expected.dtype, tensor.shape.count == expected.shape.count,
+          tensor.shape.dropFirst() == expected.shape.dropFirst(),
+          !isFixed || tensor.shape == expected.shape
+        else {
+          throw ModelError(
+            "\(name) is \(tensor.dtype.rawValue) \(tensor.shape), the model here wants "
+              + "\(expected.dtype.rawValue) \(expected.shape); use the model, device and precision "
+              + "that wrote it")
+        }
+        own.append((name, tensor))
+      }
+      restored.append(own)
+    }
+    guard restored.joined().count == memories.count else {
+      throw ModelError(
+        "\(memories.count) memories, the model here has fewer; use the one that wrote it")
+    }
+    for (own, named) in zip(restored, namedStates) { named.state.restore(own, in: context) }
+    self.position = position
+    chosen = nil
+    places = Self.places(from: position, places.positions.count, in: context)
+  }
+
+  private var namedStates: [(prefix: String, state: any MixerState)] {
+    states.enumerated().map { ("layers.\($0)", $1) }
+      + (embeddingState.map { [("embeddings", $0)] } ?? [])
   }
 
   /// An independent generator with the same text behind it.

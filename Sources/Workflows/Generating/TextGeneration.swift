@@ -10,7 +10,7 @@ public struct TextGeneration: Sendable {
   public enum Prompt: Sendable, Equatable {
     /// A user's message, put into the chat format, for the assistant to answer.
     case chat(String)
-    /// Plain text to go on with.
+    /// Plain text to go on with; behind a saved text it may be empty.
     case text(String)
   }
 
@@ -20,6 +20,10 @@ public struct TextGeneration: Sendable {
   public var prompt: Prompt
   /// The most new tokens; also bounded by the model's positions.
   public var maximumTokens = 256
+  /// A file with what the model remembers of a text that the prompt goes on from.
+  public var savedText: String?
+  /// The file to write with what the model remembers of the text up to the end of the prompt.
+  public var savingTo: String?
   /// 0 takes the best token; 1 samples from the model's distribution.
   public var temperature = 0.0
   /// Seed of sampling.
@@ -59,16 +63,31 @@ public struct TextGeneration: Sendable {
     let folder = try ModelFolder(checkpoint)
     let tokenizer = try folder.tokenizer()
     var stops = try folder.endTokens()
-    let ids = try promptTokens(folder, tokenizer, stops: &stops)
-    let positions = folder.configuration.maximumPositions
-    guard ids.count < positions else {
-      throw WorkflowError(
-        "the prompt has \(ids.count) tokens, the model \(positions) positions; shorten the prompt")
+    if let savingTo, Files.exists(savingTo) {
+      throw WorkflowError("\(savingTo): exists already; remove it or choose another name")
     }
     let context = try Context(device: device)
+    let saved = try savedText.map { try SavedMemory($0, of: folder, in: context) }
+    let ids =
+      (saved.map { [$0.lastToken] } ?? [])
+      + (try promptTokens(folder, tokenizer, stops: &stops))
+    let start = saved?.position ?? 0
+    let positions = folder.configuration.maximumPositions
+    guard start + ids.count < positions else {
+      throw WorkflowError(
+        "the text has \(start + ids.count) tokens, the model \(positions) positions; shorten the prompt"
+      )
+    }
     let model = try folder.loader.model(dtype: nil, in: context)
-    let limit = min(maximumTokens, positions - ids.count)
-    let generator = TextGenerator(model, capacity: ids.count + limit, in: context)
+    let limit = min(maximumTokens, positions - start - ids.count)
+    let generator = TextGenerator(model, capacity: start + ids.count + limit, in: context)
+    if let saved, let savedText { try saved.restore(generator, from: savedText) }
+    var unread = ids
+    if let savingTo, let last = ids.last {
+      if ids.count > 1 { _ = generator.read(Array(ids.dropLast())) }
+      unread = [last]
+      try SavedMemory.write(generator, lastToken: last, of: folder, to: savingTo, in: context)
+    }
     var sampler = Sampler(temperature: temperature, seed: seed)
     var decoder = StreamingDecoder(tokenizer)
     var text = ""
@@ -78,7 +97,7 @@ public struct TextGeneration: Sendable {
       try onText(piece)
     }
     let reply = try generator.reply(
-      to: ids, sampler: &sampler, stops: stops, limit: limit
+      to: unread, sampler: &sampler, stops: stops, limit: limit
     ) { try emit(decoder.append($0)) }
     guard reply.ending != .notFinite else {
       throw WorkflowError(
@@ -100,9 +119,9 @@ public struct TextGeneration: Sendable {
       return try renderer.renderPrompt([Message(role: "user", content: message)])
     case .text(let text):
       let ids =
-        tokenizer.prefixTokens
+        (savedText == nil ? tokenizer.prefixTokens : [])
         + tokenizer.encode(text, addSpecialTokens: false, matchingSpecialTokens: false)
-      guard !ids.isEmpty else {
+      guard !ids.isEmpty || savedText != nil else {
         throw WorkflowError("the prompt is empty and this tokenizer adds no beginning; give a text")
       }
       return ids
