@@ -160,6 +160,32 @@ import Testing
     }
   }
 
+  /// A head is the embedding where `tie_word_embeddings` says so or nothing; another matrix is not lost.
+  @Test(arguments: [Kind.transnormer, .original], [JSON?.none, true])
+  func aTiedHeadIsNoOtherMatrix(kind: Kind, tied: JSON?) throws {
+    func refusal(_ stock: StockFolder) throws -> String {
+      let folder = TemporaryFolder()
+      try stock.write(to: folder.path)
+      return StockFolder.refusal(folder.path)
+    }
+    let folder = TemporaryFolder()
+    var stock = StockFolder(config: Self.config(kind).merging("tie_word_embeddings", tied))
+    let (name, shape) = (ParameterName.head, [Self.vocabulary, Self.hidden])
+    let embedding = StockFolder.values(ParameterName.embedding, count: shape.reduce(1, *))
+    stock.tensors = [(name, shape, embedding)]
+    try stock.write(to: folder.path)
+    let loader = try ModelLoader(
+      layout: stock.layout(), checkpoint: Checkpoint(folder: folder.path))
+    #expect(loader.ignoredTensors == [name] && loader.layout.configuration.tiedEmbeddings)
+    stock.tensors[0].values[embedding.count - 1] += 0.5
+    let line = try refusal(stock)
+    #expect(line.contains("lm_head.weight is not model.embed_tokens.weight"))
+    #expect(line.contains("\"tie_word_embeddings\" to false") && !line.contains("\n"))
+    stock = StockFolder(config: Self.config(kind).merging("tie_word_embeddings", false))
+    stock.tensors = [(name, shape, embedding.map { $0 + 0.5 })]
+    #expect(try refusal(stock) == "a model")
+  }
+
   /// The sizes that flash-linear-attention computes where fields are left out.
   @Test func ratiosOfFlashLinearAttentionAreDefaults() throws {
     var config = Self.config(.fla)
@@ -169,6 +195,15 @@ import Testing
     #expect(model.blocks[0].mlp == .dense(.init(width: 768)))
     #expect(model.linearMixers[0]?.heads == 2)
     #expect(model.linearMixers[0]?.scale == 1 / 128.0.squareRoot())
+  }
+}
+
+extension JSONObject {
+  /// The same with another value of a field, or without it.
+  fileprivate func merging(_ key: String, _ value: JSON?) -> JSONObject {
+    var object = self
+    object[key] = value
+    return object
   }
 }
 

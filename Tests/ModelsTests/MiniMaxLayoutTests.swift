@@ -2,6 +2,7 @@ import Formats
 import Glibc
 import Models
 import Numerics
+import Synchronization
 import TestSupport
 import Testing
 
@@ -89,7 +90,62 @@ import Testing
     let ignored = try ModelLoader(
       layout: stock.layout(), checkpoint: Checkpoint(folder: folder.path)
     ).ignoredTensors
-    #expect(ignored.count == 8)
+    #expect(ignored.isEmpty)
+  }
+
+  /// The format with its tables counting the rows that are asked of them.
+  private struct Counting: CheckpointLayout {
+    static let modelTypes = MiniMaxLayout.modelTypes
+    let own: MiniMaxLayout
+    let counts: Counts
+
+    final class Counts: Sendable {
+      let rows = Mutex<[String: Int]>([:])
+    }
+
+    init(_ config: ConfigurationFile) throws {
+      own = try MiniMaxLayout(config)
+      counts = Counts()
+    }
+
+    var configuration: ModelConfiguration { own.configuration }
+    var bindings: [TensorBinding] { own.bindings }
+    var repeated: [RepeatedTensor] {
+      own.repeated.map { tensor in
+        var counted = tensor
+        counted.row = { [counts] row in
+          counts.rows.withLock { $0[tensor.tensor, default: 0] += 1 }
+          return tensor.row(row)
+        }
+        return counted
+      }
+    }
+  }
+
+  /// Opening a folder looks at all slopes and at a few rows of tables, however many they have.
+  @Test func tablesAreLookedAtHereAndThere() throws {
+    let folder = TemporaryFolder()
+    var stock = StockFolder(config: Self.config)
+    stock.tensors = Self.buffers(layer: 0) + Self.buffers(layer: 2)
+    try stock.write(to: folder.path)
+    let layout = try Counting(ConfigurationFile(path: "config.json", object: Self.config))
+    _ = try ModelLoader(layout: layout, checkpoint: Checkpoint(folder: folder.path))
+    let rows = layout.counts.rows.withLock { $0 }
+    for layer in [0, 2] {
+      let prefix = "model.layers.\(layer).self_attn"
+      #expect(rows["\(prefix).slope_rate"] == 1)
+      #expect(rows["\(prefix).query_decay"] == 4 && rows["\(prefix).key_decay"] == 4)
+      #expect(rows["\(prefix).diagonal_decay"] == RepeatedTensor.checkedRows)
+    }
+    let tables = layout.own.repeated
+    #expect(tables.map { $0.values().count } == tables.map { $0.shape.reduce(1, *) })
+    // The last row is looked at too.
+    var damaged = Self.buffers(layer: 0)
+    damaged[3].values[damaged[3].values.count - 1] += 0.001
+    stock.tensors = damaged
+    let other = TemporaryFolder()
+    try stock.write(to: other.path)
+    #expect(StockFolder.refusal(other.path).contains("at element 255"))
   }
 
   /// The defaults of transformers for fields that are not there, and the older list of layers.

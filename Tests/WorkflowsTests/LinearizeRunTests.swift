@@ -81,30 +81,90 @@ import Workflows
     #expect(stock.blocks.allSatisfy { $0.isMixture })
   }
 
-  /// From scratch in the layers of MiniMax-01, and of TransNormerLLM, to their authors' formats.
-  @Test(arguments: ["minimax", "transnormer"])
-  func aNewModelEndsInItsFormat(architecture: String) throws {
-    let path = small.folder.write(
-      "\(architecture).yaml",
-      """
-      seed: 3
-      synthesize: {records: 60, held_out: 40, vocabulary: 300}
-      initialize: {architecture: \(architecture), hidden_size: 32, layers: 2, heads: 4, width: 64, max_positions: 96}
-      stages:
-      \(SmallRun.stage("one").replacing("dense/data/math.train.jsonl", with: "'{run}/data/math.train.jsonl'")
-        .replacing("dense/data/code.train.jsonl", with: "'{run}/data/code.train.jsonl'")
-        .replacing("cross_entropy: 0.5, distillation: 0.5, hidden_alignment: 1", with: "cross_entropy: 1")
-        .replacing("evaluate_every: 3", with: "evaluate_every: 0"))
-      export: [\(architecture)]
+  /// A pipeline that trains a new model in one stage and exports it.
+  private func scratch(
+    _ name: String, _ architecture: String, export: String, more: String = ""
+  ) throws -> Pipeline {
+    try Pipeline(
+      contentsOf: small.folder.write(
+        "\(name).yaml",
+        """
+        seed: 3
+        synthesize: {records: 60, held_out: 40, vocabulary: 300}
+        initialize: {architecture: \(architecture), hidden_size: 64, layers: 2, heads: 4, width: 64, max_positions: 96}
+        \(more)
+        stages:
+        \(SmallRun.stage("one").replacing("dense/data/math.train.jsonl", with: "'{run}/data/math.train.jsonl'")
+          .replacing("dense/data/code.train.jsonl", with: "'{run}/data/code.train.jsonl'")
+          .replacing("cross_entropy: 0.5, distillation: 0.5, hidden_alignment: 1", with: "cross_entropy: 1")
+          .replacing("evaluate_every: 3", with: "evaluate_every: 0"))
+        export: [\(export)]
 
-      """)
-    let output = small.path(architecture)
-    _ = try Run(Pipeline(contentsOf: path), output: output, device: .cpu(threads: 1)).execute()
+        """))
+  }
+
+  /// HGRN2 as flash-linear-attention has it, of heads of 16 channels.
+  private static let hgrn2 =
+    "eos, mixer: {expand: complement, decay: {kind: channel_gate, lower_bound: true}, query_map: silu, scale: 0.25, output_norm: full}"
+
+  /// From scratch in the layers of MiniMax-01, TransNormerLLM and HGRN2, to their authors' formats.
+  @Test(arguments: [("minimax", "minimax"), ("transnormer", "transnormer"), (hgrn2, "hgrn2")])
+  func aNewModelEndsInItsFormat(architecture: String, format: String) throws {
+    let output = small.path(format)
+    _ = try Run(
+      scratch(format, architecture, export: format), output: output, device: .cpu(threads: 1)
+    ).execute()
     let (own, stock) = try (
-      CheckpointInspection("\(output)/one"),
-      CheckpointInspection("\(output)/export/\(architecture)")
+      CheckpointInspection("\(output)/one"), CheckpointInspection("\(output)/export/\(format)")
     )
-    #expect(stock.modelType == architecture && stock.configuration == own.configuration)
+    #expect(stock.modelType == format && stock.configuration == own.configuration)
+  }
+
+  /// Formats that cannot hold the trained model are named before anything is written.
+  @Test func exportsAreCheckedBeforeTraining() throws {
+    func refusal(_ pipeline: Pipeline) throws -> String {
+      let output = small.path("refused")
+      do {
+        _ = try Run(pipeline, output: output, device: .cpu(threads: 1)).execute()
+        return "held"
+      } catch {
+        #expect(!Files.exists(output), "\(error)")
+        return "\(error)"
+      }
+    }
+    func linearized(_ linearize: String?, convert: Bool) throws -> String {
+      var sections = SmallRun.sections
+      sections["export"] = "[minimax]"
+      sections["linearize"] = linearize
+      if !convert { sections["convert"] = nil }
+      return try refusal(small.pipeline([Self.aligned], sections: sections))
+    }
+    let halo = "could not be exported to minimax: in layer"
+    #expect(try linearized("{}", convert: false).contains(halo))
+    #expect(try linearized("{}", convert: true).contains(halo))
+    #expect(try linearized("{after_convert: true}", convert: true).contains(halo))
+    #expect(try linearized(nil, convert: false).contains("add \"linearize\""))
+    for (architecture, format, words) in [
+      ("llama", "transnormer", "layer 0 is softmax"), ("llama", "minimax", "all layers here are"),
+      ("hgrn2", "hgrn2", "its scale is 1"), ("tnl", "transnormer", "in layer 0"),
+      ("minimax", "hgrn2", "in layer 0"),
+    ] {
+      let found = try refusal(scratch("refused", architecture, export: format))
+      #expect(
+        found.contains("could not be exported to \(format)") && found.contains(words), "\(found)")
+    }
+  }
+
+  /// A dense model that the run makes itself is known when it is there, still before training.
+  @Test func exportsOfAnInitializedModelAreCheckedBeforeTraining() throws {
+    let output = small.path("made")
+    let pipeline = try scratch(
+      "made", "llama", export: "minimax", more: "linearize: {keep_softmax: 1}")
+    let error = #expect(throws: (any Error).self) {
+      try Run(pipeline, output: output, device: .cpu(threads: 1)).execute()
+    }
+    #expect(error.map { "\($0)".contains("could not be exported to minimax") } == true)
+    #expect(Files.exists("\(output)/initial") && !Files.exists("\(output)/linearized"))
   }
 
   @Test func wrongSectionsAreNamed() throws {

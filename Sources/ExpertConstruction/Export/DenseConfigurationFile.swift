@@ -45,6 +45,11 @@ enum DenseConfigurationFile {
         "\(mixture.path): its softmax layers have \(additions), which no dense model of another format has"
       )
     }
+    if let additions = model.llamaAdditions {
+      throw ConstructionError(
+        .refused,
+        "\(mixture.path): the model has \(additions), which no dense model of another format has")
+    }
     guard model.residual == nil else {
       throw ConstructionError(
         .refused,

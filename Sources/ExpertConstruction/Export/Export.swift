@@ -96,7 +96,7 @@ public struct Export {
 
   /// Checks that a folder of which every tensor is put together is read as the model it comes from, so
   /// that nothing of it is lost.
-  private static func check(
+  static func check(
     _ target: any CheckpointLayout, holds model: MixtureModel, _ layout: any OutputLayout
   ) throws {
     guard var own = model.structure else { return }

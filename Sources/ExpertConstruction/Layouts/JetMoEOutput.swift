@@ -35,7 +35,7 @@ public struct JetMoEOutput: OutputLayout {
   }
 
   private func attentionRefusal(_ model: MixtureModel, _ block: MixtureBlock) -> String? {
-    if let refusal = model.mixerRefusal { return refusal }
+    if let refusal = model.mixerRefusal ?? model.additionRefusal { return refusal }
     let mixtures = model.attention.compactMap { $0 }
     guard let mixture = mixtures.first, mixtures.count == model.blocks.count,
       mixtures.allSatisfy({ $0 == mixture }), mixture.kind == .moa

@@ -21,13 +21,8 @@ public struct MiniMaxOutput: OutputLayout {
         "its residual connections start behind the norms, and this model's before them, as LLaMA's; "
         + "herd linearize --mixer minimax makes them so, or use --format herd"
     }
-    if let structure = model.structure {
-      if structure.positionEncodingHeads != nil { return LinearFormat.encodingRefusal }
-      guard structure.hasNormWeights, structure.embeddingScale == 1 else {
-        return "its norms have weights and its embeddings no scale; use --format herd"
-      }
-    }
-    return nil
+    return model.configuration.contains("tpe")
+      ? LinearFormat.encodingRefusal : model.additionRefusal
   }
 
   private func mixerRefusal(_ model: MixtureModel) -> String? {

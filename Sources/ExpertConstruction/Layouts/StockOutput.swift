@@ -46,7 +46,7 @@ enum StockOutput {
 
   /// Why a format with dense attention cannot hold `model`.
   static func attentionRefusal(_ model: MixtureModel) -> String? {
-    if let refusal = model.mixerRefusal { return refusal }
+    if let refusal = model.mixerRefusal ?? model.additionRefusal { return refusal }
     if model.configuration.contains("tpe") { return LinearFormat.encodingRefusal }
     if model.configuration.contains(NormalizedResidual.field) {
       return "its residual connections start behind the norms, and the format's before them; use "

@@ -348,7 +348,7 @@ public struct ConversionPlan: Sendable {
   }
 
   /// Refuses what could not be exported in the end, before any work is done.
-  private static func checkExports(
+  static func checkExports(
     _ settings: ConversionSettings, _ model: MixtureModel
   ) throws(ConstructionError) {
     var exported = model

@@ -98,11 +98,25 @@ public struct RepeatedTensor: Sendable {
   public var tolerance: Double
   /// The same for a tensor in 16 bits, besides its own rounding: where it was computed in them.
   public var halfTolerance: Double
-  /// What it must hold.
-  public var values: @Sendable () -> [Double]
+  /// How many rows it is computed in, all of one length.
+  public var rows: Int
+  /// What a row must hold.
+  public var row: @Sendable (Int) -> [Double]
 
-  /// Its elements.
-  var count: Int { shape.reduce(1, *) }
+  /// What it must hold, row after row.
+  public func values() -> [Double] { (0..<rows).flatMap(row) }
+
+  /// How many rows are looked at, so that opening a folder costs the same whatever its tables.
+  public static let checkedRows = 16
+
+  /// The rows that are looked at: all, or evenly many between the first and the last.
+  var sample: [Int] {
+    guard rows > Self.checkedRows else { return Array(0..<rows) }
+    return (0..<Self.checkedRows).map { $0 * (rows - 1) / (Self.checkedRows - 1) }
+  }
+
+  /// Elements of a row.
+  var rowLength: Int { shape.reduce(1, *) / rows }
 }
 
 /// The layouts this library reads.

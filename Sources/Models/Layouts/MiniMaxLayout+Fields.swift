@@ -9,27 +9,27 @@ extension MiniMaxLayout {
     let prefix = "\(ParameterName.block(layer)).self_attn"
     let tokens = 0..<block
     func table(
-      _ name: String, _ shape: [Int], _ row: @escaping @Sendable (Double) -> [Double]
+      _ name: String, _ shape: [Int], rows: Int, _ row: @escaping @Sendable (Int) -> [Double]
     ) -> RepeatedTensor {
       RepeatedTensor(
-        tensor: "\(prefix).\(name)", shape: shape, tolerance: 1e-6, halfTolerance: 0x1p-8
-      ) { slopes.flatMap(row) }
+        tensor: "\(prefix).\(name)", shape: shape, tolerance: 1e-6, halfTolerance: 0x1p-8,
+        rows: rows, row: row)
     }
     return [
+      // One row, so that every slope is looked at.
       RepeatedTensor(
         tensor: "\(prefix).slope_rate", shape: [slopes.count, 1, 1], tolerance: 1e-7,
-        halfTolerance: 1e-7
-      ) { slopes },
-      table("query_decay", [slopes.count, block, 1]) { slope in
-        tokens.map { exp(-slope * Double($0 + 1)) }
+        halfTolerance: 1e-7, rows: 1
+      ) { _ in slopes },
+      table("query_decay", [slopes.count, block, 1], rows: slopes.count) { head in
+        tokens.map { exp(-slopes[head] * Double($0 + 1)) }
       },
-      table("key_decay", [slopes.count, block, 1]) { slope in
-        tokens.map { exp(-slope * Double(block - $0 - 1)) }
+      table("key_decay", [slopes.count, block, 1], rows: slopes.count) { head in
+        tokens.map { exp(-slopes[head] * Double(block - $0 - 1)) }
       },
-      table("diagonal_decay", [1, slopes.count, block, block]) { slope in
-        tokens.flatMap { row in
-          tokens.map { $0 > row ? 0 : exp(-slope * Double(row - $0)) }
-        }
+      table("diagonal_decay", [1, slopes.count, block, block], rows: slopes.count * block) {
+        let (head, row) = $0.quotientAndRemainder(dividingBy: block)
+        return tokens.map { $0 > row ? 0 : exp(-slopes[head] * Double(row - $0)) }
       },
     ]
   }

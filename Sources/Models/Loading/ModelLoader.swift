@@ -18,7 +18,9 @@ public struct ModelLoader {
     let count: Int
   }
 
-  /// Checks that the layout and the files agree on every tensor, without reading weights.
+  /// Checks that the layout and the files agree on every tensor. Weights are not read, but tensors
+  /// that must say nothing of their own are: zeros and a second copy of the embedding wholly, of tables
+  /// that `config.json` determines some rows.
   /// - Parameter selectionBiasFromZero: Accepts a checkpoint without the selection biases that the
   ///   layout has; they start at zero.
   /// - Throws: ``ModelError`` naming a missing, misshapen, unsupported or unknown tensor.
@@ -65,7 +67,7 @@ public struct ModelLoader {
     }
     for tensor in layout.repeated where checkpoint[tensor.tensor] != nil {
       named.insert(tensor.tensor)
-      try Self.check(tensor, checkpoint)
+      try Self.checkRows(of: tensor, checkpoint)
     }
     for tensor in checkpoint.tensors
     where !named.contains(tensor.name) && !layout.mayIgnore(tensor.name) {
@@ -73,69 +75,18 @@ public struct ModelLoader {
         "\(checkpoint.folder): tensor \(tensor.name) is not used by model_type of this config.json; it would be lost silently"
       )
     }
+    if layout.configuration.tiedEmbeddings, !named.contains(ParameterName.head),
+      let embedding = parts[ParameterName.embedding]?.first?.tensor
+    {
+      try Self.checkHead(against: embedding, checkpoint)
+    }
     self.parts = parts.mapValues { $0.sorted { $0.offset < $1.offset } }
-  }
-
-  /// Refuses a tensor of the format that the model has no parameter for, unless it says nothing.
-  private static func checkZeros(_ zeros: TensorBinding, _ checkpoint: Checkpoint) throws {
-    guard let tensor = checkpoint[zeros.tensor], tensor.shape == zeros.shape else {
-      throw ModelError(
-        "\(checkpoint.folder): tensor \(zeros.tensor) \(zeros.shape) is missing; the format asks for it"
-      )
-    }
-    let isZero = try checkpoint.withBytes(of: zeros.tensor) { $0.allSatisfy { $0 == 0 } }
-    guard isZero else {
-      throw ModelError(
-        "\(checkpoint.folder): tensor \(zeros.tensor) is not zero, and herd has nothing like it; it would be lost silently"
-      )
-    }
-  }
-
-  /// Refuses a tensor that says something else than the configuration.
-  private static func check(_ repeated: RepeatedTensor, _ checkpoint: Checkpoint) throws {
-    let tensor = try checkpoint.tensor(repeated.tensor)
-    guard tensor.shape == repeated.shape else {
-      throw ModelError(
-        "\(checkpoint.folder): tensor \(tensor.name) has shape \(tensor.shape), config.json asks for \(repeated.shape)"
-      )
-    }
-    func values<Stored: BitwiseCopyable>(_ value: (Stored) -> Double) throws -> [Double] {
-      try checkpoint.withBytes(of: tensor.name) { bytes in
-        (0..<repeated.count).map {
-          value(
-            bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Stored>.size, as: Stored.self))
-        }
-      }
-    }
-    let (found, rounding, slack): ([Double], Double, Double) =
-      switch tensor.elementType {
-      case .f32: (try values { (value: Float) in Double(value) }, 1e-5, repeated.tolerance)
-      case .f64: (try values { (value: Double) in value }, 1e-5, repeated.tolerance)
-      case .f16:
-        (try values { (value: Float16) in Double(value) }, 0x1p-9, repeated.halfTolerance)
-      case .bf16:
-        (
-          try values { (bits: UInt16) in Double(Float(bitPattern: UInt32(bits) << 16)) }, 0x1p-7,
-          repeated.halfTolerance
-        )
-      default: ([], 0, 0)
-      }
-    guard found.count == repeated.count else {
-      throw ModelError(
-        "\(checkpoint.folder): tensor \(tensor.name) is \(tensor.elementType.rawValue); a floating-point type was expected"
-      )
-    }
-    for (index, (found, expected)) in zip(found, repeated.values()).enumerated()
-    where !(abs(found - expected) <= rounding * abs(expected) + slack) {
-      throw ModelError(
-        "\(checkpoint.folder): tensor \(tensor.name) holds \(found) at element \(index) where the format has \(expected); herd computes with the latter, so it would be another model"
-      )
-    }
   }
 
   /// The names of the tensors that the layout knows to carry nothing.
   public var ignoredTensors: [String] {
-    let named = Set((layout.bindings + layout.zeros).map(\.tensor))
+    let named = Set(
+      (layout.bindings + layout.zeros).map(\.tensor) + layout.repeated.map(\.tensor))
     return checkpoint.tensors.map(\.name).filter { !named.contains($0) }
   }
 

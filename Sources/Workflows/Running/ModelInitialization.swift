@@ -14,7 +14,11 @@ struct ModelInitialization {
     for file in tokenizer.files {
       try Files.write(file.contents, to: output.path(of: file.name))
     }
-    let config = ConfigurationFile(path: output.path(of: "config.json"), object: config)
+    let config = ConfigurationFile(
+      path: output.path(of: "config.json"),
+      object: settings.config(
+        vocabularySize: tokenizer.vocabularySize, beginOfText: tokenizer.beginOfText,
+        endOfReply: tokenizer.endOfReply, asHerd: !settings.isLlama))
     try config.write(to: config.path)
     let layout = try CheckpointLayouts.layout(for: config)
     let parameters = layout.configuration.parameterShapes.enumerated().map { index, shape in
@@ -29,17 +33,26 @@ struct ModelInitialization {
       model, to: output.stagingPath, elementType: .f32, in: context)
     try output.commit()
   }
+}
 
-  private var config: JSONObject {
+extension InitializeSettings {
+  /// The `config.json` of such a model.
+  /// - Parameter asHerd: Whether it is in herd's own format, where it can be LLaMA's.
+  func config(
+    vocabularySize: Int, beginOfText: JSON = .null, endOfReply: JSON = .null, asHerd: Bool
+  ) -> JSONObject {
     var config = llama
-    guard !settings.isLlama else { return config }
-    let model = settings.model(vocabularySize: tokenizer.vocabularySize)
+    config["vocab_size"] = JSON(vocabularySize)
+    config["bos_token_id"] = beginOfText
+    config["eos_token_id"] = endOfReply
+    guard asHerd else { return config }
+    let model = model(vocabularySize: vocabularySize)
     config["architectures"] = ["HerdForCausalLM"]
     config["model_type"] = "herd"
     HerdLayout.setAdditions(of: model, in: &config)
     config["herd"] = [
       "format_version": 1, "base_model_type": "llama",
-      "architecture": JSON(settings.architecture.rawValue),
+      "architecture": JSON(architecture.rawValue),
       "blocks": .array(model.blocks.map { ["mixer": $0.mixer.json, "mlp": $0.mlp.json] }),
     ]
     return config
@@ -49,17 +62,17 @@ struct ModelInitialization {
   private var llama: JSONObject {
     [
       "architectures": ["LlamaForCausalLM"], "attention_bias": false,
-      "bos_token_id": tokenizer.beginOfText, "eos_token_id": tokenizer.endOfReply,
-      "head_dim": JSON(settings.hiddenSize / settings.heads), "hidden_act": "silu",
-      "hidden_size": JSON(settings.hiddenSize), "initializer_range": .number(JSONNumber(0.02)),
-      "intermediate_size": JSON(settings.width),
-      "max_position_embeddings": JSON(settings.maximumPositions), "mlp_bias": false,
-      "model_type": "llama", "num_attention_heads": JSON(settings.heads),
-      "num_hidden_layers": JSON(settings.layers), "num_key_value_heads": JSON(settings.keyHeads),
-      "rms_norm_eps": .number(JSONNumber(settings.architecture.normEpsilon)),
-      "rope_theta": JSON(settings.ropeTheta),
+      "bos_token_id": .null, "eos_token_id": .null,
+      "head_dim": JSON(hiddenSize / heads), "hidden_act": "silu",
+      "hidden_size": JSON(hiddenSize), "initializer_range": .number(JSONNumber(0.02)),
+      "intermediate_size": JSON(width),
+      "max_position_embeddings": JSON(maximumPositions), "mlp_bias": false,
+      "model_type": "llama", "num_attention_heads": JSON(heads),
+      "num_hidden_layers": JSON(layers), "num_key_value_heads": JSON(keyHeads),
+      "rms_norm_eps": .number(JSONNumber(architecture.normEpsilon)),
+      "rope_theta": JSON(ropeTheta),
       "tie_word_embeddings": true, "torch_dtype": "float32",
-      "vocab_size": JSON(tokenizer.vocabularySize),
+      "vocab_size": .null,
     ]
   }
 }

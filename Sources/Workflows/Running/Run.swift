@@ -1,4 +1,5 @@
 import Data
+import ExpertConstruction
 import Formats
 import Numerics
 import Training
@@ -99,6 +100,9 @@ public struct Run {
     }
     if state.result(of: "convert") == nil { try checkConversion() }
     if state.result(of: "linearize") == nil { try checkLinearization() }
+    if pipeline.stages.allSatisfy({ state.result(of: "stage:\($0.name)") == nil }) {
+      try checkExport()
+    }
     try checkData(state)
     try state.begin()
     // From here on nobody else changes the folder; what it holds may have changed until here.
@@ -227,14 +231,16 @@ public struct Run {
 
   /// Refuses what cannot be converted or exported before anything is written. A dense model that
   /// this run makes itself is checked when it is there.
-  private func checkConversion() throws {
+  private func checkConversion() throws { _ = try conversionPlan() }
+
+  private func conversionPlan() throws -> ConversionPlan? {
     guard let settings = pipeline.convert, sharedConversion == nil,
       Files.exists(dense) || pipeline.model != nil
-    else { return }
+    else { return nil }
     var early = settings
     early.data = try settings.data.filter { !$0.hasPrefix("{run}") }
       .map { try pipeline.resolve($0, run: output) }
-    _ = try ModelConversion(
+    return try ModelConversion(
       source: dense, output: "\(output)/converted", settings: early, seed: pipeline.seed
     ).plan()
   }
@@ -263,14 +269,45 @@ public struct Run {
       limit: 1)
   }
 
-  /// Refuses what cannot become linear before anything is written; see ``checkConversion()``.
+  /// Refuses what cannot become linear, or not be exported then, before anything is written; see
+  /// ``checkConversion()``.
   private func checkLinearization() throws {
     guard let settings = pipeline.linearize, Files.exists(dense) || pipeline.model != nil else {
       return
     }
-    _ = try ModelLinearization(
+    let plan = try ModelLinearization(
       source: dense, output: "\(output)/linearized", settings: settings, seed: pipeline.seed
     ).plan()
+    if pipeline.export.isEmpty { return }
+    if let conversion = try conversionPlan() { return try PlannedExport.check(plan, conversion) }
+    for format in pipeline.export {
+      try PlannedExport.check(
+        plan, to: ModelExport.target(format), isTrained: !pipeline.stages.isEmpty)
+    }
+  }
+
+  /// Refuses formats that cannot hold a model which is trained as it is.
+  private func checkExport() throws {
+    guard !pipeline.export.isEmpty, pipeline.convert == nil, pipeline.linearize == nil else {
+      return
+    }
+    let config: ConfigurationFile
+    if let settings = pipeline.initialize {
+      config = ConfigurationFile(
+        path: pipeline.path, object: settings.config(vocabularySize: 1, asHerd: true))
+    } else {
+      let folder = try ModelFolder(dense, access: .pread)
+      config = try folder.savedFormat().config
+      guard try config.string("model_type") == "herd" else {
+        throw WorkflowError(
+          "\(pipeline.path): \(dense) is a \(try config.string("model_type")) folder, which \"export\" to \(pipeline.export[0]) does not start from; add \"linearize\""
+        )
+      }
+    }
+    for format in pipeline.export {
+      try PlannedExport.check(
+        config, to: ModelExport.target(format), isTrained: !pipeline.stages.isEmpty)
+    }
   }
 
   /// Conversions compute in full precision whatever training does.
@@ -282,6 +319,8 @@ public struct Run {
     Step(
       name: "linearize", announcement: "making \(source) linear in \(output)/linearized"
     ) { _ in
+      // Of a dense model that the run made itself only now all is known.
+      if pipeline.initialize != nil { try checkLinearization() }
       var settings = settings
       settings.data = try settings.data.map { try pipeline.resolve($0, run: output) }
       return try ModelLinearization(

@@ -202,7 +202,7 @@ import Testing
     #expect(try edited { _, mixer in mixer["scale"] = 0.5 }.contains("scale is 0.5"))
     #expect(
       try edited { _, mixer in mixer["norm_epsilon"] = nil }.contains("the model's, where the"))
-    #expect(try edited { config, _ in config["embedding_scale"] = 2 }.contains("no scale"))
+    #expect(try edited { config, _ in config["embedding_scale"] = 2 }.contains("multiplied by 2"))
     let slopes = DecaySlopes.alibi.values(heads: 4, layer: 0, layers: 2)
     let other = try edited { _, mixer in
       mixer["decay"] = [
@@ -238,6 +238,80 @@ import Testing
     #expect(throws: ConstructionError.self) {
       let (loader, config) = try openModel(herd)
       _ = try Densification(loader, configuration: config)
+    }
+  }
+
+  /// A folder of one softmax layer in herd's own format, as training from scratch makes it.
+  private func softmax(
+    _ name: String, experts: Bool, _ edit: (inout ModelConfiguration) -> Void = { _ in }
+  ) throws -> String {
+    let attention = AttentionConfiguration(
+      heads: 2, keyHeads: 2, headDimension: 4, rope: RoPEConfiguration(theta: 10000))
+    let mixture = MixtureConfiguration(
+      experts: 2, topK: 1, expertWidth: 6, combination: .renormalizedSoftmax(scale: 1))
+    var model = ModelConfiguration(
+      vocabularySize: 16, hiddenSize: 8, normEpsilon: 1e-5, tiedEmbeddings: true,
+      maximumPositions: 64,
+      blocks: [
+        BlockConfiguration(
+          mixer: .attention(attention),
+          mlp: experts ? .mixture(mixture) : .dense(DenseConfiguration(width: 12)))
+      ])
+    edit(&model)
+    var config: JSONObject = [
+      "model_type": "herd", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1,
+      "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 16,
+      "rms_norm_eps": JSON(1e-5), "tie_word_embeddings": true, "max_position_embeddings": 64,
+      "rope_theta": 10000.0,
+    ]
+    HerdLayout.setAdditions(of: model, in: &config)
+    config["herd"] = [
+      "format_version": 1, "base_model_type": "llama",
+      "blocks": .array(model.blocks.map { ["mixer": $0.mixer.json, "mlp": $0.mlp.json] }),
+    ]
+    return try stock(config, name)
+  }
+
+  /// What surrounds softmax attention in models of linear families is lost in no format.
+  @Test func formatsOfSoftmaxRefuseWhatLlamaHasNot() throws {
+    func gguf(_ herd: String) throws -> String {
+      let (loader, config) = try openModel(herd)
+      do {
+        _ = try GGUFExport(loader, configuration: config, ends: [])
+        return "held"
+      } catch let error as ConstructionError { return error.description }
+    }
+    func dense(_ herd: String) throws -> String {
+      let (loader, config) = try openModel(herd)
+      do {
+        _ = try Densification(loader, configuration: config, weightsAsOne: true)
+        return "held"
+      } catch let error as ConstructionError { return error.description }
+    }
+    let (plain, plainMixture) = try (
+      softmax("plain", experts: false), softmax("plain-moe", experts: true)
+    )
+    #expect(try refusal(plain, .llama) == "held" && gguf(plain) == "held")
+    #expect(try refusal(plainMixture, .mixtral) == "held" && gguf(plainMixture) == "held")
+    #expect(try dense(plainMixture) == "held")
+    let cases: [(String, (inout ModelConfiguration) -> Void)] = [
+      ("multiplied by 3.0", { $0.embeddingScale = 3 }),
+      ("norms without weights", { $0.hasNormWeights = false }),
+      (
+        "MLPs whose gate is none instead of silu",
+        { $0.blocks[0].mlp = .dense(DenseConfiguration(width: 12, activation: .none)) }
+      ),
+    ]
+    for (index, (words, edit)) in cases.enumerated() {
+      let herd = try softmax("dense-\(index)", experts: false, edit)
+      #expect(try refusal(herd, .llama).contains(words), "\(words)")
+      #expect(try gguf(herd).contains(words), "\(words)")
+      guard index < 2 else { continue }
+      let mixture = try softmax("moe-\(index)", experts: true, edit)
+      for format in OutputFormat.ofSoftmax where ![.herd, .llama].contains(format) {
+        #expect(try refusal(mixture, format).contains(words), "\(format): \(words)")
+      }
+      #expect(try gguf(mixture).contains(words) && dense(mixture).contains(words), "\(words)")
     }
   }
 

@@ -65,6 +65,10 @@ struct GGUFArchitecture: Equatable {
         "its residual connections start behind the norms, which no architecture here has; keep the "
           + "herd format")
     }
+    if let additions = model.llamaAdditions {
+      throw Self.refused(
+        "it has \(additions), which no architecture here has; keep the herd format")
+    }
     var mixtures: [MixtureConfiguration] = []
     var dense: [DenseConfiguration] = []
     for block in model.blocks {
