@@ -22,7 +22,7 @@ public struct ScalingSettings: Sendable, Equatable {
   public var architectures: [ScalingArchitecture]
   /// The sizes.
   public var sizes: [Size]
-  /// Tokens that a model is trained on: a model of its own for each.
+  /// Tokens that a model is trained on, ascending: a model of its own for each.
   public var tokens: [Int]
   /// Whether trained models stay in the folders of finished cells.
   public var keepsModels: Bool
@@ -44,7 +44,7 @@ public struct ScalingSettings: Sendable, Equatable {
       return architecture
     }
     sizes = try section.sections("sizes").map(Self.size)
-    tokens = try section.integers("tokens", default: [])
+    tokens = try section.integers("tokens", default: []).sorted()
     keepsModels = try section.bool("keep_models", default: false)
     func check(_ key: String, _ names: [String], _ what: String) throws {
       guard !names.isEmpty, Set(names).count == names.count else {

@@ -46,6 +46,15 @@ struct ScalingCell {
         }
       }
     }
+    for (index, cell) in cells.enumerated() {
+      if let twin = cells[..<index].first(where: {
+        ($0.architecture, $0.size, $0.tokens) == (cell.architecture, cell.size, cell.tokens)
+      }) {
+        throw WorkflowError(
+          "\(pipeline.path): scaling: \(twin.name) and \(cell.name) are the same number of steps, \(cell.tokens) tokens; keep one"
+        )
+      }
+    }
     return cells
   }
 
