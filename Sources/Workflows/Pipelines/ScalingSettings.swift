@@ -14,8 +14,8 @@ public struct ScalingSettings: Sendable, Equatable {
     public var heads: Int
     /// Neurons of each MLP.
     public var width: Int
-    /// Peak learning rate; `nil` for the stage's own.
-    public var learningRate: Double?
+    /// Peak learning rates of architectures; those left out have the stage's own.
+    public var learningRates: [ScalingArchitecture: Double] = [:]
   }
 
   /// The architectures.
@@ -74,7 +74,24 @@ public struct ScalingSettings: Sendable, Equatable {
       name: name, hiddenSize: try section.positive("hidden_size"),
       layers: try section.positive("layers"), heads: try section.positive("heads"),
       width: try section.positive("width"),
-      learningRate: section.contains("learning_rate")
-        ? try section.positiveDouble("learning_rate") : nil)
+      learningRates: try learningRates(section))
+  }
+
+  /// One rate for all architectures, or one for each.
+  private static func learningRates(
+    _ section: ConfigurationFile
+  ) throws -> [ScalingArchitecture: Double] {
+    let all = ScalingArchitecture.allCases
+    guard section.contains("learning_rate") else { return [:] }
+    guard section.object["learning_rate"]?.object != nil else {
+      let rate = try section.positiveDouble("learning_rate")
+      return Dictionary(uniqueKeysWithValues: all.map { ($0, rate) })
+    }
+    let rates = try section.section("learning_rate")
+    try rates.refuseUnknownKeys(known: all.map(\.rawValue))
+    return Dictionary(
+      uniqueKeysWithValues: try all.filter { rates.contains($0.rawValue) }.map {
+        ($0, try rates.positiveDouble($0.rawValue))
+      })
   }
 }

@@ -68,7 +68,7 @@ struct ScalingCell {
     object["initialize"] = .object(Self.initialize(architecture, size, ladder))
     var stage = object["stages"]?.array?.first?.object ?? JSONObject()
     stage["tokens"] = JSON(tokens)
-    if let rate = size.learningRate { stage["learning_rate"] = JSON(rate) }
+    if let rate = size.learningRates[architecture] { stage["learning_rate"] = JSON(rate) }
     object["stages"] = .array([.object(stage)])
     var pipeline = try Pipeline(path: ladder.path, object: object)
     pipeline.home = home
