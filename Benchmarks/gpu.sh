@@ -6,7 +6,7 @@
 # PEER_PYTHON names a Python with torch for CUDA and transformers; without it the peers are left out.
 # Programs are built unless given, as on a machine without a Swift toolchain. ROWS="attention decode"
 # leaves out other rows; convert, the last, needs HERD_REAL_DIR with dense-32m/ (for its tokenizer) and
-# data/; CONVERT_LAYERS (default 32, 16 GB) sizes it.
+# data/; CONVERT_LAYERS (default 32, 16 GB) sizes it, 0 leaves it out.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 bench="${1:-}"
@@ -33,7 +33,7 @@ done
 case " $rows " in *" convert "*) ;; *) exit 0 ;; esac
 
 layers="${CONVERT_LAYERS:-32}"
-if [ -n "${HERD_REAL_DIR:-}" ]; then
+if [ -n "${HERD_REAL_DIR:-}" ] && [ "$layers" -gt 0 ]; then
   herd="${2:-}"
   if [ -z "$herd" ]; then
     cd "$here/.."

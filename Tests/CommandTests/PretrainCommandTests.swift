@@ -19,7 +19,7 @@ import Testing
       stages:
         - name: one
           data: [{file: "{run}/data/math.train.jsonl"}]
-          tokens: 6144
+          tokens: 24576
           sequence_length: 64
           batch_sequences: 2
           learning_rate: 1e-3
@@ -44,10 +44,15 @@ import Testing
     process.standardOutput = FileHandle.nullDevice
     try process.run()
     let deadline = ContinuousClock.now + .seconds(120)
-    let file = path("killed/one/checkpoint/step-12/state.json")
-    while process.isRunning, !Files.exists(file), ContinuousClock.now < deadline { usleep(500) }
+    let store = path("killed/one/checkpoint")
+    func isSaved() -> Bool {
+      let steps = try? Files.names(inFolder: store).filter { $0.hasPrefix("step-") }
+      return steps?.contains { Files.exists("\(store)/\($0)/state.json") } ?? false
+    }
+    while process.isRunning, !isSaved(), ContinuousClock.now < deadline { usleep(500) }
     kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
+    #expect(process.terminationReason == .uncaughtSignal, "it must not have ended before")
 
     let end = try HerdRun(
       "pretrain", pipeline, "--output", path("killed"), "--threads", "2", "--json")

@@ -255,7 +255,7 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     #expect(relativeError(output(mixed), halves) < 1e-12)
   }
 
-  /// As many rows after 200 tokens as after 20.
+  /// No more rows than two windows, or than a piece just read.
   @Test func aWindowedMemoryStaysAsLarge() throws {
     let context = try Context(device: .cpu(threads: 1))
     let mixer = try LinearExample.window.model(in: context, dtype: .f64).blocks[0].mixer

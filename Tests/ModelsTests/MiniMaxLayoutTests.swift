@@ -152,7 +152,7 @@ import Testing
   @Test func defaultsAreThoseOfTransformers() throws {
     var config = Self.config
     for key in ["rope_parameters", "rms_norm_eps", "max_position_embeddings"] { config[key] = nil }
-    config["num_attention_heads"] = 8
+    (config["num_attention_heads"], config["hidden_size"]) = (16, 32)
     for key in ["num_key_value_heads", "layer_types", "head_dim"] { config[key] = nil }
     for (name, _) in [("full_attn_alpha_factor", 1), ("mlp_beta_factor", 1)] { config[name] = nil }
     let model = try StockFolder(config: config).layout().configuration
@@ -167,6 +167,15 @@ import Testing
     #expect(model.residual?.mlp == .init(alpha: 1.125, beta: 1))
     config["attn_type_list"] = [0, 0, 1]
     let listed = try StockFolder(config: config).layout().configuration
+    config["num_key_value_heads"] = .null
+    guard
+      case .attention(let full) = try StockFolder(config: config).layout().configuration
+        .blocks[2].mixer
+    else {
+      Issue.record("layer 2 is linear")
+      return
+    }
+    #expect(full.keyHeads == 16)
     #expect(listed.linearMixers.map { $0 == nil } == [false, false, true])
   }
 

@@ -142,7 +142,7 @@ public struct Export {
     let scales = Set(moved.flatMap(\.parts).map { layout.movedScale(of: $0.parameter, in: model) })
       .filter { StoredElements.rounding(of: model.elementType, by: $0) > 0 }
     let attention = scales.first.map {
-      "output projections times \($0) are rounded to \(model.elementType.rawValue)"
+      "matrices times \($0) are rounded to \(model.elementType.rawValue)"
     }
     let mlp =
       layout.movesEverything

@@ -70,6 +70,12 @@ public struct LinearizationPlan: Sendable {
           rows: attention.headDimension, times: group)
       }
     }
+    guard model.residual == nil || settings.residualAlpha == nil else {
+      throw ConstructionError(
+        .refused,
+        "\(configuration.path): its residual connections have factors already; leave --residual-alpha out"
+      )
+    }
     model.residual = settings.residual(of: model)
     self.model = model
     fates = checkpoint.tensors.map {
@@ -80,13 +86,12 @@ public struct LinearizationPlan: Sendable {
       let parts = shape.name.split(separator: ".")
       let layer = parts.count > 2 ? Int(parts[2]) ?? 0 : 0
       let isNorm = shape.name.hasSuffix("norm.weight")
-      let neighbour =
-        "\(ParameterName.block(layer))."
-        + (isNorm ? "input_layernorm.weight" : "self_attn.q_proj.weight")
+      let block = ParameterName.block(layer)
+      let projection = try checkpoint.tensor("\(block).self_attn.q_proj.weight")
+      let norm = isNorm ? checkpoint["\(block).input_layernorm.weight"] : nil
       return NewParameter(
         tensor: TensorDeclaration(
-          name: shape.name, elementType: try checkpoint.tensor(neighbour).elementType,
-          shape: shape.shape),
+          name: shape.name, elementType: (norm ?? projection).elementType, shape: shape.shape),
         values: isNorm ? .ones : .normal(deviation: NewParameter.gateDeviation))
     }
     for type in Set(created.map(\.tensor.elementType)) where ![.bf16, .f16, .f32].contains(type) {
@@ -154,7 +159,7 @@ public struct LinearizationPlan: Sendable {
     let hasWindow = source.blocks.contains {
       if case .attention(let attention) = $0.mixer { attention.window != nil } else { false }
     }
-    if settings.mixer == .minimax {
+    if settings.mixer == .minimax, source.residual == nil {
       notes.append(
         "residual connections start behind the norms in every block, as MiniMax-01's: layers that stay "
           + "softmax compute another function too, until the model is trained")
@@ -229,29 +234,33 @@ extension LinearizationSettings {
         "\(path): the projections of layer \(layer) have biases, which linear layers have not; use a "
           + "checkpoint without attention biases")
     }
-    if mixer == .minimax {
-      var linear = LinearMixerConfiguration.minimax(
+    let linear =
+      mixer == .minimax
+      ? .minimax(
         heads: attention.heads, dimension: attention.headDimension, layer: layer, layers: layers)
-      linear.window = window
-      return linear
+      : lightning(attention, layer: layer, layers: layers)
+    if let refusal = linear.refusal {
+      throw ConstructionError(
+        .refused, "\(path): layer \(layer) cannot become linear: \(refusal)")
     }
+    return linear
+  }
+
+  private func lightning(
+    _ attention: AttentionConfiguration, layer: Int, layers: Int
+  ) -> LinearMixerConfiguration {
     let group = attention.heads / attention.keyHeads
     let rates =
       sharesKeys
       ? slopes.values(heads: attention.keyHeads, layer: layer, layers: layers)
         .flatMap { Array(repeating: $0, count: group) }
       : slopes.values(heads: attention.heads, layer: layer, layers: layers)
-    let linear = LinearMixerConfiguration(
+    return LinearMixerConfiguration(
       heads: attention.heads, keyHeads: sharesKeys ? attention.keyHeads : attention.heads,
       keyDimension: attention.headDimension,
       decay: .fixed(family: slopes.rawValue, slopes: rates), queryKeyNorm: true,
       positions: attention.hasPositions ? .rope(attention.rope) : .none, scale: attention.scale,
       outputNorm: .full, gate: .init(activation: .sigmoid), window: window)
-    if let refusal = linear.refusal {
-      throw ConstructionError(
-        .refused, "\(path): layer \(layer) cannot become linear: \(refusal)")
-    }
-    return linear
   }
 
   /// How the model was made, as its configuration records it.

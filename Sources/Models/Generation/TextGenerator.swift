@@ -35,7 +35,8 @@ public final class TextGenerator {
     embeddingState = other.embeddingState?.fork(in: other.context)
   }
 
-  /// Bytes of what it remembers of the text: constant where every block's attention is linear.
+  /// Bytes of what it remembers of the text: where every block's attention is linear the same
+  /// after any number of tokens, but for what windows hold.
   public var memory: Int { memories.reduce(0) { $0 + $1.tensor.byteCount } }
 
   /// What it remembers of the text, such as `layers.3.key`.

@@ -4,6 +4,7 @@ import Numerics
 extension LinearMixerConfiguration {
   /// Reads one entry of `herd.blocks[].mixer` of type `linear`.
   public init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: Self.keys)
     let heads = try section.positive("heads", maximum: 1 << 16)
     let keyDimension = try section.positive("key_dimension", maximum: 256)
     func map(_ key: String) throws -> FeatureMap {
@@ -32,6 +33,12 @@ extension LinearMixerConfiguration {
       window: try section.optionalInteger("window"))
     if let refusal { throw ModelError("\(section.path): \(refusal)") }
   }
+
+  private static let keys = [
+    "type", "heads", "key_heads", "key_dimension", "value_dimension", "expand", "shrink", "decay",
+    "query_map", "key_map", "value_map", "query_key_norm", "positions", "scale", "output_norm",
+    "gate", "window", "norm_epsilon",
+  ]
 
   /// The entry of `herd.blocks[].mixer` that ``init(_:)`` reads back.
   public var json: JSON {

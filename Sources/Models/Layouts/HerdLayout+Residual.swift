@@ -21,6 +21,7 @@ extension NormalizedResidual {
 
 extension NormalizedResidual.Factors {
   fileprivate init(_ section: ConfigurationFile) throws {
+    try section.refuseUnknownKeys(known: ["alpha", "beta"])
     self.init(alpha: try section.double("alpha"), beta: try section.double("beta"))
   }
 

@@ -33,7 +33,10 @@ public struct HerdLayout: CheckpointLayout {
     model.residual = try config.optionalSection(NormalizedResidual.field).map {
       try NormalizedResidual($0)
     }
-    model.positionEncodingHeads = try config.optionalSection("tpe").map { try $0.integer("heads") }
+    model.positionEncodingHeads = try config.optionalSection("tpe").map {
+      try $0.refuseUnknownKeys(known: ["heads"])
+      return try $0.integer("heads")
+    }
     if let refusal = model.boundsRefusal ?? model.positionEncodingRefusal {
       throw ModelError("\(config.path): \(refusal)")
     }

@@ -41,7 +41,11 @@ extension MiniMaxLayout {
       ("num_key_value_heads", 8), ("max_position_embeddings", JSON(4096 * 32)),
       ("rms_norm_eps", JSON(1e-5)),
     ]
-    for (key, value) in defaults where !config.contains(key) { fields[key] = value }
+    for (key, value) in defaults where config[key] == nil { fields[key] = value }
+    // A field that is there and empty stands for as many as query heads.
+    if config["num_key_value_heads"]?.isNull == true {
+      fields["num_key_value_heads"] = config["num_attention_heads"]
+    }
     let rotary = try config.optionalSection("rope_parameters")
     if !config.contains("rope_theta"), rotary?.contains("rope_theta") != true {
       fields["rope_theta"] = JSON(1e6)

@@ -82,7 +82,7 @@ public struct MiniMaxLayout: CheckpointLayout {
     Self.residualFields.map(\.name) + [
       "layer_types", "attn_type_list", "block_size", "rotary_dim", "num_local_experts",
       "num_experts_per_tok", "router_aux_loss_coef", "router_jitter_noise",
-      "output_router_logits", "herd_export",
+      "output_router_logits", "attention_bias", "herd_export",
     ]
   }
 

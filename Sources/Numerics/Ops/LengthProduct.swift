@@ -20,20 +20,18 @@ extension Context {
       "lengthProduct: \(a_TC.shape) and \(b_TC.shape) in \(groups) groups")
     let y_TG = empty([a_TC.rows, groups], a_TC.dtype)
     backend.lengthProductForward(a_TC, b_TC, into: y_TG)
-    return record(y_TG, from: [a_TC, b_TC], LengthProductNode(a: a_TC, b: b_TC, groups: groups))
+    return record(y_TG, from: [a_TC, b_TC], LengthProductNode(a: a_TC, b: b_TC))
   }
 }
 
 private struct LengthProductNode: TapeNode {
   let a: Tensor
   let b: Tensor
-  let groups: Int
 
   func backward(_ gradients: [Tensor?], in context: Context) {
     guard let dy = gradients[0] else { return }
     let (da, db) = (context.empty(a.shape, a.dtype), context.empty(b.shape, b.dtype))
-    context.backend.lengthProductBackward(
-      dy.reshaped([a.rows, groups]), a, b, into: da, db)
+    context.backend.lengthProductBackward(dy, a, b, into: da, db)
     context.accumulate(da, into: a.slot)
     context.accumulate(db, into: b.slot)
   }

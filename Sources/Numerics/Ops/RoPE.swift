@@ -38,21 +38,19 @@ extension Context {
       accumulate: false)
     return record(
       y_TC, from: [x_TC],
-      RoPENode(x: x_TC.slot, shape: x_TC.shape, cosines: cosines, sines: sines, heads: heads))
+      RoPENode(x: x_TC.slot, cosines: cosines, sines: sines, heads: heads))
   }
 }
 
 /// A rotation's gradient is the rotation by the negative angle.
 private struct RoPENode: TapeNode {
   let x: GradientSlot?
-  let shape: [Int]
   let cosines: Tensor
   let sines: Tensor
   let heads: Int
 
   func backward(_ gradients: [Tensor?], in context: Context) {
-    guard let gradient = gradients[0], let x else { return }
-    let dy = gradient.reshaped(shape)
+    guard let dy = gradients[0], let x else { return }
     let (dx, accumulate) = context.gradientBuffer(for: x, like: dy)
     context.backend.rope(
       dy, cosines: cosines, sines: sines, heads: heads, inverse: true, into: dx,

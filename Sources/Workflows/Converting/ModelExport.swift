@@ -88,8 +88,11 @@ public struct ModelExport {
   private func writeFolder() throws -> JSON {
     let folder = try ModelFolder(source, access: .pread)
     guard try folder.config.string("model_type") == "herd" else {
+      let way =
+        folder.configuration.linearMixers.isEmpty
+        ? "run herd convert without --format first" : "which a training stage saves it in"
       throw WorkflowError(
-        "\(source): a \(try folder.config.string("model_type")) folder; export starts from herd's own format, run herd convert without --format first"
+        "\(source): a \(try folder.config.string("model_type")) folder; export starts from herd's own format, \(way)"
       )
     }
     let format = try Self.target(format)

@@ -46,7 +46,13 @@ struct LayerMeasurement {
     let limit = settings.alignmentTokens + measured + length
     let streams = try builder.streams(files: settings.data, tokenLimit: limit)
     // Layers are measured on text they were not aligned on, where there is so much.
-    let rest = streams.map { $0.ids.count > measured + length ? $0.dropping(measured) : $0 }
+    let rest = streams.map { stream in
+      if stream.ids.count > measured + length { return stream.dropping(measured) }
+      events.note(
+        "\(stream.domain): \(stream.ids.count) tokens are few; layers are measured on what they are aligned on"
+      )
+      return stream
+    }
     let softmax = try folder.loader.model(in: context)
     let linear = try linearModel(in: context)
     if settings.alignmentTokens > 0 { try align(linear, softmax, rest, length, in: context) }

@@ -182,6 +182,13 @@ public struct Pipeline: Sendable {
       throw WorkflowError(
         "\(path): \"scaling\" takes one stage, without \"tokens\": those are in \"scaling\"")
     }
+    if let wrong = json["initialize"], wrong.object == nil {
+      throw WorkflowError("\(path): \"initialize\" is no section but \(wrong.serialized())")
+    }
+    if let wrong = json["initialize"]?["tokenizer"], wrong.string == nil {
+      throw WorkflowError(
+        "\(path): \"initialize.tokenizer\" is no folder but \(wrong.serialized())")
+    }
     let common = ["tokenizer", "max_positions", "rope_theta", "init"]
     for (key, _) in json["initialize"]?.object ?? JSONObject() where !common.contains(key) {
       throw WorkflowError(

@@ -14,15 +14,15 @@ public struct ScalingSettings: Sendable, Equatable {
     public var heads: Int
     /// Neurons of each MLP.
     public var width: Int
-    /// Peak learning rate; `nil` for the stage's own.
-    public var learningRate: Double?
+    /// Peak learning rates of architectures; those left out have the stage's own.
+    public var learningRates: [ScalingArchitecture: Double] = [:]
   }
 
   /// The architectures.
   public var architectures: [ScalingArchitecture]
   /// The sizes.
   public var sizes: [Size]
-  /// Tokens that a model is trained on: a model of its own for each.
+  /// Tokens that a model is trained on, ascending: a model of its own for each.
   public var tokens: [Int]
   /// Whether trained models stay in the folders of finished cells.
   public var keepsModels: Bool
@@ -44,7 +44,7 @@ public struct ScalingSettings: Sendable, Equatable {
       return architecture
     }
     sizes = try section.sections("sizes").map(Self.size)
-    tokens = try section.integers("tokens", default: [])
+    tokens = try section.integers("tokens", default: []).sorted()
     keepsModels = try section.bool("keep_models", default: false)
     func check(_ key: String, _ names: [String], _ what: String) throws {
       guard !names.isEmpty, Set(names).count == names.count else {
@@ -74,7 +74,24 @@ public struct ScalingSettings: Sendable, Equatable {
       name: name, hiddenSize: try section.positive("hidden_size"),
       layers: try section.positive("layers"), heads: try section.positive("heads"),
       width: try section.positive("width"),
-      learningRate: section.contains("learning_rate")
-        ? try section.positiveDouble("learning_rate") : nil)
+      learningRates: try learningRates(section))
+  }
+
+  /// One rate for all architectures, or one for each.
+  private static func learningRates(
+    _ section: ConfigurationFile
+  ) throws -> [ScalingArchitecture: Double] {
+    let all = ScalingArchitecture.allCases
+    guard section.contains("learning_rate") else { return [:] }
+    guard section.object["learning_rate"]?.object != nil else {
+      let rate = try section.positiveDouble("learning_rate")
+      return Dictionary(uniqueKeysWithValues: all.map { ($0, rate) })
+    }
+    let rates = try section.section("learning_rate")
+    try rates.refuseUnknownKeys(known: all.map(\.rawValue))
+    return Dictionary(
+      uniqueKeysWithValues: try all.filter { rates.contains($0.rawValue) }.map {
+        ($0, try rates.positiveDouble($0.rawValue))
+      })
   }
 }

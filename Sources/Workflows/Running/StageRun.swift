@@ -43,6 +43,8 @@ struct StageRun {
       ? try denseModel() : nil
     let evaluator = try StageEvaluator(pipeline, run: run, start, tokenizer, context, shared)
     let heldOut = try heldOutLosses(evaluator, teacher)
+    // What is noted of memory is this stage's.
+    context.trim()
     let model = try start.loader.model(dtype: settings.weights.dtype, in: context)
     let sampler = try sampler(start, tokenizer)
     let log = try StageLog(path: "\(run)/run.jsonl", stage: settings.name)

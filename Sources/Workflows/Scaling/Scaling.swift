@@ -78,7 +78,7 @@ public struct Scaling {
     return try grid.execute {
       ScalingRecord(pipeline, cells, folder: output, device: $0)
     } prepare: { record in
-      guard !record.isFinished || record.measured == nil else { return }
+      if record.isFinished, record.measured?.isOf(cells) == true { return }
       record.measured = try text(cells, grid.shared)
     }
   }

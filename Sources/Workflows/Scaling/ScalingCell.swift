@@ -46,6 +46,15 @@ struct ScalingCell {
         }
       }
     }
+    for (index, cell) in cells.enumerated() {
+      if let twin = cells[..<index].first(where: {
+        ($0.architecture, $0.size, $0.tokens) == (cell.architecture, cell.size, cell.tokens)
+      }) {
+        throw WorkflowError(
+          "\(pipeline.path): scaling: \(twin.name) and \(cell.name) are the same number of steps, \(cell.tokens) tokens; keep one"
+        )
+      }
+    }
     return cells
   }
 
@@ -59,7 +68,7 @@ struct ScalingCell {
     object["initialize"] = .object(Self.initialize(architecture, size, ladder))
     var stage = object["stages"]?.array?.first?.object ?? JSONObject()
     stage["tokens"] = JSON(tokens)
-    if let rate = size.learningRate { stage["learning_rate"] = JSON(rate) }
+    if let rate = size.learningRates[architecture] { stage["learning_rate"] = JSON(rate) }
     object["stages"] = .array([.object(stage)])
     var pipeline = try Pipeline(path: ladder.path, object: object)
     pipeline.home = home

@@ -35,19 +35,25 @@ struct ScalingComparison {
     let compute = rows.compactMap { $0.number("compute") }
     if let low = compute.min(), let high = compute.max() {
       statements.append(
-        "compute: \(Decimals.scientific(low)) to \(Decimals.scientific(high)) PFLOP/s-days; the paper's models end at 0.4 to 180. Coefficients are at C = 1, far beyond these cells"
+        "compute: \(Decimals.scientific(low)) to \(Decimals.scientific(high)) PFLOP/s-days; the paper's models end at 0.4 to 180. Coefficients are at C = 1\(high < 0.1 ? ", far beyond these cells" : "")"
       )
     }
     let length = stage?["sequence_length"]?.int ?? 1024
     statements.append(
       "context: \(length) tokens, the paper's 8192, which enters the cost of softmax attention")
+    if (stage?["sampling"]?.string ?? "documents") == "documents" {
+      statements.append(
+        "padding: sequences are packed with whole documents, and D and C count what is left empty at their ends"
+      )
+    }
+    let schedule = (stage?["schedule"]?["kind"]?.string).map { "a \($0) schedule" } ?? "a schedule"
     let rates = rows.compactMap { $0.number("learning_rate") }
     if let low = rates.min(), let high = rates.max() {
       let words =
         low == high
         ? Decimals.scientific(low) : "\(Decimals.scientific(low)) to \(Decimals.scientific(high))"
       statements.append(
-        "learning rate: \(words), on a schedule that ends with each budget; the paper has 3e-4 for every size and one run of 300 G tokens each"
+        "learning rate: \(words), \(schedule) in each cell; the paper has 3e-4 for every size and one run of 300 G tokens each"
       )
     }
     statements.append(

@@ -21,11 +21,12 @@ struct ScalingTables {
       header: ["size", "tokens"] + architectures.map(\.architecture.rawValue), textColumns: 1)
     var seen: [[String]] = []
     for row in rows {
-      let key = [row.text("size"), Decimals.short(row.number("tokens") ?? 0)]
+      let tokens = row.number("tokens") ?? 0
+      let key = [row.text("size"), "\(tokens)"]
       guard !seen.contains(key) else { continue }
       seen.append(key)
       table.add(
-        key
+        [row.text("size"), Decimals.short(tokens)]
           + architectures.map { laws in
             guard
               let place = laws.rows.firstIndex(where: {

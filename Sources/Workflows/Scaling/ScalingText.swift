@@ -16,6 +16,8 @@ struct ScalingText: Equatable {
   }
 
   let sources: [Source]
+  /// Tokens of the largest budget.
+  let largestBudget: Int
   /// Rows of the embedding.
   let vocabulary: Int
 
@@ -29,6 +31,7 @@ struct ScalingText: Equatable {
     guard let cell = cells.max(by: { $0.tokens < $1.tokens }),
       let tokenizer = cell.pipeline.initialize?.tokenizer
     else { throw WorkflowError("a ladder without cells") }
+    largestBudget = cell.tokens
     let folder = try cell.pipeline.resolve(tokenizer, run: run)
     let files = try TokenizerFiles(folder: folder)
     vocabulary = files.vocabularySize
@@ -45,15 +48,24 @@ struct ScalingText: Equatable {
     }
     let most = ScalingSettings.mostEpochs
     if let worst = sources.max(by: { $0.epochs < $1.epochs }), worst.epochs > most {
-      let largest = Int(Double(cell.tokens) * most / worst.epochs)
+      // Budgets are rounded up to whole steps.
+      let step = stage.sequenceLength * stage.batchSequences
+      let largest = Int(Double(cell.tokens) * most / worst.epochs) / step * step
       throw WorkflowError(
         "\(cell.pipeline.path): scaling: a budget of \(cell.tokens) tokens is \(Decimals.fixed(worst.epochs, places: 1)) epochs of \(worst.file), which has \(worst.tokens); at most \(Decimals.fixed(most, places: 0)) are allowed: give at most \(largest) tokens, the file a smaller weight, or more text"
       )
     }
   }
 
+  /// Whether it is of these cells.
+  func isOf(_ cells: [ScalingCell]) -> Bool {
+    let files = cells.first?.pipeline.stages[0].data.map(\.file) ?? []
+    return largestBudget == cells.map(\.tokens).max() && sources.map(\.file) == files
+  }
+
   init(json: JSON) {
     vocabulary = json["vocabulary"]?.int ?? 0
+    largestBudget = json["largest_budget"]?.int ?? 0
     sources = (json["data"]?.array ?? []).map {
       Source(
         file: $0["file"]?.string ?? "", tokens: $0["tokens"]?.int ?? 0,
@@ -63,7 +75,7 @@ struct ScalingText: Equatable {
 
   var json: JSON {
     [
-      "vocabulary": JSON(vocabulary),
+      "vocabulary": JSON(vocabulary), "largest_budget": JSON(largestBudget),
       "data": .array(
         sources.map {
           ["file": JSON($0.file), "tokens": JSON($0.tokens), "epochs": JSON($0.epochs)]

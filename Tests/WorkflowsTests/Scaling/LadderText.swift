@@ -6,7 +6,7 @@ import Formats
 enum LadderText {
   static let sizes =
     "[{name: a, hidden_size: 8, layers: 1, heads: 2, width: 24}, "
-    + "{name: b, hidden_size: 16, layers: 1, heads: 2, width: 40, learning_rate: 2e-3}, "
+    + "{name: b, hidden_size: 16, layers: 1, heads: 2, width: 40, learning_rate: {llama: 2e-3, hgrn2: 1e-3}}, "
     + "{name: c, hidden_size: 24, layers: 2, heads: 2, width: 64}]"
 
   static let data =

@@ -94,6 +94,30 @@ import Testing
     }
   }
 
+  /// Sizes that cost the same have no best one.
+  @Test func sizesOfOneCostAreRefused() {
+    let points = cells().map { point in
+      ScalingPoint(
+        parameters: point.parameters, tokens: point.tokens, compute: point.tokens * 1e-12,
+        loss: point.loss)
+    }
+    let fit = ScalingFit(points, seed: 1, resamples: 0)
+    guard case .failure(let refusal) = fit.optimum else {
+      Issue.record("an optimum of sizes that cost the same")
+      return
+    }
+    #expect(refusal.description.contains("N^0.00"))
+  }
+
+  /// Of nine cells most resamples have fewer different ones than a surface needs.
+  @Test func fewCellsHaveNoIntervals() throws {
+    let fit = ScalingFit(
+      cells(sizes: 3, budgets: [2e6, 5e6, 2e7], noise: 0.001), seed: 1, resamples: 40)
+    let optimum = try fit.optimum.get()
+    #expect(optimum.parameters.exponent.interval == nil)
+    #expect(optimum.tokens.coefficient.interval == nil)
+  }
+
   @Test(arguments: [ScalingArchitecture.llama, .hgrn2])
   func intervalsCoverTheTruth(architecture: ScalingArchitecture) throws {
     let exact = try ScalingFit(cells(architecture), seed: 1, resamples: 0).optimum.get()

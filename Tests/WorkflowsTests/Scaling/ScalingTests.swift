@@ -48,7 +48,8 @@ import Testing
       for key in ["loss", "training_loss", "compute", "parameters", "tokens"] {
         #expect(cell[key]?.double ?? 0 > 0, "\(cell["name"]?.string ?? ""): \(key)")
       }
-      #expect(cell["learning_rate"]?.double == (cell["size"] == "b" ? 2e-3 : 4e-3))
+      let own = cell["architecture"] == "llama" ? 2e-3 : 1e-3
+      #expect(cell["learning_rate"]?.double == (cell["size"] == "b" ? own : 4e-3))
       // Of a finished cell the weights go, the record stays.
       let names = try Files.names(inFolder: path("whole/cells/\(cell["name"]?.string ?? "")"))
       #expect(names.sorted() == ["report.html", "report.md", "run.json", "run.jsonl"])
@@ -142,6 +143,10 @@ import Testing
     #expect(words.contains("1000000 tokens is ") && words.contains(" epochs of {run}/data/"))
     #expect(words.contains("at most 4 are allowed: give at most"))
     #expect(!Files.exists(path("ladder/cells")))
+    // What is advised is whole steps, which are not rounded up beyond it.
+    let advice = words.split(separator: "give at most ").last?.prefix { $0.isNumber }
+    let tokens = try #require(advice.flatMap { Int($0) })
+    #expect(tokens > 0 && tokens % 128 == 0)
     // A smaller budget goes on in the same folder.
     let smaller = section.replacing(", 1000000", with: "")
     #expect(try ladder(pipeline(smaller)).json["finished"] == true)
@@ -163,7 +168,12 @@ import Testing
     ("{architectures: [tnl], sizes: [], tokens: [1]}", "sizes with names of their own"),
     ("{architectures: [tnl], sizes: SIZES, tokens: [1, 1]}", "numbers of tokens, each once"),
     ("{architectures: [tnl], sizes: SIZES, tokens: [0]}", "at least 1"),
+    ("{architectures: [tnl], sizes: SIZES, tokens: [127, 126]}", "the same number of steps"),
     ("{architectures: [tnl], sizes: SIZES, token: [1]}", "did you mean \"tokens\"?"),
+    (
+      "{architectures: [tnl], sizes: [{name: x, hidden_size: 8, layers: 1, heads: 2, width: 8, "
+        + "learning_rate: {tln: 1}}], tokens: [1]}", "did you mean \"tnl\"?"
+    ),
     (
       "{architectures: [tnl], sizes: [{name: a/b, hidden_size: 8, layers: 1, heads: 2, width: 8}], "
         + "tokens: [1]}", "letters, digits, - and _"
@@ -187,6 +197,8 @@ import Testing
     (", learning_rat: 1", "", "did you mean"),
     ("", "model: x", "goes with no \"model\""),
     ("", "convert: {}", "goes with no \"convert\""),
+    ("", "initialize: foo", "is no section"),
+    ("", "initialize: {tokenizer: 5}", "is no folder"),
     ("", "initialize: {layers: 2}", "\"layers\" is not among them"),
     ("", "initialize: {experts: 2}", "\"experts\" is not among them"),
     ("", "initialize: {max_positions: 8}", "exceeds the models' 8 positions"),

@@ -45,6 +45,8 @@ struct ScalingFit {
   /// The fewest cells, sizes and budgets of a surface of five numbers.
   static let fewestCells = 8
   static let fewestSteps = 3
+  /// The least m of C = k·N^m·D: below it sizes do not differ in what they cost.
+  static let fewestGrowth = 0.1
 
   /// Fits the points of an architecture.
   /// - Parameter seed: Of the resamples.
@@ -103,13 +105,23 @@ struct ScalingFit {
     else {
       return .failure(FitRefusal(description: "the compute of the cells follows no law"))
     }
+    guard cost.exponent > fewestGrowth else {
+      return .failure(
+        FitRefusal(
+          description:
+            "the compute of a token grows with N^\(Decimals.fixed(cost.exponent, places: 2)) over these sizes; N_opt needs sizes that cost more the larger they are"
+        ))
+    }
     let surface = LossSurface(fitting: points)
     if let refusal = surface.refusal(on: points) { return .failure(refusal) }
     let others = resamples.compactMap { points -> (PowerLaw, PowerLaw)? in
-      guard Set(points.map(\.parameters)).count >= fewestSteps,
+      // Resamples are held to what the cells themselves are.
+      let cells = Set(points.map { [$0.parameters, $0.tokens] }).count
+      guard cells >= fewestCells, Set(points.map(\.parameters)).count >= fewestSteps,
         Set(points.map(\.tokens)).count >= fewestSteps
       else { return nil }
-      return laws(LossSurface(fitting: points, from: surface), cost)
+      let other = LossSurface(fitting: points, from: surface)
+      return other.refusal(on: points) == nil ? laws(other, cost) : nil
     }
     let (parameters, tokens) = laws(surface, cost)
     return .success(
