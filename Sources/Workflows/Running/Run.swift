@@ -297,7 +297,8 @@ public struct Run {
         path: pipeline.path, object: settings.config(vocabularySize: 1, asHerd: true))
     } else {
       let folder = try ModelFolder(dense, access: .pread)
-      config = try folder.savedFormat().config
+      // Training saves it in herd's own format.
+      config = try pipeline.stages.isEmpty ? folder.config : folder.savedFormat().config
       guard try config.string("model_type") == "herd" else {
         throw WorkflowError(
           "\(pipeline.path): \(dense) is a \(try config.string("model_type")) folder, which \"export\" to \(pipeline.export[0]) does not start from; add \"linearize\""
