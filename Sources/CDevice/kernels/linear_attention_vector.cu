@@ -23,9 +23,10 @@ extern __shared__ float shared[];
 extern "C" __global__ void __launch_bounds__(THREADS)
     linear_attention_recurrence(const T *query, const T *key, const T *value, const float *slopes,
                                 const float *row_decay, const float *column_decay,
-                                const int *offsets, const float *initial, T *output, float *exact, float *final_state, int tokens, int heads,
-                                int dim, int width, float query_scale, float key_scale, int reverse,
-                                int turned, int single) {
+                                const int *offsets, const float *initial, T *output, float *exact,
+                                float *final_state, int tokens, int heads, int dim, int width,
+                                float query_scale, float key_scale, int reverse, int turned,
+                                int single) {
   float *q = shared, *k = q + STEPS * DIM, *factors = k + STEPS * DIM;
   float *columns = factors + STEPS * DIM, *v = columns + STEPS * TILE, *parts = v + STEPS * TILE;
   const int tiles = (width + TILE - 1) / TILE, first = blockIdx.x % tiles * TILE;
