@@ -99,16 +99,7 @@ import Testing
   /// Training saves it in herd's own format, which holds the same model.
   @Test(arguments: Kind.allCases)
   func herdsFormatHoldsIt(kind: Kind) throws {
-    let (folder, herd) = (TemporaryFolder(), TemporaryFolder())
-    try StockFolder(config: Self.config(kind)).write(to: folder.path)
-    let context = try Context(device: .cpu(threads: 1))
-    try StockFolder.save(folder.path, asHerd: herd.path, in: context)
-    let (own, other) = try (
-      StockFolder.model(folder.path, in: context), StockFolder.model(herd.path, in: context)
-    )
-    #expect(other.configuration == own.configuration)
-    let logits = context.read(own.logits(Self.tokens, in: context))
-    #expect(logits == context.read(other.logits(Self.tokens, in: context)))
+    try StockFolder(config: Self.config(kind)).expectHerdHoldsIt(Self.tokens)
   }
 
   @Test func whatCannotBeToldIsRefused() throws {

@@ -8,7 +8,7 @@ import Reports
 ///
 /// `<output>/shared` holds generated text and the tokenizer learned from it, where there is any. Every cell
 /// is a run folder under `<output>/cells`.
-public struct Scaling {
+public struct Scaling: GridWork {
   /// What to do.
   public let pipeline: Pipeline
   /// Where everything goes.

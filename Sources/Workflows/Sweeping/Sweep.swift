@@ -9,7 +9,7 @@ import Numerics
 /// `<output>/dense` is the run that all cells share: generated text and the dense model's scores.
 /// Every cell is a run folder under `<output>/cells`. Cells that differ in their losses only share one
 /// conversion.
-public struct Sweep {
+public struct Sweep: GridWork {
   /// What to do.
   public let pipeline: Pipeline
   /// Where everything goes.

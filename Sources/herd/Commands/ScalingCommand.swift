@@ -25,15 +25,9 @@ struct ScalingCommand: HerdCommand {
 
   func run(_ console: Console) throws {
     let pipeline = try Pipeline(contentsOf: pipeline, seed: common.seed)
-    let scaling = Scaling(
-      pipeline, output: output, device: common.chosenDevice(console), minutes: grid.timeLimit,
-      events: console.events)
-    if grid.dryRun {
-      let estimate = try scaling.estimate()
-      try console.result(estimate.json) { estimate.text }
-      return
-    }
-    let result = try scaling.execute()
-    try console.result(result.json) { result.text }
+    try grid.run(
+      Scaling(
+        pipeline, output: output, device: common.chosenDevice(console), minutes: grid.timeLimit,
+        events: console.events), console)
   }
 }

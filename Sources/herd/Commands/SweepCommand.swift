@@ -25,15 +25,9 @@ struct SweepCommand: HerdCommand {
 
   func run(_ console: Console) throws {
     let pipeline = try Pipeline(contentsOf: pipeline, seed: common.seed)
-    let sweep = Sweep(
-      pipeline, output: output, device: common.chosenDevice(console), minutes: grid.timeLimit,
-      events: console.events)
-    if grid.dryRun {
-      let estimate = try sweep.estimate()
-      try console.result(estimate.json) { estimate.text }
-      return
-    }
-    let result = try sweep.execute()
-    try console.result(result.json) { result.text }
+    try grid.run(
+      Sweep(
+        pipeline, output: output, device: common.chosenDevice(console), minutes: grid.timeLimit,
+        events: console.events), console)
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Workflows
 
 /// What commands take that make many runs in one folder.
 struct GridOptions: ParsableArguments {
@@ -9,6 +10,17 @@ struct GridOptions: ParsableArguments {
 
   @Flag(help: "Print cells, tokens, memory and time; write nothing.")
   var dryRun = false
+
+  /// Estimates or does the work, and prints what came of it.
+  func run(_ work: some GridWork, _ console: Console) throws {
+    if dryRun {
+      let estimate = try work.estimate()
+      try console.result(estimate.json) { estimate.text }
+    } else {
+      let result = try work.execute()
+      try console.result(result.json) { result.text }
+    }
+  }
 
   func validate() throws {
     guard timeLimit.map({ $0 > 0 && $0.isFinite }) ?? true else {

@@ -2,6 +2,7 @@ import Formats
 import Models
 import Numerics
 import TestSupport
+import Testing
 
 /// A folder of a stock format with weights that any program can make again, a function of a tensor's
 /// name and an element's place:
@@ -80,5 +81,24 @@ struct StockFolder {
     try config.write(to: "\(path)/config.json")
     try ModelWriter(layout: HerdLayout(config)).write(
       model(folder, in: context), to: path, elementType: .f32, in: context)
+  }
+}
+
+extension StockFolder {
+  /// Herd's own format, in which training saves the folder, holds the same model.
+  func expectHerdHoldsIt(
+    _ tokens: [Int32], sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let (folder, herd) = (TemporaryFolder(), TemporaryFolder())
+    try write(to: folder.path)
+    let context = try Context(device: .cpu(threads: 1))
+    try Self.save(folder.path, asHerd: herd.path, in: context)
+    let (own, other) = try (
+      Self.model(folder.path, in: context), Self.model(herd.path, in: context)
+    )
+    #expect(other.configuration == own.configuration, sourceLocation: sourceLocation)
+    let logits = context.read(own.logits(tokens, in: context))
+    #expect(
+      logits == context.read(other.logits(tokens, in: context)), sourceLocation: sourceLocation)
   }
 }

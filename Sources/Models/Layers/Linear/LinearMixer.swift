@@ -120,7 +120,7 @@ extension LinearMixerConfiguration {
   /// A mixer on its own, from parameters named as in `prefix`; none may be left over.
   ///
   /// - Parameter epsilon: ε of the mixer's own norms: the model's.
-  public func mixer(
+  package func mixer(
     prefix: String, epsilon: Double, parameters: [Parameter], in context: Context
   ) throws(ModelError) -> any TokenMixer {
     let isDouble = parameters.contains { $0.value.dtype == .f64 }

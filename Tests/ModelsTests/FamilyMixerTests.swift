@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Every family against its formulas written out token by token in Double.
-@Suite struct ModelFamilyTests {
+@Suite struct FamilyMixerTests {
   private static let (tokens, hidden, heads, dimension) = (7, 8, 2, 4)
   private static let (layer, layers) = (0, 3)
 
@@ -108,6 +108,19 @@ import Testing
     return mixed.map { product($0, w("o_proj.weight")) }
   }
 
+  /// Random rows, and what a mixer makes of them.
+  private func passed(through mixer: any TokenMixer, in context: Context) -> (
+    input: [Double], output: [Double]
+  ) {
+    let x = context.randomTensor([Self.tokens, Self.hidden], .f64, seed: 40)
+    let ones = context.tensor([Double](repeating: 1, count: Self.hidden), [Self.hidden])
+    let output = mixer(
+      x, norm: RMSNorm(weight_D: ones, epsilon: 1e-5),
+      layout: SequenceLayout(documentLengths: [Self.tokens], in: context), state: nil, in: context
+    ).output
+    return (context.readDoubles(x), context.readDoubles(output))
+  }
+
   /// Gates of key and of value channels, each row and column of the memory with its own.
   @Test func outerOscillationEqualsItsFormula() throws {
     let context = try Context(device: .cpu(threads: 2))
@@ -120,15 +133,7 @@ import Testing
       }
     let mixer = try configuration.mixer(
       prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
-    let x = context.randomTensor([Self.tokens, Self.hidden], .f64, seed: 40)
-    let ones = context.tensor([Double](repeating: 1, count: Self.hidden), [Self.hidden])
-    let found = context.readDoubles(
-      mixer(
-        x, norm: RMSNorm(weight_D: ones, epsilon: 1e-5),
-        layout: SequenceLayout(documentLengths: [Self.tokens], in: context), state: nil,
-        in: context
-      ).output)
-    let flat = context.readDoubles(x)
+    let (flat, found) = passed(through: mixer, in: context)
     var state = [Double](repeating: 0, count: Self.heads * d * e)
     var expected: [Double] = []
     for t in 0..<Self.tokens {
@@ -166,15 +171,7 @@ import Testing
     }
     let mixer = try configuration.mixer(
       prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
-    let x = context.randomTensor([Self.tokens, Self.hidden], .f64, seed: 40)
-    let ones = context.tensor([Double](repeating: 1, count: Self.hidden), [Self.hidden])
-    let found = context.readDoubles(
-      mixer(
-        x, norm: RMSNorm(weight_D: ones, epsilon: 1e-5),
-        layout: SequenceLayout(documentLengths: [Self.tokens], in: context), state: nil,
-        in: context
-      ).output)
-    let flat = context.readDoubles(x)
+    let (flat, found) = passed(through: mixer, in: context)
     let input = (0..<Self.tokens).map { Array(flat[$0 * Self.hidden..<($0 + 1) * Self.hidden]) }
     let output = expected(family, input.map(rms)) { rows(context, $0, parameters) }
     let residual = zip(input, output).flatMap { zip($0, $1).map { $0 + $1 } }
