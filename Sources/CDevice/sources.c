@@ -105,6 +105,9 @@ static const char length_product[] = {
 static const char linear_attention[] = {
 #embed "kernels/linear_attention.cu"
     , 0};
+static const char linear_attention_delta[] = {
+#embed "kernels/linear_attention_delta.cu"
+    , 0};
 static const char linear_attention_gates[] = {
 #embed "kernels/linear_attention_gates.cu"
     , 0};
@@ -200,6 +203,7 @@ static const cd_source sources[] = {
     SOURCE("largest.cu", largest),
     SOURCE("length_product.cu", length_product),
     SOURCE("linear_attention.cu", linear_attention),
+    SOURCE("linear_attention_delta.cu", linear_attention_delta),
     SOURCE("linear_attention_gates.cu", linear_attention_gates),
     SOURCE("linear_attention_hopper.cu", linear_attention_hopper),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),

@@ -80,7 +80,8 @@ public struct ConformanceCase: Sendable {
 /// The inputs and outputs of one run of a case.
 final class Trial {
   let context: Context
-  private let element: DType
+  /// What activations are rounded to.
+  let element: DType
   private let isReference: Bool
   private let seed: UInt64
   private var parameters: [Parameter] = []

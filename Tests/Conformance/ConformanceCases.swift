@@ -4,7 +4,7 @@ extension ConformanceCase {
   /// Every operation over ragged and odd sizes.
   public static var all: [ConformanceCase] {
     linear + rows + losses + routing + routers + mixtures + attention + [nothingNew]
-      + linearAttention + linearFeatures
+      + linearAttention + deltaRule + linearFeatures
       + attentionMixtures + fewRows + optimizer
       + lowMemory + construction
   }

@@ -4,29 +4,33 @@ import Numerics
 extension ConformanceCase {
   /// Linear attention over head sizes, packed documents, decays and incoming states.
   static let linearAttention: [ConformanceCase] = {
-    let sizes: [Sizes] = [
-      Sizes(documents: [1], dim: 64, width: 64), Sizes(documents: [63], dim: 33, width: 70),
-      Sizes(documents: [65], dim: 128, width: 128), Sizes(documents: [130], dim: 256, width: 200),
-      Sizes(documents: [31, 0, 1, 33, 64, 100], dim: 96, width: 40, heads: 3),
-      Sizes(documents: [700], dim: 16, width: 16), Sizes(documents: [40], dim: 192, width: 17),
+    let sizes: [LinearSizes] = [
+      LinearSizes(documents: [1], dim: 64, width: 64),
+      LinearSizes(documents: [63], dim: 33, width: 70),
+      LinearSizes(documents: [65], dim: 128, width: 128),
+      LinearSizes(documents: [130], dim: 256, width: 200),
+      LinearSizes(documents: [31, 0, 1, 33, 64, 100], dim: 96, width: 40, heads: 3),
+      LinearSizes(documents: [700], dim: 16, width: 16),
+      LinearSizes(documents: [40], dim: 192, width: 17),
       // Long enough to be cut into parts.
-      Sizes(documents: [1030], dim: 128, width: 128, heads: 1),
-      Sizes(documents: [1030, 1100], dim: 64, width: 64, heads: 1),
-      Sizes(documents: [300, 0, 129, 128], dim: 72, width: 120, heads: 3),
-      Sizes(documents: [257], dim: 64, width: 64, heads: 1),
+      LinearSizes(documents: [1030], dim: 128, width: 128, heads: 1),
+      LinearSizes(documents: [1030, 1100], dim: 64, width: 64, heads: 1),
+      LinearSizes(documents: [300, 0, 129, 128], dim: 72, width: 120, heads: 3),
+      LinearSizes(documents: [257], dim: 64, width: 64, heads: 1),
       // Lengths about a block, and heads, of published models.
-      Sizes(documents: [64], dim: 96, width: 64, heads: 12),
-      Sizes(documents: [127], dim: 192, width: 128, heads: 1),
-      Sizes(documents: [500], dim: 16, width: 24, heads: 8),
-      Sizes(documents: [513], dim: 128, width: 64, heads: 1),
-      Sizes(documents: [913], dim: 40, width: 24, heads: 1),
-      Sizes(documents: [1213], dim: 32, width: 48, heads: 1),
-      Sizes(documents: [2048], dim: 64, width: 64, heads: 1),
-      Sizes(documents: [5], dim: 16, width: 16, heads: 64),
+      LinearSizes(documents: [64], dim: 96, width: 64, heads: 12),
+      LinearSizes(documents: [127], dim: 192, width: 128, heads: 1),
+      LinearSizes(documents: [500], dim: 16, width: 24, heads: 8),
+      LinearSizes(documents: [513], dim: 128, width: 64, heads: 1),
+      LinearSizes(documents: [913], dim: 40, width: 24, heads: 1),
+      LinearSizes(documents: [1213], dim: 32, width: 48, heads: 1),
+      LinearSizes(documents: [2048], dim: 64, width: 64, heads: 1),
+      LinearSizes(documents: [5], dim: 16, width: 16, heads: 64),
     ]
     let many = [("constant", 2), ("constant", 8), ("vector", 8)].map { kind, dim in
       whole(
-        Sizes(documents: [], dim: dim, width: dim, heads: 1, single: 66_000), kind, hasState: false)
+        LinearSizes(documents: [], dim: dim, width: dim, heads: 1, single: 66_000), kind,
+        hasState: false)
     }
     return many
       + sizes.flatMap { size in
@@ -37,7 +41,8 @@ extension ConformanceCase {
       }
   }()
 
-  private struct Sizes: Sendable {
+  /// A problem of linear attention.
+  struct LinearSizes: Sendable {
     var documents: [Int]
     var dim: Int
     var width: Int
@@ -53,7 +58,7 @@ extension ConformanceCase {
   }
 
   /// The decay, gradients flowing to its tensor.
-  private static func decay(_ kind: String, _ size: Sizes, rows: Int, _ trial: Trial)
+  static func linearDecay(_ kind: String, _ size: LinearSizes, rows: Int, _ trial: Trial)
     -> () -> LinearAttentionDecay
   {
     switch kind {
@@ -84,7 +89,8 @@ extension ConformanceCase {
     }
   }
 
-  private static func whole(_ size: Sizes, _ kind: String, hasState: Bool) -> ConformanceCase {
+  private static func whole(_ size: LinearSizes, _ kind: String, hasState: Bool) -> ConformanceCase
+  {
     ConformanceCase("linearAttention \(kind) \(size.name)\(hasState ? " state" : "")") { trial in
       let context = trial.context
       let (heads, tokens) = (size.heads, size.tokens)
@@ -94,7 +100,7 @@ extension ConformanceCase {
       let state = trial.weight([
         hasState ? size.lengths.count : 1, heads, size.dim, size.width,
       ])
-      let decay = decay(kind, size, rows: tokens, trial)
+      let decay = linearDecay(kind, size, rows: tokens, trial)
       let layout = SequenceLayout(documentLengths: size.lengths, in: context)
       trial.differentiate {
         let (output, final) = context.linearAttention(
@@ -115,7 +121,7 @@ extension ConformanceCase {
     }
   }
 
-  private static func step(_ size: Sizes, _ kind: String) -> ConformanceCase {
+  private static func step(_ size: LinearSizes, _ kind: String) -> ConformanceCase {
     ConformanceCase("linearAttentionStep \(kind) \(size.name)") { trial in
       let (heads, rows) = (size.heads, size.documents.count)
       let state = trial.weight([rows, heads, size.dim, size.width]).value
@@ -123,7 +129,7 @@ extension ConformanceCase {
         query: trial.activation([rows, heads * size.dim]).value,
         key: trial.activation([rows, heads * size.dim]).value,
         value: trial.activation([rows, heads * size.width]).value, heads: heads, scale: 0.5,
-        decay: decay(kind, size, rows: rows, trial)(), state: state)
+        decay: linearDecay(kind, size, rows: rows, trial)(), state: state)
       trial.note("output", output)
       trial.note("state", state)
     }

@@ -156,6 +156,64 @@ import Testing
     #expect(relativeError(found, expected) < 1e-12)
   }
 
+  /// Gated DeltaNet: a token takes the place of what the decayed memory held for its key.
+  @Test func theDeltaRuleEqualsItsFormula() throws {
+    let context = try Context(device: .cpu(threads: 2))
+    let (d, e) = (4, 3)
+    let configuration = LinearMixerConfiguration(
+      heads: Self.heads, keyDimension: d, valueDimension: e, decay: .headGate(temperature: 16),
+      update: .delta, queryMap: .elementwise(.silu), keyMap: .elementwise(.silu),
+      valueMap: .elementwise(.silu), unitKeys: true, scale: 0.5, outputNorm: .perHead,
+      gate: .init(activation: .silu))
+    let parameters = configuration.parameterShapes(prefix: "m", hidden: Self.hidden).enumerated()
+      .map { index, shape in
+        Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 1)))
+      }
+    let mixer = try configuration.mixer(
+      prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
+    let (flat, found) = passed(through: mixer, in: context)
+    func unit(_ x: [Double]) -> [Double] {
+      let length = (x.reduce(0) { $0 + $1 * $1 } + 1e-6).squareRoot()
+      return x.map { $0 / length }
+    }
+    var states = [[[Double]]](
+      repeating: [[Double]](repeating: [Double](repeating: 0, count: e), count: d),
+      count: Self.heads)
+    var expected: [Double] = []
+    for t in 0..<Self.tokens {
+      let row = Array(flat[t * Self.hidden..<(t + 1) * Self.hidden])
+      func map(_ name: String) -> [Double] {
+        product(rms(row), rows(context, "\(name).weight", parameters))
+      }
+      let (queries, keys, values) = (
+        silu(map("q_proj")), silu(map("k_proj")), silu(map("v_proj"))
+      )
+      let (decays, betas) = (sigmoid(map("f_proj")).map { pow($0, 1.0 / 16) }, map("b_proj"))
+      var mixed: [Double] = []
+      for head in 0..<Self.heads {
+        let q = unit(Array(queries[head * d..<(head + 1) * d]))
+        let k = unit(Array(keys[head * d..<(head + 1) * d]))
+        let v = Array(values[head * e..<(head + 1) * e])
+        let beta = sigmoid([betas[head]])[0]
+        let decayed = states[head].map { $0.map { $0 * decays[head] } }
+        func read(_ x: [Double], _ state: [[Double]]) -> [Double] {
+          (0..<e).map { column in (0..<d).reduce(0) { $0 + x[$1] * state[$1][column] } }
+        }
+        let held = read(k, decayed)
+        states[head] = (0..<d).map { c in
+          (0..<e).map { decayed[c][$0] + k[c] * beta * (v[$0] - held[$0]) }
+        }
+        mixed += times(
+          rms(read(q, states[head]).map { 0.5 * $0 }), rows(context, "o_norm.weight", parameters)[0]
+        )
+      }
+      let output = product(
+        times(mixed, silu(map("g_proj"))), rows(context, "o_proj.weight", parameters))
+      expected += zip(row, output).map { $0 + $1 }
+    }
+    #expect(relativeError(found, expected) < 1e-12)
+  }
+
   @Test(arguments: [ModelFamily.tnl, .transnormer, .hgrn2, .cosformer2])
   func aFamilyEqualsItsFormulas(family: ModelFamily) throws {
     let context = try Context(device: .cpu(threads: 2))

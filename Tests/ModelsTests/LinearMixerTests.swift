@@ -76,6 +76,29 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
         configuration: LinearMixerConfiguration(
           heads: 4, keyHeads: 2, keyDimension: 4,
           decay: .channelGate(lowerBound: nil, temperature: 16), keyMap: .elementwise(.elu))),
+      LinearExample(
+        name: "delta rule",
+        configuration: LinearMixerConfiguration(
+          heads: 4, keyHeads: 2, keyDimension: 4, valueDimension: 3, update: .delta,
+          queryMap: .elementwise(.silu), keyMap: .elementwise(.silu), unitKeys: true,
+          outputNorm: .perHead)),
+      LinearExample(
+        name: "delta rule with a gate per head, rope and a window",
+        configuration: LinearMixerConfiguration(
+          heads: 2, keyDimension: 4, decay: .headGate(temperature: 4), update: .delta,
+          unitKeys: true, positions: .rope(RoPEConfiguration(theta: 10000)), scale: 0.5,
+          gate: .init(activation: .silu), window: 3)),
+      LinearExample(
+        name: "delta rule with gates per channel, keys their complement",
+        configuration: LinearMixerConfiguration(
+          heads: 2, keyDimension: 5, expand: .complement,
+          decay: .channelGate(lowerBound: .init(row: 1, rows: 3), temperature: 2), update: .delta,
+          unitKeys: true)),
+      LinearExample(
+        name: "delta rule with fixed slopes, lrpe and softmax keys",
+        configuration: LinearMixerConfiguration(
+          heads: 3, keyDimension: 4, decay: slopes(3), update: .delta, keyMap: .softmax,
+          positions: .lrpe)),
       window,
     ]
 
@@ -230,6 +253,12 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     #expect(block.parameters.map(\.name) == model.blocks[2].parameters.map(\.name))
   }
 
+  @Test func aGatePerValueChannelDoesNotGoWithTheDeltaRule() {
+    let mixer = LinearMixerConfiguration(
+      heads: 2, keyDimension: 4, decay: .outer(temperature: 1), update: .delta, unitKeys: true)
+    #expect(mixer.refusal?.contains("any decay but outer") == true)
+  }
+
   /// The softmax beside is what the attention layer of the same matrices gives.
   @Test func aWindowIsHalfTheLinearLayerAndHalfAttention() throws {
     let context = try Context(device: .cpu(threads: 2))
@@ -294,6 +323,8 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     ("gate", "{\"activation\": \"silu\", \"rnk\": 4}", "did you mean \"rank\""),
     ("decay", "{\"kind\": \"head_gate\", \"temprature\": 16}", "did you mean \"temperature\""),
     ("positions", "{\"kind\": \"lrpe_cosine\", \"bse\": 2}", "did you mean \"base\""),
+    ("update", "\"delta\"", "unit_keys: true"), ("update", "\"replace\"", "one of sum, delta"),
+    ("unit_keys", "1", "true or false"),
     ("gate", "{\"activation\": \"silu\", \"rank\": 0}", "rank"), ("window", "0", "a window of 0"),
   ])
   func badFieldsAreNamed(key: String, value: String, expected: String) throws {

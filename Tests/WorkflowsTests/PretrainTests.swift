@@ -26,7 +26,8 @@ import Workflows
 
   @Test(arguments: [
     ("llama", ModelFamily.llama), ("tnl", .tnl), ("transnormer", .transnormer),
-    ("hgrn2", .hgrn2), ("cosformer2", .cosformer2), ("eos", .eos), ("hybrid", .tnl),
+    ("hgrn2", .hgrn2), ("cosformer2", .cosformer2), ("eos", .eos), ("delta", .eos),
+    ("hybrid", .tnl),
   ])
   func theProjectsPipelinesAreRead(name: String, family: ModelFamily) throws {
     let pipeline = try Pipeline(
@@ -73,6 +74,11 @@ import Workflows
     ("{architecture: eos, mixer: {decay: {kind: odd}}}", "\"kind\"", "channel_gate"),
     (
       "{architecture: eos, mixer: {decay: {kind: fixed, family: steep}}}", "\"family\"", "alibi"
+    ),
+    ("{architecture: eos, mixer: {update: delta}}", "update", "unit_keys"),
+    (
+      "{architecture: eos, mixer: {update: delta, unit_keys: true, decay: {kind: outer}}}",
+      "update", "outer"
     ),
     ("{architecture: eos, mixer: {heads: 0}}", "\"heads\"", "from 1"),
     ("{architecture: eos, mixer: {deacy: 1}}", "\"deacy\"", "decay"),

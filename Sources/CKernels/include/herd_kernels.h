@@ -208,6 +208,14 @@ typedef struct {
   // One row of one head: sets its output and moves its state.
   void (*linear_attention_step)(const hk_linear_attention *s, long head, long row, void *state);
 
+  // linear_attention_delta.h ------------------------------------------------------------------
+  // As those of linear attention, by the delta rule and without the decay of a stretch.
+  void (*delta_rule_forward)(const hk_delta_rule *rule, long head, long start, long end, void *state,
+                             void *scratch);
+  void (*delta_rule_backward)(const hk_delta_rule *rule, long head, long start, long end,
+                              const void *state, void *dstate, double *dslope, void *scratch);
+  void (*delta_rule_step)(const hk_delta_rule *rule, long head, long row, void *state);
+
   // softmax_loss.h ----------------------------------------------------------------------------
   // Index of the largest value, the first of equals.
   long (*arg_max)(const void *x, long n);

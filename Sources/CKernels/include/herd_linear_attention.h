@@ -22,6 +22,17 @@ typedef struct {
   double scale;
 } hk_linear_attention;
 
+// The delta rule: S_t = S' + k_t' beta_t r_t, S' = decay S_(t-1), r_t = v_t - k_t S'. The decay is not one
+// of columns.
+typedef struct {
+  hk_linear_attention attention;
+  // [tokens, heads].
+  const void *beta;
+  void *dbeta;
+  // Work areas of the backward kernel, of the values' shape: r, and the gradients of beta r.
+  void *residual, *dupdate;
+} hk_delta_rule;
+
 // Channels rounded up to whole vectors of every instruction set.
 static inline long hk_linear_attention_padded(long dim) { return (dim + 15) / 16 * 16; }
 
@@ -38,6 +49,11 @@ static inline long hk_linear_attention_backward_scratch(const hk_linear_attentio
   const long e = hk_linear_attention_padded(s->value_dim);
   const long states = keeps_states ? (tokens + n - 1) / n : 0;
   return (2 + states) * d * e + 5 * n * d + 4 * n * e + 2 * n * n + 3 * 16 * d + 4 * n + 3 * d;
+}
+
+static inline long hk_delta_rule_scratch(const hk_delta_rule *rule) {
+  const long e = hk_linear_attention_padded(rule->attention.value_dim);
+  return rule->attention.key_dim * (e + 1) + 3 * e;
 }
 
 #endif

@@ -3,7 +3,7 @@
 // come apart only by dividing by one of them, which overflows where a gate is shut.
 
 // Row `t` of head `head` in a tensor of `width` channels per head, padded with `rest`.
-INLINE void FN(outer_row)(const hk_linear_attention *s, const void *tensor, long head, long t,
+INLINE void FN(token_row)(const hk_linear_attention *s, const void *tensor, long head, long t,
                           long width, REAL rest, REAL *row) {
   const long padded = hk_linear_attention_padded(width);
   const REAL *source = (const REAL *)tensor + (t * s->heads + head) * width;
@@ -18,9 +18,9 @@ INLINE void FN(outer_token)(const hk_linear_attention *s, long head, long t, REA
   const long at = (t * s->heads + head) * d;
   const REAL *q = (const REAL *)s->query + at, *k = (const REAL *)s->key + at;
   const REAL *gates = (const REAL *)s->log_decay + at;
-  FN(outer_row)(s, s->value_log_decay, head, t, e, (REAL)0, shrink);
+  FN(token_row)(s, s->value_log_decay, head, t, e, (REAL)0, shrink);
   FN(exponentials)(shrink, shrink, pe);
-  FN(outer_row)(s, s->value, head, t, e, (REAL)0, v);
+  FN(token_row)(s, s->value, head, t, e, (REAL)0, v);
   FN(fill)((REAL)0, y, pe);
   for (long c = 0; c < d; c++) {
     const REAL f = FN(exponential)(gates[c]), own = k[c], factor = (REAL)s->scale * q[c];
@@ -60,7 +60,7 @@ static void FN(linear_attention_backward_outer)(const hk_linear_attention *s, lo
   double rows[256], columns[256];
   FN(load_state)(incoming, d, e, state);
   for (long t = start; t < end; t++) {
-    FN(outer_row)(s, s->doutput, head, t, e, (REAL)0, dy);
+    FN(token_row)(s, s->doutput, head, t, e, (REAL)0, dy);
     FN(outer_token)(s, head, t, state, shrink, v, y, dy,
                     (REAL *)s->dquery + (t * s->heads + head) * d);
     if (!s->dvalue_log_decay) continue;
@@ -82,9 +82,9 @@ static void FN(linear_attention_backward_outer)(const hk_linear_attention *s, lo
     const REAL *q = (const REAL *)s->query + at, *k = (const REAL *)s->key + at;
     const REAL *gates = (const REAL *)s->log_decay + at, *dq = (const REAL *)s->dquery + at;
     REAL *dk = (REAL *)s->dkey + at;
-    FN(outer_row)(s, s->doutput, head, t, e, (REAL)0, dy);
-    FN(outer_row)(s, s->value, head, t, e, (REAL)0, v);
-    FN(outer_row)(s, s->value_log_decay, head, t, e, (REAL)0, shrink);
+    FN(token_row)(s, s->doutput, head, t, e, (REAL)0, dy);
+    FN(token_row)(s, s->value, head, t, e, (REAL)0, v);
+    FN(token_row)(s, s->value_log_decay, head, t, e, (REAL)0, shrink);
     FN(exponentials)(shrink, shrink, pe);
     FN(fill)((REAL)0, dv, pe);
     for (long c = 0; c < d; c++) {

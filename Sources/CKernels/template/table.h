@@ -36,6 +36,7 @@
 #include "linear_attention_vector.h"
 #include "linear_attention_outer.h"
 #include "linear_attention_table.h"
+#include "linear_attention_delta.h"
 #include "rope.h"
 #include "repeat_heads.h"
 #include "lrpe.h"
@@ -98,6 +99,9 @@ const hk_kernels JOIN(hk_table, VARIANT) = {
     .linear_attention_forward = FN(linear_attention_forward),
     .linear_attention_backward = FN(linear_attention_backward),
     .linear_attention_step = FN(linear_attention_step),
+    .delta_rule_forward = FN(delta_rule_forward),
+    .delta_rule_backward = FN(delta_rule_backward),
+    .delta_rule_step = FN(delta_rule_step),
     .arg_max = FN(arg_max),
     .cross_entropy_rows = FN(cross_entropy_rows),
     .log_sum_exp = FN(log_sum_exp),

@@ -14,6 +14,8 @@ extension LinearMixerConfiguration {
       ("value map is", valueMap.name, format.valueMap.name),
       ("positions are", positions.words, format.positions.words),
       ("QK norm is", queryKeyNorm.words, format.queryKeyNorm.words),
+      ("unit keys are", unitKeys.words, format.unitKeys.words),
+      ("update is", update.rawValue, format.update.rawValue),
       ("output norm is", outputNorm.rawValue, format.outputNorm.rawValue),
       ("output gate is", gateWords, format.gateWords), ("scale is", "\(scale)", "\(format.scale)"),
       ("norms' ε is", normEpsilonWords, format.normEpsilonWords),

@@ -35,6 +35,17 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     case outer(temperature: Double)
   }
 
+  /// How a token's key and value enter the memory.
+  public enum Update: String, CaseIterable, Sendable {
+    /// Their product is added.
+    case sum
+    /// The value takes the place of a share of what the memory held for the key, the share a sigmoid
+    /// per token and head: DeltaNet (Yang et al. 2024, arXiv 2406.06484), with a decay per token and
+    /// head Gated DeltaNet (Yang et al. 2025, arXiv 2412.06464). In the terms of EOS the oscillation
+    /// is the matrix `I - β kᵀk`, times the decay.
+    case delta
+  }
+
   /// A layer's row of the table of lower bounds that layers share.
   public struct LowerBound: Sendable, Equatable {
     /// The layer's row.
@@ -135,6 +146,8 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
   public var shrink: Source
   /// The oscillation.
   public var decay: Decay
+  /// How keys and values enter the memory.
+  public var update: Update
   /// The feature map of queries.
   public var queryMap: FeatureMap
   /// The feature map of keys.
@@ -143,6 +156,9 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
   public var valueMap: FeatureMap
   /// Whether each head of queries and keys goes through an RMSNorm, before the feature map.
   public var queryKeyNorm: Bool
+  /// Whether each head of queries and keys is divided by its length, `√(Σ x² + 10⁻⁶)`, after the feature
+  /// map: as DeltaNet and Gated DeltaNet have it.
+  public var unitKeys: Bool
   /// Positions, after the feature map.
   public var positions: Positions
   /// Factor of the output.
@@ -162,10 +178,11 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
   public init(
     heads: Int, keyHeads: Int? = nil, keyDimension: Int, valueDimension: Int? = nil,
     expand: Source = .projected, shrink: Source = .projected, decay: Decay = .none,
-    queryMap: FeatureMap = .elementwise(.none), keyMap: FeatureMap = .elementwise(.none),
-    valueMap: FeatureMap = .elementwise(.none), queryKeyNorm: Bool = false,
-    positions: Positions = .none, scale: Double = 1, outputNorm: OutputNorm = .none,
-    gate: Gate? = nil, normEpsilon: Double? = nil, window: Int? = nil
+    update: Update = .sum, queryMap: FeatureMap = .elementwise(.none),
+    keyMap: FeatureMap = .elementwise(.none), valueMap: FeatureMap = .elementwise(.none),
+    queryKeyNorm: Bool = false, unitKeys: Bool = false, positions: Positions = .none,
+    scale: Double = 1, outputNorm: OutputNorm = .none, gate: Gate? = nil,
+    normEpsilon: Double? = nil, window: Int? = nil
   ) {
     self.heads = heads
     self.keyHeads = keyHeads ?? heads
@@ -174,10 +191,12 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     self.expand = expand
     self.shrink = shrink
     self.decay = decay
+    self.update = update
     self.queryMap = queryMap
     self.keyMap = keyMap
     self.valueMap = valueMap
     self.queryKeyNorm = queryKeyNorm
+    self.unitKeys = unitKeys
     self.positions = positions
     self.scale = scale
     self.outputNorm = outputNorm
@@ -221,8 +240,9 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
       }
     let parts: [String?] = [
       "linear attention, \(heads) heads of \(keyDimension)x\(valueDimension)",
-      keyHeads == heads ? nil : "\(keyHeads) key heads", oscillation, encoding,
-      queryKeyNorm ? "QK norm" : nil,
+      keyHeads == heads ? nil : "\(keyHeads) key heads", oscillation,
+      update == .delta ? "delta rule" : nil, encoding, queryKeyNorm ? "QK norm" : nil,
+      unitKeys ? "unit keys" : nil,
       gate.map { "\($0.activation.rawValue) gate\($0.rank.map { " of rank \($0)" } ?? "")" },
       window.map { "softmax over \($0) tokens" },
     ]
@@ -255,7 +275,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     if case .lrpeCosine(let base) = positions, !(base > 0) {
       return "lrpe_cosine needs a base above 0, not \(base)"
     }
-    return windowRefusal ?? decayRefusal
+    return windowRefusal ?? decayRefusal ?? updateRefusal
   }
 
   private var windowRefusal: String? {
@@ -268,6 +288,19 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     }
     guard positions == .none || stateDimension == keyDimension else {
       return "a softmax window goes with rope or without positions, not with lrpe"
+    }
+    return nil
+  }
+
+  private var updateRefusal: String? {
+    guard update == .delta else { return nil }
+    if case .outer = decay {
+      return "update: delta goes with any decay but outer, whose value channels do not share keys"
+    }
+    // A longer key would make the memory grow without bound.
+    guard unitKeys || keyMap == .softmax else {
+      return
+        "update: delta needs keys no longer than 1; set unit_keys: true (or key_map: softmax)"
     }
     return nil
   }

@@ -60,6 +60,7 @@ extension LinearMixerConfiguration {
     case .outer:
       shapes += [("f_proj.weight", [keys, hidden]), ("f_value_proj.weight", [values, hidden])]
     }
+    if update == .delta { shapes.append(("b_proj.weight", [heads, hidden])) }
     switch outputNorm {
     case .none, .unweighted: break
     case .full: shapes.append(("o_norm.weight", [width]))

@@ -22,9 +22,11 @@ extension LinearMixerConfiguration {
       valueDimension: try section.positive("value_dimension", maximum: 256),
       expand: try section.choice("expand", default: .projected),
       shrink: try section.choice("shrink", default: .projected),
-      decay: try Decay(section.section("decay")), queryMap: try map("query_map"),
+      decay: try Decay(section.section("decay")),
+      update: try section.choice("update", default: .sum), queryMap: try map("query_map"),
       keyMap: try map("key_map"), valueMap: try map("value_map"),
       queryKeyNorm: try section.bool("query_key_norm", default: false),
+      unitKeys: try section.bool("unit_keys", default: false),
       positions: try section.optionalSection("positions").map { try Positions($0) } ?? .none,
       scale: try section.double("scale"),
       outputNorm: try section.choice("output_norm", default: OutputNorm.none),
@@ -37,7 +39,7 @@ extension LinearMixerConfiguration {
   private static let keys = [
     "type", "heads", "key_heads", "key_dimension", "value_dimension", "expand", "shrink", "decay",
     "query_map", "key_map", "value_map", "query_key_norm", "positions", "scale", "output_norm",
-    "gate", "window", "norm_epsilon",
+    "gate", "window", "norm_epsilon", "update", "unit_keys",
   ]
 
   /// The entry of `herd.blocks[].mixer` that ``init(_:)`` reads back.
@@ -51,6 +53,8 @@ extension LinearMixerConfiguration {
       "scale": JSON(scale), "output_norm": JSON(outputNorm.rawValue),
     ]
     if positions != .none { object["positions"] = positions.json }
+    if update != .sum { object["update"] = JSON(update.rawValue) }
+    if unitKeys { object["unit_keys"] = JSON(true) }
     if let normEpsilon { object["norm_epsilon"] = JSON(normEpsilon) }
     if let window { object["window"] = JSON(window) }
     if let gate {

@@ -7,7 +7,7 @@ package protocol Backend:
   RoPEKernels,
   SwiGLUKernels,
   GatedActivationKernels, SoftmaxKernels, RepeatHeadsKernels,
-  AttentionKernels, LinearAttentionKernels, LRPEKernels, DecayGateKernels,
+  AttentionKernels, LinearAttentionKernels, DeltaRuleKernels, LRPEKernels, DecayGateKernels,
   CrossEntropyKernels, AlignmentLossKernels,
   RoutingKernels, AbsoluteKernels, LengthProductKernels, RouterNoiseKernels, JitterKernels,
   RoutingThresholdKernels,

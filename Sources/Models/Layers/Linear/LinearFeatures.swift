@@ -8,6 +8,8 @@ struct LinearFeatures {
   private let queryNorm: Parameter?
   private let keyNorm: Parameter?
   private let epsilon: Double
+  /// The weight of an RMSNorm that gives heads the length 1; `nil` where they keep theirs.
+  private let unit: Tensor?
   /// Learned angles of LRPE.
   private let theta: Parameter?
   /// Fixed angles: frequencies of rotary positions or angles of LRPE-cos.
@@ -39,6 +41,12 @@ struct LinearFeatures {
     let hasNorm = configuration.queryKeyNorm
     queryNorm = hasNorm ? try store.take("\(prefix).q_norm.weight") : nil
     keyNorm = hasNorm ? try store.take("\(prefix).k_norm.weight") : nil
+    let dim = configuration.keyDimension
+    unit =
+      configuration.unitKeys
+      ? context.tensor(
+        [Double](repeating: 1 / Double(dim).squareRoot(), count: dim), [dim], store.computeType)
+      : nil
     theta = configuration.positions == .lrpe ? try store.take("\(prefix).lrpe.theta") : nil
     angles = configuration.fixedAngles.map {
       context.tensor($0, [1, $0.count], store.computeType)
@@ -114,12 +122,14 @@ struct LinearFeatures {
   ) -> Tensor {
     let dim = configuration.keyDimension
     var x_TC = raw_TC
-    if let norm {
+    func normalised(_ x_TC: Tensor, _ weight: Tensor, _ epsilon: Double) -> Tensor {
       let byHead = x_TC.reshaped([x_TC.rows * heads, dim])
-      x_TC = context.rmsNorm(byHead, weight: norm.tensor, epsilon: epsilon)
-        .reshaped([raw_TC.rows, raw_TC.columns])
+      return context.rmsNorm(byHead, weight: weight, epsilon: epsilon).reshaped(raw_TC.shape)
     }
+    if let norm { x_TC = normalised(x_TC, norm.tensor, epsilon) }
     x_TC = context.mapped(x_TC, map, headDimension: dim)
+    // The mean of squares is the squared length over d: so is what is added to it.
+    if let unit { x_TC = normalised(x_TC, unit, 1e-6 / Double(dim)) }
     if case .rope = configuration.positions, let angles {
       x_TC = context.rope(
         x_TC, positions: layout.positions_T, inverseFrequencies: angles, heads: heads)

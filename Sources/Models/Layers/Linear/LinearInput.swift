@@ -6,6 +6,8 @@ struct LinearInput {
   let key: Tensor
   let value: Tensor
   let decay: LinearAttentionDecay
+  /// What share of the memory of its key each token replaces, `[T, heads]`; `nil`: none, it is added.
+  var beta: Tensor?
 
   /// What linear attention makes of it, `[T, heads · e]`.
   ///
@@ -15,6 +17,11 @@ struct LinearInput {
     heads: Int, scale: Double, layout: SequenceLayout, state: LinearState?, in context: Context
   ) -> Tensor {
     if let state, query.rows == 1 {
+      if let beta {
+        return context.deltaRuleStep(
+          query: query, key: key, value: value, beta: beta, heads: heads, scale: scale,
+          decay: decay, state: state.memory)
+      }
       return context.linearAttentionStep(
         query: query, key: key, value: value, heads: heads, scale: scale, decay: decay,
         state: state.memory)
@@ -22,9 +29,17 @@ struct LinearInput {
     precondition(
       state != nil || layout.documentOffsets != nil,
       "linear attention needs to know where documents begin: give the layout its offsets")
-    let (output, final) = context.linearAttention(
-      query: query, key: key, value: value, heads: heads, scale: scale, decay: decay,
-      documentOffsets: state == nil ? layout.documentOffsets : nil, initialState: state?.memory)
+    let offsets = state == nil ? layout.documentOffsets : nil
+    let (output, final) =
+      if let beta {
+        context.deltaRule(
+          query: query, key: key, value: value, beta: beta, heads: heads, scale: scale,
+          decay: decay, documentOffsets: offsets, initialState: state?.memory)
+      } else {
+        context.linearAttention(
+          query: query, key: key, value: value, heads: heads, scale: scale, decay: decay,
+          documentOffsets: offsets, initialState: state?.memory)
+      }
     state?.memory = final.detached()
     return output
   }

@@ -6,6 +6,8 @@ final class LinearMixer: TokenMixer {
   private let features: LinearFeatures
   private let decay: LinearDecay
   private let value: LinearProjection
+  /// What share a token replaces, by the delta rule.
+  private let beta: LinearProjection?
   private let head: LinearOutput
 
   /// - Parameters:
@@ -22,16 +24,21 @@ final class LinearMixer: TokenMixer {
       configuration, prefix: prefix, epsilon: epsilon, store: store, in: context)
     value = try LinearProjection("\(prefix).v_proj", bias: false, store)
     decay = try LinearDecay(configuration, prefix: prefix, store: store, in: context)
+    beta =
+      configuration.update == .delta
+      ? try LinearProjection("\(prefix).b_proj", bias: false, store) : nil
     head = try LinearOutput(
       configuration, prefix: prefix, epsilon: epsilon, store: store, in: context)
   }
 
   var projections: [LinearProjection] {
-    features.projections + [value] + decay.projections + head.projections
+    features.projections + [value] + decay.projections + (beta.map { [$0] } ?? [])
+      + head.projections
   }
 
   var parameters: [Parameter] {
-    features.parameters + value.parameters + decay.parameters + head.parameters
+    features.parameters + value.parameters + decay.parameters + (beta?.parameters ?? [])
+      + head.parameters
   }
 
   func callAsFunction(
@@ -45,7 +52,8 @@ final class LinearMixer: TokenMixer {
     let state = state as? LinearState
     let (query, key) = features.finished(projected, layout: layout, in: context)
     let input = LinearInput(
-      query: query, key: key, value: values(value_TC, in: context), decay: decay)
+      query: query, key: key, value: values(value_TC, in: context), decay: decay,
+      beta: beta.map { context.activated(context.linear(normed_TD, $0.map), .sigmoid) })
     let mixed_TC = input.mixed(
       heads: configuration.heads, scale: configuration.scale, layout: layout, state: state,
       in: context)

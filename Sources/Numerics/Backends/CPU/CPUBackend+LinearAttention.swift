@@ -217,7 +217,7 @@ extension LinearAttentionProblem {
 }
 
 extension hk_linear_attention {
-  fileprivate init(
+  init(
     _ problem: LinearAttentionProblem, output: Tensor? = nil, dOutput: Tensor? = nil,
     gradients: LinearAttentionGradients? = nil
   ) {

@@ -179,7 +179,7 @@ extension CUDABackend {
 }
 
 /// How `linear_attention.cu` cuts its work; the formulas are those of the constants there.
-private struct LinearAttentionTile {
+struct LinearAttentionTile {
   let defines: [String]
   /// Bytes of shared memory.
   let shared: Int

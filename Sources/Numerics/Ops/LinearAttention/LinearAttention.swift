@@ -65,26 +65,10 @@ private struct LinearAttentionNode: TapeNode {
   let problem: LinearAttentionProblem
 
   func backward(_ gradients: [Tensor?], in context: Context) {
-    let (query, value) = (problem.query, problem.value)
-    let dOutput = gradients[0] ?? context.zeros(value.shape, value.dtype)
-    func like(_ tensor: Tensor?) -> Tensor? {
-      tensor.flatMap { $0.requiresGradient ? context.empty($0.shape, $0.dtype) : nil }
-    }
-    let result = LinearAttentionGradients(
-      query: context.empty(query.shape, query.dtype), key: context.empty(query.shape, query.dtype),
-      value: context.empty(value.shape, value.dtype), decay: like(problem.decay.tensor),
-      valueDecay: like(problem.decay.valueTensor), initialState: like(problem.initialState))
+    let dOutput = gradients[0] ?? context.zeros(problem.value.shape, problem.value.dtype)
+    let result = problem.makeGradients(in: context)
     context.backend.linearAttentionBackward(
       problem, dOutput: dOutput, dFinalState: gradients[1], into: result)
-    context.accumulate(result.query, into: query.slot)
-    context.accumulate(result.key, into: problem.key.slot)
-    context.accumulate(result.value, into: value.slot)
-    if let dDecay = result.decay { context.accumulate(dDecay, into: problem.decay.tensor?.slot) }
-    if let dDecay = result.valueDecay {
-      context.accumulate(dDecay, into: problem.decay.valueTensor?.slot)
-    }
-    if let dState = result.initialState {
-      context.accumulate(dState, into: problem.initialState?.slot)
-    }
+    problem.accumulate(result, in: context)
   }
 }

@@ -55,6 +55,31 @@ package struct LinearAttentionProblem: Sendable {
   }
 }
 
+extension LinearAttentionProblem {
+  /// Memory for the gradients, contents undefined.
+  func makeGradients(in context: Context) -> LinearAttentionGradients {
+    func like(_ tensor: Tensor?) -> Tensor? {
+      tensor.flatMap { $0.requiresGradient ? context.empty($0.shape, $0.dtype) : nil }
+    }
+    return LinearAttentionGradients(
+      query: context.empty(query.shape, query.dtype), key: context.empty(query.shape, query.dtype),
+      value: context.empty(value.shape, value.dtype), decay: like(decay.tensor),
+      valueDecay: like(decay.valueTensor), initialState: like(initialState))
+  }
+
+  /// Adds the gradients to those of the operands.
+  func accumulate(_ gradients: LinearAttentionGradients, in context: Context) {
+    let pairs: [(Tensor?, Tensor?)] = [
+      (gradients.query, query), (gradients.key, key), (gradients.value, value),
+      (gradients.decay, decay.tensor), (gradients.valueDecay, decay.valueTensor),
+      (gradients.initialState, initialState),
+    ]
+    for case (let gradient?, let operand) in pairs {
+      context.accumulate(gradient, into: operand?.slot)
+    }
+  }
+}
+
 /// Where backward writes; all are set, none is added to.
 package struct LinearAttentionGradients {
   package var query: Tensor
