@@ -15,6 +15,9 @@ static const char expert_selection_header[] = {
 static const char expert_tiles_header[] = {
 #embed "kernels/expert_tiles.cuh"
     , 0};
+static const char linear_attention_tiles_header[] = {
+#embed "kernels/linear_attention_tiles.cuh"
+    , 0};
 static const char rows_product_header[] = {
 #embed "kernels/rows_product.cuh"
     , 0};
@@ -108,6 +111,9 @@ static const char linear_attention[] = {
 static const char linear_attention_delta[] = {
 #embed "kernels/linear_attention_delta.cu"
     , 0};
+static const char linear_attention_elementwise[] = {
+#embed "kernels/linear_attention_elementwise.cu"
+    , 0};
 static const char linear_attention_gates[] = {
 #embed "kernels/linear_attention_gates.cu"
     , 0};
@@ -173,6 +179,7 @@ static const cd_source sources[] = {
     SOURCE("attention_common.cuh", attention_common_header),
     SOURCE("expert_selection.cuh", expert_selection_header),
     SOURCE("expert_tiles.cuh", expert_tiles_header),
+    SOURCE("linear_attention_tiles.cuh", linear_attention_tiles_header),
     SOURCE("rows_product.cuh", rows_product_header),
     SOURCE("sine_cosine.cuh", sine_cosine_header),
     SOURCE("warpgroup.cuh", warpgroup_header),
@@ -204,6 +211,7 @@ static const cd_source sources[] = {
     SOURCE("length_product.cu", length_product),
     SOURCE("linear_attention.cu", linear_attention),
     SOURCE("linear_attention_delta.cu", linear_attention_delta),
+    SOURCE("linear_attention_elementwise.cu", linear_attention_elementwise),
     SOURCE("linear_attention_gates.cu", linear_attention_gates),
     SOURCE("linear_attention_hopper.cu", linear_attention_hopper),
     SOURCE("linear_attention_vector.cu", linear_attention_vector),

@@ -35,7 +35,9 @@ extension ConformanceCase {
     return many
       + sizes.flatMap { size in
         // Token by token the last takes long.
-        let kinds = ["none", "constant", "vector"] + (size.tokens < 600 ? ["outer"] : [])
+        let kinds =
+          ["none", "constant", "vector"] + (size.tokens < 600 ? ["outer"] : [])
+          + (size.tokens * size.dim * size.width * size.heads < 4_000_000 ? ["elementwise"] : [])
         return kinds.flatMap { kind in [false, true].map { whole(size, kind, hasState: $0) } }
           + kinds.map { step(size, $0) }
       }
@@ -76,6 +78,14 @@ extension ConformanceCase {
         $0 < -0.9 ? -50 : Double(Float(-0.2 * $0 * $0))
       }
       return { .vector(logDecay_TC: decays.tensor) }
+    case "elementwise":
+      let rates = trial.parameter([size.heads, size.dim, size.width], .f32, trial.small) {
+        Double(Float(2 * $0))
+      }
+      let steps = trial.parameter([rows, size.heads * size.width], .f32, trial.small) {
+        $0 < -0.9 ? 50 : Double(Float(0.3 * $0 * $0))
+      }
+      return { .elementwise(step_TE: steps.tensor, logRate_KE: rates.tensor) }
     case "outer":
       let decays = [size.dim, size.width].map { width in
         trial.parameter([rows, size.heads * width], .f32, trial.small) {

@@ -156,6 +156,43 @@ import Testing
     #expect(relativeError(found, expected) < 1e-12)
   }
 
+  /// Mamba's memory: a step per token and value channel, in the decay and in what enters.
+  @Test func selectiveDecayEqualsItsFormula() throws {
+    let context = try Context(device: .cpu(threads: 2))
+    let (d, e) = (4, 3)
+    let configuration = LinearMixerConfiguration(
+      heads: Self.heads, keyDimension: d, valueDimension: e, decay: .selective)
+    let parameters = configuration.parameterShapes(prefix: "m", hidden: Self.hidden).enumerated()
+      .map { index, shape in
+        Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 1)))
+      }
+    let mixer = try configuration.mixer(
+      prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
+    let (flat, found) = passed(through: mixer, in: context)
+    func values(_ name: String) -> [Double] { rows(context, name, parameters).flatMap { $0 } }
+    let rates = values("log_rate").map { exp($0) }
+    var state = [Double](repeating: 0, count: Self.heads * d * e)
+    var expected: [Double] = []
+    for t in 0..<Self.tokens {
+      let row = Array(flat[t * Self.hidden..<(t + 1) * Self.hidden])
+      func map(_ name: String) -> [Double] {
+        product(rms(row), rows(context, "\(name).weight", parameters))
+      }
+      let (q, k, v) = (map("q_proj"), map("k_proj"), map("v_proj"))
+      let steps = zip(map("step_proj"), values("step_proj.bias")).map { log1p(exp($0 + $1)) }
+      var mixed = [Double](repeating: 0, count: Self.heads * e)
+      for place in state.indices {
+        let (channel, column) = (place / e, place / (d * e) * e + place % e)
+        state[place] *= exp(-steps[column] * rates[place])
+        state[place] += k[channel] * steps[column] * v[column]
+        mixed[column] += q[channel] * state[place]
+      }
+      let output = product(mixed, rows(context, "o_proj.weight", parameters))
+      expected += zip(row, output).map { $0 + $1 }
+    }
+    #expect(relativeError(found, expected) < 1e-12)
+  }
+
   /// Gated DeltaNet: a token takes the place of what the decayed memory held for its key.
   @Test func theDeltaRuleEqualsItsFormula() throws {
     let context = try Context(device: .cpu(threads: 2))

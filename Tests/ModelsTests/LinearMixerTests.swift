@@ -77,6 +77,16 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
           heads: 4, keyHeads: 2, keyDimension: 4,
           decay: .channelGate(lowerBound: nil, temperature: 16), keyMap: .elementwise(.elu))),
       LinearExample(
+        name: "learned decay per key and value channel",
+        configuration: LinearMixerConfiguration(
+          heads: 2, keyDimension: 4, valueDimension: 3, decay: .elementwise(temperature: 4),
+          scale: 0.5, outputNorm: .full)),
+      LinearExample(
+        name: "selective decay, key groups and a gate",
+        configuration: LinearMixerConfiguration(
+          heads: 4, keyHeads: 2, keyDimension: 4, valueDimension: 3, decay: .selective,
+          valueMap: .elementwise(.silu), gate: .init(activation: .silu))),
+      LinearExample(
         name: "delta rule",
         configuration: LinearMixerConfiguration(
           heads: 4, keyHeads: 2, keyDimension: 4, valueDimension: 3, update: .delta,
@@ -254,9 +264,14 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
   }
 
   @Test func aGatePerValueChannelDoesNotGoWithTheDeltaRule() {
-    let mixer = LinearMixerConfiguration(
-      heads: 2, keyDimension: 4, decay: .outer(temperature: 1), update: .delta, unitKeys: true)
-    #expect(mixer.refusal?.contains("any decay but outer") == true)
+    for decay in [
+      LinearMixerConfiguration.Decay.outer(temperature: 1), .elementwise(temperature: 1),
+      .selective,
+    ] {
+      let mixer = LinearMixerConfiguration(
+        heads: 2, keyDimension: 4, decay: decay, update: .delta, unitKeys: true)
+      #expect(mixer.refusal?.contains("all value channels share") == true)
+    }
   }
 
   /// The softmax beside is what the attention layer of the same matrices gives.
@@ -323,6 +338,7 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     ("gate", "{\"activation\": \"silu\", \"rnk\": 4}", "did you mean \"rank\""),
     ("decay", "{\"kind\": \"head_gate\", \"temprature\": 16}", "did you mean \"temperature\""),
     ("positions", "{\"kind\": \"lrpe_cosine\", \"bse\": 2}", "did you mean \"base\""),
+    ("decay", "{\"kind\": \"elementwise\", \"temperature\": -1}", "temperature"),
     ("update", "\"delta\"", "unit_keys: true"), ("update", "\"replace\"", "one of sum, delta"),
     ("unit_keys", "1", "true or false"),
     ("gate", "{\"activation\": \"silu\", \"rank\": 0}", "rank"), ("window", "0", "a window of 0"),

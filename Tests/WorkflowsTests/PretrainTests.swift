@@ -78,7 +78,7 @@ import Workflows
     ("{architecture: eos, mixer: {update: delta}}", "update", "unit_keys"),
     (
       "{architecture: eos, mixer: {update: delta, unit_keys: true, decay: {kind: outer}}}",
-      "update", "outer"
+      "update", "all value channels share"
     ),
     ("{architecture: eos, mixer: {heads: 0}}", "\"heads\"", "from 1"),
     ("{architecture: eos, mixer: {deacy: 1}}", "\"deacy\"", "decay"),

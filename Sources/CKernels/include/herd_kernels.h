@@ -201,7 +201,7 @@ typedef struct {
                                    void *state, double *decay, void *scratch);
   // Sets the gradients of those tokens and moves the gradient of the state from after the last to
   // before the first; `state` is the one before the first. dslope (NULL skips) is set to these
-  // tokens' part.
+  // tokens' part of the slope's gradient; the gradient of log_rates, [key_dim, value_dim], is added.
   void (*linear_attention_backward)(const hk_linear_attention *s, long head, long start, long end,
                                     const void *state, void *dstate, double *decay,
                                     double *dslope, void *scratch);

@@ -2,7 +2,9 @@
 
 static void FN(linear_attention_forward)(const hk_linear_attention *s, long head, long start,
                                          long end, void *state, double *decay, void *scratch) {
-  if (s->value_log_decay)
+  if (s->log_rates)
+    FN(linear_attention_elementwise)(s, head, start, end, state, scratch);
+  else if (s->value_log_decay)
     FN(linear_attention_outer)(s, head, start, end, state, scratch);
   else if (s->log_decay)
     FN(linear_attention_vector)(s, head, start, end, state, decay, scratch);
@@ -13,7 +15,9 @@ static void FN(linear_attention_forward)(const hk_linear_attention *s, long head
 static void FN(linear_attention_backward)(const hk_linear_attention *s, long head, long start,
                                           long end, const void *state, void *dstate, double *decay,
                                           double *dslope, void *scratch) {
-  if (s->value_log_decay)
+  if (s->log_rates)
+    FN(linear_attention_backward_elementwise)(s, head, start, end, state, dstate, dslope, scratch);
+  else if (s->value_log_decay)
     FN(linear_attention_backward_outer)(s, head, start, end, state, dstate, scratch);
   else if (s->log_decay)
     FN(linear_attention_backward_vector)(s, head, start, end, state, dstate, decay, scratch);
@@ -26,6 +30,10 @@ static void FN(linear_attention_backward)(const hk_linear_attention *s, long hea
 static void FN(linear_attention_step)(const hk_linear_attention *s, long head, long row,
                                       void *state_) {
   KERNEL_FP
+  if (s->log_rates) {
+    FN(linear_attention_step_elementwise)(s, head, row, state_);
+    return;
+  }
   const long d = s->key_dim, e = s->value_dim, at = (row * s->heads + head) * d;
   const REAL *q = (const REAL *)s->query + at, *k = (const REAL *)s->key + at;
   const REAL *v = (const REAL *)s->value + (row * s->heads + head) * e;

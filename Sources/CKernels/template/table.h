@@ -35,6 +35,7 @@
 #include "linear_attention.h"
 #include "linear_attention_vector.h"
 #include "linear_attention_outer.h"
+#include "linear_attention_elementwise.h"
 #include "linear_attention_table.h"
 #include "linear_attention_delta.h"
 #include "rope.h"

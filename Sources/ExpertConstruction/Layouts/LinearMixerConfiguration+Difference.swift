@@ -79,6 +79,8 @@ extension LinearMixerConfiguration.Decay {
     case .learned(let perChannel, _): "learned per \(perChannel ? "channel" : "head")"
     case .headGate: "a gate per head"
     case .outer: "gates per key and value channel"
+    case .elementwise: "learned per key and value channel"
+    case .selective: "selective"
     case .channelGate(let bound, let temperature):
       "a gate per channel "
         + (bound.map { "with row \($0.row) of \($0.rows) lower bounds" } ?? "without lower bounds")

@@ -33,6 +33,13 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     case channelGate(lowerBound: LowerBound?, temperature: Double)
     /// The outer product of a gate per token, head and key channel and one per value channel.
     case outer(temperature: Double)
+    /// `exp(-rate / temperature)`, a rate per head, key channel and value channel that is the exponential
+    /// of a parameter: a state space model with real poles (S4, S5).
+    case elementwise(temperature: Double)
+    /// The same to the power of a step per token and value channel, the softplus of a linear map with a
+    /// bias, which the token's values are multiplied with too: Mamba (Gu and Dao 2023, arXiv 2312.00752,
+    /// algorithm 2), without its convolution and skip.
+    case selective
   }
 
   /// How a token's key and value enter the memory.
@@ -230,6 +237,8 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
       case .channelGate(let bound, _):
         "forget gate per channel\(bound == nil ? "" : " with lower bound")"
       case .outer: "forget gates per key and value channel"
+      case .elementwise: "learned decay per key and value channel"
+      case .selective: "selective decay per key and value channel"
       }
     let encoding: String? =
       switch positions {
@@ -294,8 +303,12 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
 
   private var updateRefusal: String? {
     guard update == .delta else { return nil }
-    if case .outer = decay {
-      return "update: delta goes with any decay but outer, whose value channels do not share keys"
+    switch decay {
+    case .none, .fixed, .learned, .headGate, .channelGate: break
+    case .outer, .elementwise, .selective:
+      return
+        "update: delta needs a decay that all value channels share: none, fixed, learned, head_gate "
+        + "or channel_gate"
     }
     // A longer key would make the memory grow without bound.
     guard unitKeys || keyMap == .softmax else {
@@ -322,8 +335,12 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
         return "a decay per channel does not go with lrpe, which has twice the channels"
       }
     case .headGate(let value): temperature = value
-    case .outer(let value):
+    case .outer(let value), .elementwise(let value):
       temperature = value
+      if keyDimension != stateDimension {
+        return "a decay per channel does not go with lrpe, which has twice the channels"
+      }
+    case .selective:
       if keyDimension != stateDimension {
         return "a decay per channel does not go with lrpe, which has twice the channels"
       }

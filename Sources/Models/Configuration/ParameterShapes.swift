@@ -15,7 +15,7 @@ public struct ParameterShape: Sendable, Equatable {
   /// routers and gates are small and steer everything.
   public var staysFull: Bool {
     shape.count == 1 || name.contains(".router.") || name.hasSuffix("_gate.weight")
-      || name.hasSuffix(".lrpe.theta") || name == ParameterName.lowerBounds
+      || ParameterName.isSensitive(name)
   }
 }
 

@@ -57,6 +57,11 @@ extension LinearMixerConfiguration {
       shapes.append(("decay", [perChannel ? queries : heads]))
     case .headGate: shapes.append(("f_proj.weight", [heads, hidden]))
     case .channelGate: shapes.append(("f_proj.weight", [keys, hidden]))
+    case .elementwise, .selective:
+      shapes.append(("log_rate", [heads, keyDimension, valueDimension]))
+      if decay == .selective {
+        shapes += [("step_proj.weight", [values, hidden]), ("step_proj.bias", [values])]
+      }
     case .outer:
       shapes += [("f_proj.weight", [keys, hidden]), ("f_value_proj.weight", [values, hidden])]
     }

@@ -93,6 +93,8 @@ extension LinearMixerConfiguration.Decay {
         perChannel: try section.bool("per_channel", default: false), temperature: temperature)
     case "head_gate": self = .headGate(temperature: temperature)
     case "outer": self = .outer(temperature: temperature)
+    case "elementwise": self = .elementwise(temperature: temperature)
+    case "selective": self = .selective
     case "channel_gate":
       let bound = try section.optionalSection("lower_bound").map {
         LinearMixerConfiguration.LowerBound(
@@ -102,7 +104,9 @@ extension LinearMixerConfiguration.Decay {
     case let kind:
       throw ConfigurationError(
         path: section.path, key: "kind",
-        expected: "one of none, fixed, learned, head_gate, channel_gate, outer", found: kind)
+        expected:
+          "one of none, fixed, learned, head_gate, channel_gate, outer, elementwise, selective",
+        found: kind)
     }
   }
 
@@ -120,6 +124,9 @@ extension LinearMixerConfiguration.Decay {
     case .headGate(let temperature):
       return ["kind": "head_gate", "temperature": JSON(temperature)]
     case .outer(let temperature): return ["kind": "outer", "temperature": JSON(temperature)]
+    case .elementwise(let temperature):
+      return ["kind": "elementwise", "temperature": JSON(temperature)]
+    case .selective: return ["kind": "selective"]
     case .channelGate(let bound, let temperature):
       var object: JSONObject = ["kind": "channel_gate", "temperature": JSON(temperature)]
       if let bound {

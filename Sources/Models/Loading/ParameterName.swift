@@ -13,10 +13,10 @@ public enum ParameterName {
   /// Prefix of the embeddings' position encoding; only where there is one.
   public static let positionEncoding = "model.tpe"
 
-  /// Whether a parameter is an angle or a lower bound: rounding it to 16 bits, or shrinking it by weight
+  /// Whether a parameter is an angle, a lower bound or the logarithm of a rate: rounding it to 16 bits, or shrinking it by weight
   /// decay, would change what it says.
   public static func isSensitive(_ name: String) -> Bool {
-    name == lowerBounds || name.hasSuffix(".lrpe.theta")
+    name == lowerBounds || name.hasSuffix(".lrpe.theta") || name.hasSuffix(".log_rate")
   }
 
   /// Prefix of block `index`.

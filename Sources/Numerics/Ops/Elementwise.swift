@@ -62,6 +62,26 @@ extension Context {
   }
 }
 
+extension Context {
+  /// The values in another element type; the gradient comes back in the one they had.
+  public func converted(_ x: Tensor, to dtype: DType) -> Tensor {
+    if x.dtype == dtype { return x }
+    let y = empty(x.shape, dtype)
+    backend.cast(x, into: y)
+    return record(y, from: [x], ConvertedNode(slot: x.slot, dtype: x.dtype))
+  }
+}
+
+private struct ConvertedNode: TapeNode {
+  let slot: GradientSlot?
+  let dtype: DType
+
+  func backward(_ gradients: [Tensor?], in context: Context) {
+    guard let dy = gradients[0] else { return }
+    context.accumulate(context.cast(dy, to: dtype), into: slot)
+  }
+}
+
 private struct AddNode: TapeNode {
   let a: GradientSlot?
   let b: GradientSlot?

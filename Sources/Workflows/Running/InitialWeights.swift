@@ -17,7 +17,9 @@ public enum InitialWeights: String, CaseIterable, Sendable {
 
   /// The first values of a parameter. Gains are 1 everywhere, as are TPE's queries and keys; angles of
   /// LRPE are one geometric ladder over all heads; lower bounds start equal, l/L in layer l, and learned
-  /// decays, selection biases and the like at 0.
+  /// decays, selection biases and the like at 0. Rates of a decay per element are 1, 2 and so on over the
+  /// key channels of a head (S4D-Real, Gu et al. 2022, arXiv 2206.11893), steps a geometric ladder from
+  /// 0.001 to 0.1 over the value channels.
   ///
   /// - Parameters:
   ///   - index: The parameter's place in the model, for random numbers of its own.
@@ -26,6 +28,17 @@ public enum InitialWeights: String, CaseIterable, Sendable {
     let (name, count) = (shape.name, shape.shape.reduce(1, *))
     if name.hasSuffix(".lrpe.theta") {
       return (0..<count).map { Float(pow(10000, -2 * Double($0) / Double(count))) }
+    }
+    if name.hasSuffix(".log_rate") {
+      let (dim, width) = (shape.shape[1], shape.shape[2])
+      return (0..<count).map { Float(log(Double($0 / width % dim + 1))) }
+    }
+    if name.hasSuffix(".step_proj.bias") {
+      return (0..<count).map { index in
+        let step = 0.001 * pow(100, Double(index) / Double(max(1, count - 1)))
+        // The inverse of softplus.
+        return Float(log(expm1(step)))
+      }
     }
     if name == ParameterName.lowerBounds || name.hasSuffix(".decay") || name.hasSuffix("bias") {
       return [Float](repeating: 0, count: count)

@@ -169,7 +169,7 @@ import Testing
         if index == 3 {
           return Parameter("state", context.tensor(state, [1, 3, 5, 7]), isTrainable: true)
         }
-        let isWhole = index == 4 && kind == .constant
+        let isWhole = index == 4 && (kind == .constant || kind == .elementwise)
         let value = isWhole ? inputs[index].value : inputs[index].value.slice(rows)
         return Parameter("\(index)", value, isTrainable: true)
       }
@@ -202,6 +202,7 @@ import Testing
             case .constant: sum - logs[0][channel / 5]
             case .vector, .extreme: sum + logs[0][t * 15 + channel]
             case .outer: sum + logs[0][t * 15 + channel] + logs[1][t * 21 + column]
+            case .elementwise: sum - exp(logs[0][place]) * logs[1][t * 21 + column]
             }
           })
       }
@@ -236,8 +237,10 @@ import Testing
     for index in whole.gradients.indices where index != 3 {
       let parts = together.map { $0.gradients[index] }
       let found =
-        index == 4 && kind == .constant
-        ? (0..<3).map { head in parts.reduce(0) { $0 + ($1.isEmpty ? 0 : $1[head]) } }
+        index == 4 && (kind == .constant || kind == .elementwise)
+        ? whole.gradients[index].indices.map { place in
+          parts.reduce(0) { $0 + ($1.isEmpty ? 0 : $1[place]) }
+        }
         : parts.flatMap { $0 }
       #expect(relativeError(found, whole.gradients[index]) < 1e-11, "input \(index)")
     }

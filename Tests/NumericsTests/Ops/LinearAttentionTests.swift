@@ -62,7 +62,8 @@ import Testing
     let size = (expected.dropFirst(2).flatMap { $0 }.reduce(0) { max($0, abs($1)) })
     for (index, (a, b)) in zip(found, expected).enumerated() where !b.isEmpty {
       if index >= 6 {
-        let tokens = test.decay == .constant ? max(1, test.tokens) : 1
+        let isSummed = test.decay == .constant || (test.decay == .elementwise && index == 6)
+        let tokens = isSummed ? max(1, test.tokens) : 1
         let worst = zip(a, b).map { abs($0 - $1) }.max() ?? 0
         let floor = size * Double(tokens) * Double(max(test.dim, test.width)).squareRoot()
         #expect(worst <= tolerance * floor, "\(name), decay: \(worst) of \(floor)")
@@ -105,7 +106,7 @@ import Testing
 
   @Test func onlyOneOfTheOutputsMayBeUsed() throws {
     let context = try Context(device: .cpu(threads: 2))
-    for decay in [Case.Decay.constant, .vector, .outer] {
+    for decay in [Case.Decay.constant, .vector, .outer, .elementwise] {
       let test = Case(documents: [70, 3], dim: 5, width: 6, heads: 2, decay: decay)
       let parameters = test.inputs(context, .f64)
       for usesState in [false, true] {
@@ -276,6 +277,18 @@ import Testing
         let parameter = Parameter("s", context.tensor([value, 0], [2]), isTrainable: true)
         bounds.append((.constant(slopes_H: parameter.tensor), parameter))
       }
+      let rates = context.tensor([Float](repeating: 0, count: 128), [2, 8, 8])
+      for value in [Float.infinity, 1e30, 0] {
+        let steps = Parameter(
+          "t", context.tensor([Float](repeating: value, count: 130 * 16), [130, 16]),
+          isTrainable: true)
+        bounds.append((.elementwise(step_TE: steps.tensor, logRate_KE: rates), steps))
+      }
+      let still = Parameter(
+        "r", context.tensor([Float](repeating: -.infinity, count: 128), [2, 8, 8]),
+        isTrainable: true)
+      let ones = context.tensor([Float](repeating: 1, count: 130 * 16), [130, 16])
+      bounds.append((.elementwise(step_TE: ones, logRate_KE: still.tensor), still))
       for (decay, parameter) in bounds {
         var outputs: [Float] = []
         context.recording {
@@ -293,7 +306,7 @@ import Testing
   }
 
   @Test func resultsAreTheSameFromRunToRun() throws {
-    for decay in [Case.Decay.constant, .vector, .outer] {
+    for decay in [Case.Decay.constant, .vector, .outer, .elementwise] {
       let test = Case(documents: [700, 133], dim: 20, width: 24, heads: 1, decay: decay)
       for threads in [1, 2, 3] {
         let context = try Context(device: .cpu(threads: threads))

@@ -8,7 +8,9 @@ struct DeltaRuleCase: Sendable, CustomTestStringConvertible {
   /// Sizes, decay and the operands that linear attention has too.
   var attention: LinearAttentionCase
 
-  static let decays = LinearAttentionCase.Decay.allCases.filter { $0 != .outer }
+  static let decays = LinearAttentionCase.Decay.allCases.filter {
+    $0 != .outer && $0 != .elementwise
+  }
 
   var testDescription: String { attention.testDescription }
   var tokens: Int { attention.tokens }
@@ -58,7 +60,7 @@ struct DeltaRuleCase: Sendable, CustomTestStringConvertible {
         let base = (document * heads + head) * d * e
         func factor(_ t: Int, _ c: Int) -> Double {
           switch attention.decay {
-          case .none, .outer: 1
+          case .none, .outer, .elementwise: 1
           case .constant: exp(-inputs[4][head])
           case .vector, .extreme: exp(inputs[4][(t * heads + head) * d + c])
           }
@@ -105,7 +107,7 @@ struct DeltaRuleCase: Sendable, CustomTestStringConvertible {
             pull[i] -= inputs[1][row + c] * beta * dUpdate[x]
             let dg = pull[i] * before[i]
             switch attention.decay {
-            case .none, .outer: break
+            case .none, .outer, .elementwise: break
             case .constant: gradients[4][head] -= dg
             case .vector, .extreme: gradients[4][row + c] += dg
             }

@@ -11,6 +11,8 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
     case extreme
     /// Gates of key and of value channels.
     case outer
+    /// A step per value channel times a rate per key and value channel.
+    case elementwise
   }
 
   var documents: [Int]
@@ -61,6 +63,18 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
               $0 < -0.95 ? -60 : -0.3 * $0 * $0
             }))
       }
+    case .elementwise:
+      parameters.append(
+        Parameter(
+          "log-rate",
+          random(context, [heads, dim, width], dtype, seed: seed * 100 + 10) { 2 * $0 }))
+      parameters.append(
+        Parameter(
+          "step",
+          random(context, [tokens, heads * width], dtype, seed: seed * 100 + 11) {
+            // Some steps leave all but nothing.
+            $0 < -0.95 ? 60 : 0.3 * $0 * $0
+          }))
     case .vector:
       parameters.append(
         Parameter(
@@ -99,6 +113,7 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
     case .vector, .extreme: return .vector(logDecay_TC: cut(inputs[4]))
     case .outer:
       return .outer(logDecay_TC: cut(inputs[4]), valueLogDecay_TE: cut(inputs[5]))
+    case .elementwise: return .elementwise(step_TE: cut(inputs[5]), logRate_KE: inputs[4])
     }
   }
 
@@ -129,27 +144,27 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
     for (document, length) in documents.enumerated() {
       for head in 0..<heads {
         let base = (document * heads + head) * d * e
-        func factor(_ t: Int, _ c: Int) -> Double {
+        func logLeft(_ t: Int, _ c: Int, _ x: Int) -> Double {
           switch decay {
-          case .none: 1
-          case .constant: exp(-inputs[4][head])
-          case .vector, .extreme, .outer: exp(inputs[4][(t * heads + head) * d + c])
+          case .none: 0
+          case .constant: -inputs[4][head]
+          case .vector, .extreme: inputs[4][(t * heads + head) * d + c]
+          case .outer:
+            inputs[4][(t * heads + head) * d + c] + inputs[5][(t * heads + head) * e + x]
+          case .elementwise:
+            -inputs[5][(t * heads + head) * e + x] * exp(inputs[4][(head * d + c) * e + x])
           }
-        }
-        func columns(_ t: Int) -> [Double] {
-          (0..<e).map { decay == .outer ? exp(inputs[5][(t * heads + head) * e + $0]) : 1 }
         }
         var state = [Double](repeating: 0, count: d * e)
         if hasState { for i in 0..<d * e { state[i] = inputs[3][base + i] } }
         var states = [state]
         for t in start..<start + length {
           let (row, column) = ((t * heads + head) * d, (t * heads + head) * e)
-          let shrink = columns(t)
           for c in 0..<d {
-            let (f, k) = (factor(t, c), inputs[1][row + c])
-            let q = scale * inputs[0][row + c]
+            let (k, q) = (inputs[1][row + c], scale * inputs[0][row + c])
             for x in 0..<e {
-              let s = f * shrink[x] * state[c * e + x] + k * inputs[2][column + x]
+              let left = exp(logLeft(t, c, x))
+              let s = left * state[c * e + x] + k * inputs[2][column + x]
               state[c * e + x] = s
               output[column + x] += q * s
             }
@@ -161,10 +176,8 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
         for t in (start..<start + length).reversed() {
           let (row, column) = ((t * heads + head) * d, (t * heads + head) * e)
           let (now, before) = (states[t - start + 1], states[t - start])
-          let shrink = columns(t)
           for c in 0..<d {
-            let (f, k) = (factor(t, c), inputs[1][row + c])
-            let q = scale * inputs[0][row + c]
+            let (k, q) = (inputs[1][row + c], scale * inputs[0][row + c])
             var (dq, dk, dg) = (0.0, 0.0, 0.0)
             for x in 0..<e {
               let i = c * e + x
@@ -172,16 +185,22 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
               let p = pull[i] + q * dy
               dq += scale * dy * now[i]
               dk += p * inputs[2][column + x]
-              let decayed = p * f * shrink[x] * before[i]
+              let log = logLeft(t, c, x)
+              let decayed = p * exp(log) * before[i]
               dg += decayed
               if decay == .outer { gradients[5][column + x] += decayed }
+              if decay == .elementwise {
+                let rate = (head * d + c) * e + x
+                gradients[4][rate] += decayed * log
+                gradients[5][column + x] -= decayed * exp(inputs[4][rate])
+              }
               gradients[2][column + x] += p * k
-              pull[i] = f * shrink[x] * p
+              pull[i] = exp(log) * p
             }
             gradients[0][row + c] += dq
             gradients[1][row + c] += dk
             switch decay {
-            case .none: break
+            case .none, .elementwise: break
             case .constant: gradients[4][head] -= dg
             case .vector, .extreme, .outer: gradients[4][row + c] += dg
             }

@@ -4,6 +4,8 @@ import Numerics
 struct LinearDecay {
   private let configuration: LinearMixerConfiguration
   private let slopes: Tensor?
+  /// The step that all tokens have, `[heads · e]`.
+  private let steps: Tensor?
   private let parameter: Parameter?
   private let projection: LinearProjection?
   /// Of the gate of value channels.
@@ -26,8 +28,19 @@ struct LinearDecay {
     case .fixed(_, let values):
       slopes = context.tensor(values, [values.count], store.computeType)
     case .learned: parameter = try store.take("\(prefix).decay")
+    case .elementwise, .selective: parameter = try store.take("\(prefix).log_rate")
     case .headGate, .channelGate, .outer:
       projection = try LinearProjection("\(prefix).f_proj", bias: false, store)
+    }
+    if case .selective = configuration.decay {
+      projection = try LinearProjection("\(prefix).step_proj", bias: true, store)
+    }
+    if case .elementwise(let temperature) = configuration.decay {
+      let count = configuration.heads * configuration.valueDimension
+      steps = context.tensor(
+        [Double](repeating: 1 / temperature, count: count), [count], store.computeType)
+    } else {
+      steps = nil
     }
     if case .outer = configuration.decay {
       valueProjection = try LinearProjection("\(prefix).f_value_proj", bias: false, store)
@@ -45,8 +58,8 @@ struct LinearDecay {
     (parameter.map { [$0] } ?? []) + projections.flatMap(\.parameters)
   }
 
-  /// The decay of normalised rows, and what a gate does not keep, `[T, keyHeads · d]`, where the expand
-  /// state is that.
+  /// The decay of normalised rows; what a gate does not keep, `[T, keyHeads · d]`, where the expand state
+  /// is that.
   func callAsFunction(_ x_TD: Tensor, in context: Context) -> (
     decay: LinearAttentionDecay, rest: Tensor?
   ) {
@@ -82,6 +95,21 @@ struct LinearDecay {
         logDecay_TC: gate(projection, dim),
         valueLogDecay_TE: gate(valueProjection, configuration.valueDimension))
       return (decay, nil)
+    case .elementwise:
+      guard let parameter, let steps else { return (.none, nil) }
+      let decay = LinearAttentionDecay.elementwise(
+        step_TE: context.repeatRow(steps, count: x_TD.rows), logRate_KE: parameter.tensor)
+      return (decay, nil)
+    case .selective:
+      guard let parameter, let projection else { return (.none, nil) }
+      // softplus(x) = -ln sigmoid(-x).
+      let log_TE = context.decayGate(
+        context.scaled(context.linear(x_TD, projection.map), by: -1)
+      ).logDecay
+      let step_TE = context.repeatHeads(
+        context.scaled(log_TE, by: -1), dim: configuration.valueDimension,
+        times: heads / configuration.keyHeads)
+      return (.elementwise(step_TE: step_TE, logRate_KE: parameter.tensor), nil)
     case .channelGate(let bound, let temperature):
       guard let projection else { return (.none, nil) }
       // Row 0 of the table is 0 whatever the table holds.

@@ -52,7 +52,8 @@ final class LinearMixer: TokenMixer {
     let state = state as? LinearState
     let (query, key) = features.finished(projected, layout: layout, in: context)
     let input = LinearInput(
-      query: query, key: key, value: values(value_TC, in: context), decay: decay,
+      query: query, key: key, value: values(value_TC, decay, in: context),
+      decay: decay,
       beta: beta.map { context.activated(context.linear(normed_TD, $0.map), .sigmoid) })
     let mixed_TC = input.mixed(
       heads: configuration.heads, scale: configuration.scale, layout: layout, state: state,
@@ -87,12 +88,19 @@ final class LinearMixer: TokenMixer {
       window: window)
   }
 
-  /// `[T, heads · valueDimension]`.
-  private func values(_ value_TC: Tensor, in context: Context) -> Tensor {
+  /// `[T, heads · valueDimension]`; with a selective decay multiplied with the token's steps.
+  private func values(
+    _ value_TC: Tensor, _ decay: LinearAttentionDecay, in context: Context
+  ) -> Tensor {
     let size = configuration.valueDimension
     let mapped_TC = context.mapped(value_TC, configuration.valueMap, headDimension: size)
-    return context.repeatHeads(
+    let repeated_TC = context.repeatHeads(
       mapped_TC, dim: size, times: configuration.heads / configuration.keyHeads)
+    guard configuration.decay == .selective, case .elementwise(let step_TE, _) = decay else {
+      return repeated_TC
+    }
+    let step = context.converted(step_TE, to: repeated_TC.dtype)
+    return context.gated(repeated_TC, by: step, .none)
   }
 
   func makeState(capacity: Int, in context: Context) -> any MixerState {

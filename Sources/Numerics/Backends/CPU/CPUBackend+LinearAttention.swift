@@ -112,26 +112,34 @@ extension CPUBackend {
       problem, threads: problem.threads(of: pool.threads), limit: keepsStates ? keptTokens : .max)
     let states = incomingStates(problem, spans)
     let dStates = outgoingGradients(problem, spans, dOutput: dOutput, dFinalState: dFinalState)
-    let dSlopes = scratch([max(1, spans.count) * heads], .f64)
+    // One number per span and head, or one for each rate of a head, which spans add to in turn.
+    let hasRates = problem.decay.hasRates
+    let dSlopes = scratch([hasRates ? heads * size : max(1, spans.count) * heads], .f64)
     fillZero(dSlopes)
     let kernel = hk_linear_attention(problem, dOutput: dOutput, gradients: gradients)
     let table = kernels(dtype)
-    let wantsSlopes = keepsStates && kernel.log_decay == nil
+    let wantsSlopes = gradients.decay != nil && kernel.log_decay == nil
     withUnsafePointer(to: kernel) { kernel in
       let workSize = hk_linear_attention_backward_scratch(
         kernel, spans.longest, keepsStates ? 1 : 0)
-      pool.run(spans.count * heads) { index in
+      func run(_ index: Int) {
         let (span, head) = (spans[index / heads], index % heads)
         let work = scratch([workSize], dtype)
+        let dSlope = dSlopes.doubles + (hasRates ? head * size : index)
         table.linear_attention_backward(
           kernel, head, span.start, span.end, states.pointer(at: index * size),
-          dStates.pointer(at: index * size), nil, wantsSlopes ? dSlopes.doubles + index : nil,
-          work.pointer)
+          dStates.pointer(at: index * size), nil, wantsSlopes ? dSlope : nil, work.pointer)
+      }
+      if hasRates {
+        pool.run(heads) { head in for span in 0..<spans.count { run(span * heads + head) } }
+      } else {
+        pool.run(spans.count * heads, run)
       }
     }
     if wantsSlopes, let dDecay = gradients.decay {
-      let sums = (0..<heads).map { head in
-        (0..<spans.count).reduce(0.0) { $0 + dSlopes.doubles[$1 * heads + head] }
+      let count = dDecay.count
+      let sums = (0..<count).map { place in
+        (0..<(hasRates ? 1 : spans.count)).reduce(0.0) { $0 + dSlopes.doubles[$1 * count + place] }
       }
       upload(sums, into: dDecay)
     }
@@ -221,20 +229,24 @@ extension hk_linear_attention {
     _ problem: LinearAttentionProblem, output: Tensor? = nil, dOutput: Tensor? = nil,
     gradients: LinearAttentionGradients? = nil
   ) {
-    var (slopes, logDecay): (Tensor?, Tensor?) = (nil, nil)
+    var (slopes, logDecay, steps, logRates): (Tensor?, Tensor?, Tensor?, Tensor?)
     switch problem.decay {
     case .none: break
     case .constant(let slopes_H): slopes = slopes_H
     case .vector(let logDecay_TC), .outer(let logDecay_TC, _): logDecay = logDecay_TC
+    case .elementwise(let step_TE, let logRate_KE): (steps, logRates) = (step_TE, logRate_KE)
     }
+    let ofValues = steps == nil
     self.init(
       query: problem.query.pointer, key: problem.key.pointer, value: problem.value.pointer,
       slopes: slopes?.pointer, log_decay: logDecay?.pointer,
-      value_log_decay: problem.decay.valueTensor?.pointer, output: output?.pointer,
+      value_log_decay: ofValues ? problem.decay.valueTensor?.pointer : nil,
+      steps: steps?.pointer, log_rates: logRates?.pointer, output: output?.pointer,
       doutput: dOutput?.pointer, dquery: gradients?.query.pointer, dkey: gradients?.key.pointer,
       dvalue: gradients?.value.pointer,
       dlog_decay: logDecay == nil ? nil : gradients?.decay?.pointer,
-      dvalue_log_decay: gradients?.valueDecay?.pointer,
+      dvalue_log_decay: ofValues ? gradients?.valueDecay?.pointer : nil,
+      dsteps: ofValues ? nil : gradients?.valueDecay?.pointer,
       heads: problem.heads, key_dim: problem.keyDim, value_dim: problem.valueDim,
       scale: problem.scale)
   }

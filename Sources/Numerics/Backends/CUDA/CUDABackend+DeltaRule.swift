@@ -33,7 +33,7 @@ extension CUDABackend {
     forward(
       problem, from: attention.initialState, into: nil, residual: residual, final: nil,
       documents: attention.documents, isSingle: false)
-    let columns = DeltaRuleTile(width, of: dim)
+    let columns = StateTile(width, of: dim)
     launch(
       "delta_rule_updates", in: .linearAttentionDelta, query.dtype, defines: columns.defines,
       grid: (attention.documents * heads * columns.count, 1, 1), block: 256,
@@ -41,7 +41,7 @@ extension CUDABackend {
       .tensor(slopes), .tensor(logDecay), .tensor(attention.documentOffsets), .tensor(dFinalState),
       .tensor(gradients.value), .tensor(dUpdate), .tensor(gradients.initialState), .int(tokens),
       .int(heads), .int(dim), .int(width), .float(attention.scale))
-    let rows = DeltaRuleTile(dim, of: width)
+    let rows = StateTile(dim, of: width)
     let grid = (attention.documents * heads * rows.count, 1, 1)
     let exactQuery = scratch(query.shape, .f32)
     let second = scratch(key.shape, .f32)
@@ -80,7 +80,7 @@ extension CUDABackend {
   ) {
     let attention = problem.attention
     let (slopes, logDecay) = decays(of: attention)
-    let tile = DeltaRuleTile(attention.valueDim, of: attention.keyDim)
+    let tile = StateTile(attention.valueDim, of: attention.keyDim)
     launch(
       "delta_rule_forward", in: .linearAttentionDelta, attention.query.dtype,
       defines: tile.defines, grid: (documents * attention.heads * tile.count, 1, 1), block: 256,
@@ -96,13 +96,15 @@ extension CUDABackend {
     switch problem.decay {
     case .none: (nil, nil)
     case .constant(let slopes_H): (slopes_H, nil)
-    case .vector(let logDecay_TC), .outer(let logDecay_TC, _): (nil, logDecay_TC)
+    case .vector(let logDecay_TC): (nil, logDecay_TC)
+    // What the operation refuses.
+    case .outer, .elementwise: (nil, nil)
     }
   }
 }
 
-/// How `linear_attention_delta.cu` cuts the channels of one axis of a state.
-private struct DeltaRuleTile {
+/// How `linear_attention_tiles.cuh` cuts the channels of one axis of a state.
+struct StateTile {
   let defines: [String]
   /// Bytes of shared memory.
   let shared: Int

@@ -6,6 +6,11 @@ extension CUDABackend {
     if case .vector(let logDecay) = problem.decay, usesWarpgroups(problem, output) {
       return gatedForward(problem, logDecay, into: output, finalState: finalState)
     }
+    if case .elementwise(let step_TE, let logRate_KE) = problem.decay {
+      return elementwiseForward(
+        problem, step_TE, logRate_KE, from: problem.initialState, into: output, final: finalState,
+        documents: problem.documents, isSingle: false)
+    }
     sweep(
       problem, .output, problem.query, problem.key, problem.value, from: problem.initialState,
       into: output, final: finalState)
@@ -25,11 +30,15 @@ extension CUDABackend {
       return gatedBackward(
         problem, logDecay, dOutput: dOutput, dFinalState: dFinalState, into: gradients)
     }
+    if case .elementwise(let step_TE, let logRate_KE) = problem.decay {
+      return elementwiseBackward(
+        problem, step_TE, logRate_KE, dOutput: dOutput, dFinalState: dFinalState, into: gradients)
+    }
     let (query, key, value) = (problem.query, problem.key, problem.value)
     var (exactQuery, exactKey, finalState): (Tensor?, Tensor?, Tensor?)
     let isGated =
       switch problem.decay {
-      case .none, .constant: false
+      case .none, .constant, .elementwise: false
       case .vector, .outer: gradients.decay != nil || gradients.valueDecay != nil
       }
     if isGated {
@@ -50,7 +59,7 @@ extension CUDABackend {
       exact: exactValue, final: gradients.initialState)
     if let dDecay = gradients.decay {
       switch problem.decay {
-      case .none: break
+      case .none, .elementwise: break
       case .constant:
         slopeGradient(problem, dOutput: dOutput, dFinalState: dFinalState, into: dDecay)
       case .vector, .outer:
@@ -90,6 +99,11 @@ extension CUDABackend {
     _ problem: LinearAttentionProblem, state: Tensor, into output: Tensor
   ) {
     guard problem.tokens > 0 else { return }
+    if case .elementwise(let step_TE, let logRate_KE) = problem.decay {
+      return elementwiseForward(
+        problem, step_TE, logRate_KE, from: state, into: output, final: state,
+        documents: problem.tokens, isSingle: true)
+    }
     recurrence(
       problem, .output, problem.query, problem.key, problem.value, from: state, into: output,
       exact: nil, final: state, documents: problem.tokens, isSingle: true)
@@ -103,7 +117,7 @@ extension CUDABackend {
     final: Tensor?
   ) {
     switch problem.decay {
-    case .none, .constant: break
+    case .none, .constant, .elementwise: break
     case .vector, .outer:
       return recurrence(
         problem, kind, query, key, value, from: initial, into: output, exact: exact, final: final,
@@ -138,7 +152,7 @@ extension CUDABackend {
     // Of the rows of the state and of its columns.
     var decays: (rows: Tensor?, columns: Tensor?)
     switch problem.decay {
-    case .none: break
+    case .none, .elementwise: break
     case .constant(let slopes_H): slopes = slopes_H
     case .vector(let logDecay_TC): decays.rows = logDecay_TC
     case .outer(let logDecay_TC, let valueLogDecay_TE): decays = (logDecay_TC, valueLogDecay_TE)

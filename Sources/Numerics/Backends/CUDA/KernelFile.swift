@@ -30,6 +30,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
   case lengthProduct = "length_product"
   case linearAttention = "linear_attention"
   case linearAttentionDelta = "linear_attention_delta"
+  case linearAttentionElementwise = "linear_attention_elementwise"
   case linearAttentionGates = "linear_attention_gates"
   case linearAttentionHopper = "linear_attention_hopper"
   case linearAttentionVector = "linear_attention_vector"
@@ -79,7 +80,7 @@ package enum KernelFile: String, CaseIterable, Sendable {
       return [64, 128].flatMap { head in
         [[], [second]].map { KernelVariant(self, .bf16, defines: ["HEAD_DIM=\(head)"] + $0) }
       }
-    case .linearAttentionDelta, .linearAttentionVector:
+    case .linearAttentionDelta, .linearAttentionElementwise, .linearAttentionVector:
       return heads.flatMap { both(["DIM=\($0)"]) }
     case .absolute, .cast, .expertDispatch, .indicator, .lengthProduct, .routing, .routerLosses,
       .routerNoise,

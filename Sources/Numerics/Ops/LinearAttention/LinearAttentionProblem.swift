@@ -39,6 +39,11 @@ package struct LinearAttentionProblem: Sendable {
     case .outer(let logDecay_TC, let valueLogDecay_TE):
       check(name, logDecay_TC, for: key)
       check(name, valueLogDecay_TE, for: value)
+    case .elementwise(let step_TE, let logRate_KE):
+      check(name, step_TE, for: value)
+      precondition(
+        logRate_KE.shape == [heads, keyDim, valueDim] && logRate_KE.dtype == stateType,
+        "\(name): log-rates \(logRate_KE.shape) in \(logRate_KE.dtype) for states \(stateShape)")
     }
     precondition(
       documentOffsets.map { $0.dtype == .i32 && $0.count > 0 } ?? true,
@@ -51,7 +56,8 @@ package struct LinearAttentionProblem: Sendable {
   private func check(_ name: String, _ logDecay: Tensor, for tensor: Tensor) {
     precondition(
       logDecay.shape == tensor.shape && logDecay.dtype == stateType,
-      "\(name): log-decays \(logDecay.shape) in \(logDecay.dtype) for channels \(tensor.shape)")
+      "\(name): log-decays or steps \(logDecay.shape) in \(logDecay.dtype) for channels \(tensor.shape)"
+    )
   }
 }
 
@@ -87,7 +93,7 @@ package struct LinearAttentionGradients {
   package var value: Tensor
   /// Of the decay's tensor, of its shape; `nil` when not wanted.
   package var decay: Tensor?
-  /// Of the decay of value channels; `nil` when not wanted.
+  /// Of the decay or step of value channels; `nil` when not wanted.
   package var valueDecay: Tensor?
   /// `nil` when not wanted.
   package var initialState: Tensor?
