@@ -65,7 +65,7 @@ import Testing
       #expect(notes.contains { $0.hasPrefix("cell ") && $0.hasSuffix(": \(name)") })
       #expect(notes.contains { $0.hasPrefix("\(name): train: tensors took") })
     }
-    #expect(last?.label == "cells" && last?.total == 6)
+    #expect(last?.unit == "cells" && last?.total == 6)
     // More jobs than cells are as many.
     let grid = RunGrid(
       output: path("none"), kind: "scaling", home: nil, cells: [], jobs: 9,

@@ -118,7 +118,7 @@ final class CellJobs<Record: GridRecord>: @unchecked Sendable {
       state.withLock { state in
         grid.events.progress(
           WorkflowProgress(
-            "cells", done: state.finished, total: grid.cells.count,
+            grid.kind, done: state.finished, total: grid.cells.count, unit: "cells",
             detail: detail.filter { !$0.isEmpty }.joined(separator: ", ")))
       }
     }
