@@ -23,14 +23,19 @@ public struct WorkflowProgress: Sendable, Equatable {
   public var done: Int
   /// Units in all.
   public var total: Int
+  /// What is counted.
+  public var unit: String
   /// A short figure to show beside the bar, such as `loss 2.31`.
   public var detail: String
 
   /// Progress of one piece of work.
-  public init(_ label: String, done: Int, total: Int, detail: String = "") {
+  public init(
+    _ label: String, done: Int, total: Int, unit: String = "steps", detail: String = ""
+  ) {
     self.label = label
     self.done = done
     self.total = total
+    self.unit = unit
     self.detail = detail
   }
 }

@@ -35,6 +35,12 @@ import Testing
 
     let run = try HerdRun("scaling", file, "--output", path("s"), "--threads", "1", "--quiet")
     #expect(run.status == 0 && run.error.isEmpty, "\(run.error)")
+    let sideBySide = try HerdRun(
+      "scaling", file, "--output", path("j"), "--threads", "2", "--jobs", "2")
+    #expect(sideBySide.status == 0 && sideBySide.output.contains("all 4 cells are finished; see"))
+    #expect(
+      sideBySide.output.replacing(path("j"), with: path("s")) == run.output
+        && sideBySide.error.contains("tnl-a-128: training train"), "\(sideBySide.error)")
     #expect(run.output.contains("2.74e8 C^0.6470"))
     #expect(run.output.contains("all 4 cells are finished; see"))
     let again = try HerdRun(
@@ -57,7 +63,9 @@ import Testing
       #expect(
         run.status == 1 && run.errorLines.count == 1 && run.error.contains(words), "\(run.error)")
     }
-    let usage = try HerdRun("scaling", ladder, "--time-limit", "0")
-    #expect(usage.status == 64)
+    for option in ["--time-limit", "--jobs"] {
+      let usage = try HerdRun("scaling", ladder, option, "0")
+      #expect(usage.status == 64 && usage.error.contains(option), "\(usage.error)")
+    }
   }
 }

@@ -18,6 +18,7 @@ extension ConformanceCase {
         let norm = RMSNorm(weight_D: trial.weight([d]).value, epsilon: 1e-5)
         let maps = (0..<2).map { _ in trial.map([o, d], isBiased: isBiased) }
         trial.note("added", context.linear(x, maps[0], addedTo: residual))
+        trial.note("alone", context.linear(x, maps[0], addedTo: nil))
         trial.note("normed", context.linear(x, norm: norm, maps[0]))
         trial.note("scores", context.linear(x, norm: norm, maps[1], as: trial.small))
         trial.note("swiglu", context.swiglu(x, norm: norm, gate: maps[0], up: maps[1]))
@@ -87,12 +88,14 @@ extension ConformanceCase {
             up_EID: trial.matrix([size.e, size.i, size.d]).value,
             down_EDI: trial.matrix([size.e, size.d, size.i]).value, shared: shared,
             sharedGate: shared == nil ? nil : trial.weight([1, size.d]).value)
-          let (y, routing) = context.mixtureLayer(x, layer)
+          let (y, routing) = context.mixtureLayer(x, layer, addedTo: x)
           trial.note("y", y)
           trial.note("weights", routing.weights_TK)
           trial.note("probabilities", routing.probabilities_TE)
           trial.note("logits", routing.logits_TE)
           trial.note("counts", routing.counts_E)
+          let residual = trial.activation([size.t, size.d]).value
+          trial.note("added", context.mixtureLayer(x, layer, addedTo: residual).output)
         }
       }
     }
@@ -109,7 +112,7 @@ extension ConformanceCase {
       gate_EID: experts([e, 8, d]), up_EID: experts([e, 8, d]), down_EDI: experts([e, d, 8]))
     let many = trial.activation([9, d]).value
     let few = many.slice(0..<8)
-    let scores = [many, few].map { context.mixtureLayer($0, layer).routing.logits_TE }
+    let scores = [many, few].map { context.mixtureLayer($0, layer, addedTo: $0).routing.logits_TE }
     let (a, b) = (context.readDoubles(scores[0].slice(0..<8)), context.readDoubles(scores[1]))
     let (distance, size) = zip(a, b).reduce((0, 0)) {
       ($0.0 + ($1.0 - $1.1) * ($1.0 - $1.1), $0.1 + $1.0 * $1.0)

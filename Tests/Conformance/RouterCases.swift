@@ -33,7 +33,7 @@ extension ConformanceCase {
             routerUp: isDeep ? nil : trial.scoreMap([e, 37]), selectionBias: spread, topK: k,
             combination: .softmax(scale: 2), gate_EID: trial.matrix([e, 12, 37]).value,
             up_EID: trial.matrix([e, 12, 37]).value, down_EDI: trial.matrix([e, 37, 12]).value)
-          let (y, routing) = context.mixtureLayer(x, layer)
+          let (y, routing) = context.mixtureLayer(x, layer, addedTo: x)
           trial.note("y", y)
           trial.note("weights", routing.weights_TK)
           trial.note("counts", routing.counts_E)

@@ -143,7 +143,9 @@ struct AttentionMixtureCase: Sendable, CustomTestStringConvertible {
     func run(_ rows: Range<Int>, _ state: any MixerState) -> [Double] {
       let layout = SequenceLayout(count: rows.count, offset: rows.lowerBound, in: context)
       return context.readDoubles(
-        mixer(x.slice(rows), norm: norm, layout: layout, state: state, in: context).output)
+        mixer(
+          x.slice(rows), norm: norm, addedTo: nil, layout: layout, state: state, in: context
+        ).output)
     }
     let state = mixer.makeState(capacity: 1, in: context)
     _ = run(0..<6, state)
@@ -229,8 +231,8 @@ struct AttentionMixtureCase: Sendable, CustomTestStringConvertible {
         weight_D: context.tensor([Double](repeating: 1, count: 16), [16]), epsilon: 0)
       let normed = context.readDoubles(context.rmsNorm(x, norm))
       let result = mixer(
-        x, norm: norm, layout: SequenceLayout(documentLengths: [6, 7], in: context), state: nil,
-        in: context)
+        x, norm: norm, addedTo: x,
+        layout: SequenceLayout(documentLengths: [6, 7], in: context), state: nil, in: context)
       let routing = try #require(result.routing)
       let chosen = context.readIntegers(routing.experts_TK)
       let weights = context.readDoubles(routing.weights_TK)

@@ -115,7 +115,7 @@ import Testing
     let x = context.randomTensor([Self.tokens, Self.hidden], .f64, seed: 40)
     let ones = context.tensor([Double](repeating: 1, count: Self.hidden), [Self.hidden])
     let output = mixer(
-      x, norm: RMSNorm(weight_D: ones, epsilon: 1e-5),
+      x, norm: RMSNorm(weight_D: ones, epsilon: 1e-5), addedTo: x,
       layout: SequenceLayout(documentLengths: [Self.tokens], in: context), state: nil, in: context
     ).output
     return (context.readDoubles(x), context.readDoubles(output))

@@ -178,7 +178,7 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
       let x = context.randomTensor([1, 12], .f64, seed: UInt64(position))
       let layout = SequenceLayout(count: 1, offset: position, in: context)
       return context.readDoubles(
-        mixer(x, norm: norm, layout: layout, state: state, in: context).output)
+        mixer(x, norm: norm, addedTo: x, layout: layout, state: state, in: context).output)
     }
     let state = mixer.makeState(capacity: 4, in: context)
     _ = step(state, 0)
@@ -293,7 +293,7 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     let layout = SequenceLayout(documentLengths: [7, 4], in: context)
     func output(_ mixer: any TokenMixer) -> [Double] {
       context.readDoubles(
-        mixer(x, norm: norm, layout: layout, state: nil, in: context).output)
+        mixer(x, norm: norm, addedTo: x, layout: layout, state: nil, in: context).output)
     }
     let halves = zip(output(linear), output(softmax)).map { ($0 + $1) / 2 }
     #expect(relativeError(output(mixed), halves) < 1e-12)
@@ -309,7 +309,7 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     // A long piece, then token by token.
     for count in [40] + [Int](repeating: 1, count: 60) {
       _ = mixer(
-        context.randomTensor([count, 12], .f64, seed: UInt64(position)), norm: norm,
+        context.randomTensor([count, 12], .f64, seed: UInt64(position)), norm: norm, addedTo: nil,
         layout: SequenceLayout(count: count, offset: position, in: context), state: state,
         in: context)
       position += count

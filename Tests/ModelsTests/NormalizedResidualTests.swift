@@ -16,13 +16,16 @@ import Testing
     return residual
   }()
 
-  private func model(_ residual: NormalizedResidual?, in context: Context) throws -> LanguageModel {
+  private func model(
+    _ residual: NormalizedResidual?, dtype: DType = .f64, epsilon: Double = 1e-5,
+    in context: Context
+  ) throws -> LanguageModel {
     let attention = AttentionConfiguration(
       heads: 2, keyHeads: 1, headDimension: 4, rope: RoPEConfiguration(theta: 10000))
     let experts = MixtureConfiguration(
       experts: 3, topK: 2, expertWidth: 5, combination: .renormalizedSoftmax(scale: 1))
     var configuration = ModelConfiguration(
-      vocabularySize: 24, hiddenSize: Self.width, normEpsilon: 1e-5, tiedEmbeddings: true,
+      vocabularySize: 24, hiddenSize: Self.width, normEpsilon: epsilon, tiedEmbeddings: true,
       maximumPositions: 64,
       blocks: [
         BlockConfiguration(mixer: .attention(attention), mlp: .mixture(experts)),
@@ -32,7 +35,7 @@ import Testing
       ])
     configuration.residual = residual
     let parameters = configuration.parameterShapes.enumerated().map { index, shape in
-      Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 5)))
+      Parameter(shape.name, context.randomTensor(shape.shape, dtype, seed: UInt64(index + 5)))
     }
     return try LanguageModel(configuration, parameters: parameters, in: context)
   }
@@ -63,6 +66,44 @@ import Testing
         #expect(relativeError(found, zip(normed, added).map { alpha * $0 + beta * $1 }) < 1e-12)
         let carried = context.readDoubles(block.carried(part, x, in: context))
         #expect(relativeError(carried, normed.map { alpha * $0 }) < 1e-14)
+      }
+    }
+  }
+
+  /// A half keeps nothing of the size of its rows, so neither may its rounding. Below rows 2¹⁶ times
+  /// as large `f32` has the eight bits that `bf16` has below those of the usual size: a part added to
+  /// them and taken out again would be left with so many, and its gradient with none.
+  @Test func aPartIsAsExactInLargeRows() throws {
+    let context = try Context(device: .cpu(threads: 1))
+    var residual = Self.residual
+    residual.mlp.beta = 0.5
+    let model = try model(residual, dtype: .f32, epsilon: 0, in: context)
+    let exact = try self.model(residual, epsilon: 0, in: context)
+    let layout = SequenceLayout(documentLengths: [4, 5], in: context)
+    let values = context.read(context.randomTensor([Self.tokens, Self.width], .f32, seed: 3))
+    let pull = context.read(context.randomTensor([Self.tokens, Self.width], .f32, seed: 4))
+    func passed(_ model: LanguageModel, _ layer: Int, _ part: BlockPart, scale: Float) -> (
+      output: [Double], gradient: [Double]
+    ) {
+      let type = model.embedding.value.dtype
+      let x = Parameter(
+        "x", context.tensor(values.map { $0 * scale }, [Self.tokens, Self.width], type),
+        isTrainable: true)
+      let output = context.recording(gradient: context.tensor(pull, x.value.shape, type)) {
+        model.blocks[layer].half(part, x.tensor, layout: layout, in: context).output
+      }
+      let gradient = x.gradient.map(context.readDoubles) ?? []
+      return (context.readDoubles(output), gradient.map { $0 * Double(scale) })
+    }
+    for layer in model.blocks.indices {
+      for part in [BlockPart.attention, .mlp] {
+        let (usual, large, expected) = (
+          passed(model, layer, part, scale: 1), passed(model, layer, part, scale: 65536),
+          passed(exact, layer, part, scale: 1)
+        )
+        #expect(large.output == usual.output && large.gradient == usual.gradient)
+        #expect(relativeError(large.output, expected.output) < 1e-6)
+        #expect(relativeError(large.gradient, expected.gradient) < 1e-5)
       }
     }
   }

@@ -88,7 +88,8 @@ import Testing
     let normed = context.readDoubles(context.rmsNorm(x, norm))
     let found = context.readDoubles(
       mixer(
-        x, norm: norm, layout: SequenceLayout(count: count, in: context), state: nil, in: context
+        x, norm: norm, addedTo: x, layout: SequenceLayout(count: count, in: context), state: nil,
+        in: context
       ).output)
 
     func project(_ name: String, _ row: Int) throws -> [Double] {

@@ -41,6 +41,26 @@ import Testing
     #expect(try cache.code(variant, compiler) == code)
   }
 
+  @Test func anEntryThatSeveralNeedAtOnceIsMadeForAll() throws {
+    guard let compiler = compiler("sm_80") else { return }
+    let folder = TemporaryFolder()
+    let cache = KernelCache(folder: "\(folder.path)/kernels")
+    let variant = KernelVariant(.indicator, .f32)
+    let workers = try (0..<3).map { _ in try BackgroundWorker() }
+    defer { for worker in workers { worker.stop() } }
+    let found = Monitor<[[UInt8]]>([])
+    for worker in workers {
+      worker.submit {
+        let code = try cache.code(variant, compiler)
+        found.withLock { $0.append(code) }
+      }
+    }
+    for worker in workers { try worker.drain() }
+    let codes = found.withLock { $0 }
+    #expect(try codes == [[UInt8]](repeating: compiler.compile(variant), count: 3))
+    #expect(try Files.names(inFolder: "\(folder.path)/kernels").count == 1)
+  }
+
   @Test func relativeFoldersOfTheCacheAreIgnored() {
     func folder(_ variables: [String: String]) -> String? {
       KernelCache.userFolder { variables[$0] }

@@ -38,6 +38,7 @@ struct AttentionProof {
   }
 
   private func output(of mixer: any TokenMixer) -> [Float] {
-    context.read(mixer(x_TD, norm: norm, layout: layout, state: nil, in: context).output)
+    context.read(
+      mixer(x_TD, norm: norm, addedTo: x_TD, layout: layout, state: nil, in: context).output)
   }
 }

@@ -62,31 +62,36 @@ public final class Block {
   public func mix(
     _ x_TD: Tensor, layout: SequenceLayout, state: (any MixerState)? = nil, in context: Context
   ) -> (output: Tensor, routing: Routing?) {
-    let (sum_TD, routing) = mixer(
-      x_TD, norm: norm(mixerNorm), layout: layout, state: state, in: context)
-    return (connected(sum_TD, x_TD, mixerNorm, mixerFactors, in: context), routing)
+    connected(.attention, x_TD, in: context) {
+      mixer(
+        x_TD, norm: norm(mixerNorm), addedTo: $0, layout: layout, state: state, in: context)
+    }
   }
 
   /// What a half carries on of a residual stream, to which it adds its part: all of it, or its
   /// normalised rows times `alpha`.
   public func carried(_ part: BlockPart, _ x_TD: Tensor, in context: Context) -> Tensor {
-    let (gain, factors) =
-      part == .attention ? (mixerNorm, mixerFactors) : (mlpNorm, mlpFactors)
-    return factors.map {
-      context.scaled(context.rmsNorm(x_TD, norm(gain)), by: $0.alpha)
+    factors(of: part).map {
+      context.scaled(
+        context.rmsNorm(x_TD, norm(part == .attention ? mixerNorm : mlpNorm)), by: $0.alpha)
     } ?? x_TD
   }
 
-  /// The end of a half that made `x + f(norm(x))` of `x`.
+  private func factors(of part: BlockPart) -> NormalizedResidual.Factors? {
+    part == .attention ? mixerFactors : mlpFactors
+  }
+
+  /// The residual stream after a half.
+  ///
+  /// - Parameter half: Adds the half's part to what it is given, or returns it alone.
   private func connected(
-    _ sum_TD: Tensor, _ x_TD: Tensor, _ gain: Parameter, _ factors: NormalizedResidual.Factors?,
-    in context: Context
-  ) -> Tensor {
-    guard let factors else { return sum_TD }
-    // Layers add their part to the stream in one step with their last product, so it is taken out.
-    let part_TD = context.scaled(context.subtract(sum_TD, x_TD), by: factors.beta)
-    return context.add(
-      context.scaled(context.rmsNorm(x_TD, norm(gain)), by: factors.alpha), part_TD)
+    _ part: BlockPart, _ x_TD: Tensor, in context: Context,
+    _ half: (_ residual_TD: Tensor?) -> (output: Tensor, routing: Routing?)
+  ) -> (output: Tensor, routing: Routing?) {
+    let carried_TD = carried(part, x_TD, in: context)
+    guard let beta = factors(of: part)?.beta, beta != 1 else { return half(carried_TD) }
+    let (part_TD, routing) = half(nil)
+    return (context.add(carried_TD, context.scaled(part_TD, by: beta)), routing)
   }
 
   /// What the mixer sees of a residual stream, and what the heads of dense attention make of it;
@@ -108,8 +113,9 @@ public final class Block {
   public func feedForward(_ mixed_TD: Tensor, in context: Context) -> (
     output: Tensor, routing: Routing?
   ) {
-    let (sum_TD, routing) = mlp(mixed_TD, norm: norm(mlpNorm), in: context)
-    return (connected(sum_TD, mixed_TD, mlpNorm, mlpFactors, in: context), routing)
+    connected(.mlp, mixed_TD, in: context) {
+      mlp(mixed_TD, norm: norm(mlpNorm), addedTo: $0, in: context)
+    }
   }
 
   /// ``feedForward(_:in:)`` of a dense MLP with its neurons' activations, `[T, I]`, passed through
@@ -118,9 +124,11 @@ public final class Block {
     _ mixed_TD: Tensor, throughNeurons body: (_ hidden_TI: Tensor) -> Tensor, in context: Context
   ) -> Tensor? {
     guard let dense = mlp as? DenseMLP else { return nil }
-    let sum_TD = dense.output(
-      mixed_TD, norm: norm(mlpNorm), throughNeurons: body, in: context)
-    return connected(sum_TD, mixed_TD, mlpNorm, mlpFactors, in: context)
+    return connected(.mlp, mixed_TD, in: context) {
+      let output_TD = dense.output(
+        mixed_TD, norm: norm(mlpNorm), addedTo: $0, throughNeurons: body, in: context)
+      return (output_TD, nil)
+    }.output
   }
 
   /// The residual stream after the whole block, and how those of its halves routed that are

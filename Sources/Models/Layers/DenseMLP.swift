@@ -24,16 +24,18 @@ final class DenseMLP: FeedForward {
   /// The three projections, as operations take them.
   var maps: (gate: LinearMap, up: LinearMap, down: LinearMap) { (gate.map, up.map, down.map) }
 
-  func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
-    output: Tensor, routing: Routing?
-  ) {
-    (output(x_TD, norm: norm, throughNeurons: { $0 }, in: context), nil)
+  func callAsFunction(
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?, in context: Context
+  ) -> (output: Tensor, routing: Routing?) {
+    let output_TD = output(
+      x_TD, norm: norm, addedTo: residual_TD, throughNeurons: { $0 }, in: context)
+    return (output_TD, nil)
   }
 
-  /// The residual stream with what the MLP adds, its neurons' activations passed through `body`.
+  /// The same with the neurons' activations passed through `body`.
   func output(
-    _ x_TD: Tensor, norm: RMSNorm, throughNeurons body: (_ hidden_TI: Tensor) -> Tensor,
-    in context: Context
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?,
+    throughNeurons body: (_ hidden_TI: Tensor) -> Tensor, in context: Context
   ) -> Tensor {
     let hidden_TI: Tensor
     if activation == .silu {
@@ -43,6 +45,6 @@ final class DenseMLP: FeedForward {
       hidden_TI = context.gated(
         context.linear(normed_TD, up.map), by: context.linear(normed_TD, gate.map), activation)
     }
-    return context.linear(body(hidden_TI), down.map, addedTo: x_TD)
+    return context.linear(body(hidden_TI), down.map, addedTo: residual_TD)
   }
 }

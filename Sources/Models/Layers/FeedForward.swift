@@ -2,11 +2,17 @@ import Numerics
 
 /// The position-wise part of a block.
 public protocol FeedForward: AnyObject {
-  /// The residual stream `[T, D]` with what this part makes of its normalised rows added; a mixture
-  /// also says how it routed.
-  func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
-    output: Tensor, routing: Routing?
-  )
+  /// What this part makes of the normalised rows.
+  ///
+  /// - Parameters:
+  ///   - x_TD: The residual stream, `[T, D]`.
+  ///   - norm: The norm before.
+  ///   - residual_TD: What the result is added to along with the last product, the residual stream as
+  ///     a rule; `nil` for the result alone.
+  /// - Returns: `[T, D]`; a mixture also says how it routed.
+  func callAsFunction(
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?, in context: Context
+  ) -> (output: Tensor, routing: Routing?)
 
   /// Every parameter, in a fixed order.
   var parameters: [Parameter] { get }

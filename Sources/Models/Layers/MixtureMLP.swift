@@ -44,9 +44,9 @@ public final class MixtureMLP: FeedForward {
 
   public var projections: [LinearProjection] { shared?.projections ?? [] }
 
-  public func callAsFunction(_ x_TD: Tensor, norm: RMSNorm, in context: Context) -> (
-    output: Tensor, routing: Routing?
-  ) {
+  public func callAsFunction(
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?, in context: Context
+  ) -> (output: Tensor, routing: Routing?) {
     let (output, chosen) = context.mixtureLayer(
       x_TD,
       MixtureLayer(
@@ -56,7 +56,7 @@ public final class MixtureMLP: FeedForward {
         selectionBias: routing.selectionBias?.tensor,
         topK: routing.topK, combination: routing.combination, gain: routing.usedGain,
         gate_EID: gate_EID.tensor, up_EID: up_EID.tensor, down_EDI: down_EDI.tensor,
-        shared: shared?.maps, sharedGate: sharedGate?.tensor))
+        shared: shared?.maps, sharedGate: sharedGate?.tensor), addedTo: residual_TD)
     // The bias makes up for experts that are not chosen.
     guard let outputBias, !routing.choosesAllExperts else { return (output, chosen) }
     return (context.add(output, bias: outputBias.tensor), chosen)

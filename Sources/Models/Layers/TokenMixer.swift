@@ -2,17 +2,19 @@ import Numerics
 
 /// The part of a block through which tokens exchange information.
 public protocol TokenMixer: AnyObject {
-  /// The residual stream with its normalised rows mixed within their documents added.
+  /// The normalised rows mixed within their documents.
   ///
   /// - Parameters:
   ///   - x_TD: The residual stream, `[T, D]`.
   ///   - norm: The norm of what is mixed.
+  ///   - residual_TD: What the result is added to along with the last product, the residual stream as
+  ///     a rule; `nil` for the result alone.
   ///   - layout: Documents and positions of the rows.
   ///   - state: What earlier tokens of the one document being decoded left behind; updated.
   /// - Returns: `[T, D]`; a mixture also says how it routed.
   func callAsFunction(
-    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
-    in context: Context
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?, layout: SequenceLayout,
+    state: (any MixerState)?, in context: Context
   ) -> (output: Tensor, routing: Routing?)
 
   /// What the heads of dense attention make of the normalised rows, `[T, heads · d]`, before the

@@ -15,6 +15,14 @@ public enum Device: Sendable, Equatable {
     if case .cuda(let ordinal, _) = self { .cuda(ordinal: ordinal) } else { self }
   }
 
+  /// What each of `jobs` that compute side by side gets: an equal part of the CPU's threads, but one at
+  /// least, or the same GPU.
+  public func part(of jobs: Int) -> Device {
+    guard case .cpu(let threads, let instructionSet) = self, jobs > 1 else { return self }
+    let all = threads > 0 ? threads : Self.availableCores
+    return .cpu(threads: max(1, all / jobs), instructionSet: instructionSet)
+  }
+
   /// The element type of activations.
   public var activations: DType {
     if case .cuda(_, let activations) = self { activations } else { .f32 }

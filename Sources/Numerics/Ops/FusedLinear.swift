@@ -14,9 +14,10 @@ extension Context {
   ///
   /// - Parameters:
   ///   - x_TI: Input rows, `[T, I]`.
-  ///   - residual_TO: `[T, O]`.
+  ///   - residual_TO: `[T, O]`; `nil` for `map(x)` alone.
   /// - Returns: `[T, O]`.
-  public func linear(_ x_TI: Tensor, _ map: LinearMap, addedTo residual_TO: Tensor) -> Tensor {
+  public func linear(_ x_TI: Tensor, _ map: LinearMap, addedTo residual_TO: Tensor?) -> Tensor {
+    guard let residual_TO else { return linear(x_TI, map) }
     guard let fused = fusedKernels(for: x_TI, map) else {
       return add(residual_TO, linear(x_TI, map))
     }

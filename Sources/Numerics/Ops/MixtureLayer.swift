@@ -106,32 +106,37 @@ public struct RouterJitter: Sendable, Equatable {
 
 /// A layer of experts for a few tokens.
 package protocol FusedMixtureKernels {
-  /// `y = x + layer(x)`; fills `routing` too.
-  func mixtureLayer(_ x: Tensor, _ layer: MixtureLayer, routing: Routing, into y: Tensor)
+  /// `y = residual + layer(x)`; fills `routing` too.
+  func mixtureLayer(
+    _ x: Tensor, _ layer: MixtureLayer, residual: Tensor, routing: Routing, into y: Tensor)
 }
 
 extension Context {
-  /// `x + experts(rmsNorm(x)) (+ shared(rmsNorm(x)))`: a layer of routed experts with its residual
-  /// connection. Scores, selection and weights are in full precision whatever the activations are.
+  /// `residual + experts(rmsNorm(x)) (+ shared(rmsNorm(x)))`: a layer of routed experts with its
+  /// residual connection. Scores, selection and weights are in full precision whatever the activations
+  /// are.
   ///
-  /// - Parameter x_TD: Rows of the residual stream, `[T, D]`.
+  /// - Parameters:
+  ///   - x_TD: Rows of the residual stream, `[T, D]`.
+  ///   - residual_TD: `[T, D]`, `x_TD` as a rule; `nil` for what the experts make alone.
   /// - Returns: `[T, D]`, and where the tokens went.
-  public func mixtureLayer(_ x_TD: Tensor, _ layer: MixtureLayer) -> (
-    output: Tensor, routing: Routing
-  ) {
-    if layer.isPlain, let fused = fusedKernels(for: x_TD) {
+  public func mixtureLayer(
+    _ x_TD: Tensor, _ layer: MixtureLayer, addedTo residual_TD: Tensor?
+  ) -> (output: Tensor, routing: Routing) {
+    if layer.isPlain, let residual_TD, let fused = fusedKernels(for: x_TD) {
       let (tokens, experts, model) = (x_TD.rows, layer.experts, x_TD.columns)
       precondition((1...experts).contains(layer.topK), "\(layer.topK) of \(experts) experts")
       precondition(layer.router.weight_OI.shape == [experts, model])
       precondition(layer.gate_EID.shape[2] == model && layer.up_EID.shape == layer.gate_EID.shape)
       precondition(layer.down_EDI.shape == [experts, model, layer.gate_EID.shape[1]])
       precondition((layer.combination == .gained) == (layer.gain != nil))
+      precondition(residual_TD.shape == x_TD.shape && residual_TD.dtype == x_TD.dtype)
       let routing = Routing(
         experts_TK: empty([tokens, layer.topK], .i32), weights_TK: empty([tokens, layer.topK]),
         probabilities_TE: empty([tokens, experts]), logits_TE: empty([tokens, experts]),
         counts_E: empty([experts], .i32))
       let y_TD = empty(x_TD.shape, x_TD.dtype)
-      fused.mixtureLayer(x_TD, layer, routing: routing, into: y_TD)
+      fused.mixtureLayer(x_TD, layer, residual: residual_TD, routing: routing, into: y_TD)
       return (y_TD, routing)
     }
     let normed = rmsNorm(x_TD, layer.norm)
@@ -147,7 +152,7 @@ extension Context {
       }
       update_TD = add(update_TD, shared_TD)
     }
-    return (add(x_TD, update_TD), routing)
+    return (residual_TD.map { add($0, update_TD) } ?? update_TD, routing)
   }
 
   /// Where normalised rows go.

@@ -11,7 +11,8 @@ public struct GridEstimate: Sendable {
   public let tokens: Int
   /// Peak memory in bytes.
   public let memory: Int
-  /// Wall time of the training that is left in seconds, from the speed of a matrix product now.
+  /// Wall time of the training that is left in seconds, from the speed of a matrix product now: that of
+  /// one cell after another.
   public let seconds: Double
   private let cells: JSON
 
@@ -19,15 +20,16 @@ public struct GridEstimate: Sendable {
   /// - Parameters:
   ///   - cells: The runs, each with words of its own about it.
   ///   - refused: What cannot be made, and why.
+  ///   - jobs: How many cells are done at a time.
   ///   - vocabulary: The size of the vocabulary of cells whose tokenizer is yet to be made.
   init(
     _ cells: [(name: String, pipeline: Pipeline, words: String)],
-    refused: [(name: String, reason: String)] = [], output: String, vocabulary: Int? = nil,
-    device: Device
+    refused: [(name: String, reason: String)] = [], output: String, jobs: Int,
+    vocabulary: Int? = nil, device: Device
   ) throws {
     let rate = try RunEstimate.measuredRate(on: device)
     var (lines, rows): ([String], [JSON]) = ([], [])
-    var (tokens, memory, seconds) = (0, 0, 0.0)
+    var (tokens, memory, seconds) = (0, [Int](), 0.0)
     for cell in cells {
       let estimate = try RunEstimate(
         cell.pipeline, output: output, vocabulary: vocabulary, device: device, rate: rate)
@@ -44,7 +46,7 @@ public struct GridEstimate: Sendable {
       ])
       guard !isDone else { continue }
       tokens += estimate.tokens
-      memory = max(memory, estimate.memory)
+      memory.append(estimate.memory)
       seconds += estimate.seconds
     }
     for cell in refused {
@@ -53,7 +55,8 @@ public struct GridEstimate: Sendable {
     }
     self.lines = lines
     self.tokens = tokens
-    self.memory = memory
+    // The largest ones may meet.
+    self.memory = memory.sorted(by: >).prefix(jobs).reduce(0, +)
     self.seconds = seconds
     self.cells = .array(rows)
   }

@@ -1,7 +1,7 @@
 import Formats
 
 /// What a grid of runs has found so far, kept in a file of its folder.
-protocol GridRecord {
+protocol GridRecord: SendableMetatype {
   associatedtype Row: GridRow
   /// The file of the record, by which a folder is known.
   static var fileName: String { get }

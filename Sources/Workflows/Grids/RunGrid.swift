@@ -37,14 +37,33 @@ struct RunGrid {
   let home: (folder: String, pipeline: Pipeline)?
   /// The runs, in order.
   let cells: [Cell]
+  /// How many of them are done at a time, each on ``device``.
+  let jobs: Int
   let device: Device
   let limit: TimeLimit?
   /// What the runs have in common.
-  var shared = SharedWork(isKept: true)
+  let shared = SharedWork(isKept: true)
   let events: WorkflowEvents
 
   /// The folder of the cells' folders.
   static let cells = "cells"
+
+  /// - Parameters:
+  ///   - jobs: How many cells are done at a time, where there are as many.
+  ///   - device: What the jobs share.
+  init(
+    output: String, kind: String, home: (folder: String, pipeline: Pipeline)?, cells: [Cell],
+    jobs: Int, device: Device, limit: TimeLimit?, events: WorkflowEvents
+  ) {
+    self.output = output
+    self.kind = kind
+    self.home = home
+    self.cells = cells
+    self.jobs = max(1, min(jobs, cells.count))
+    self.device = device.part(of: self.jobs)
+    self.limit = limit
+    self.events = events
+  }
 
   /// Does whatever is not done yet, as far as the time limit allows.
   /// - Parameters:
@@ -68,14 +87,7 @@ struct RunGrid {
         ).execute()
       }
       try prepare(&record)
-      for (index, cell) in cells.enumerated() {
-        events.note("cell \(index + 1) of \(cells.count): \(cell.name)")
-        if let failure = try run(cell, context) {
-          record.failures[cell.name] = failure
-          events.note("\(cell.name) failed: \(failure)")
-        }
-        try record.write()
-      }
+      try CellJobs.run(self, context, into: &record)
     } catch is TimeIsUp {
       events.note("the time limit was reached")
     }
@@ -100,7 +112,10 @@ struct RunGrid {
 
   /// Runs a cell to its end.
   /// - Returns: Why it failed for reasons of its own; `nil` when it is finished.
-  private func run(_ cell: Cell, _ context: Context) throws -> String? {
+  func run(
+    _ cell: Cell, _ context: Context, shared: SharedWork, limit: TimeLimit?,
+    events: WorkflowEvents
+  ) throws -> String? {
     let folder = "\(output)/\(Self.cells)/\(cell.name)"
     let conversion = cell.conversion.map { "\(output)/\(Self.cells)/\($0)" }
     if let conversion, !Files.exists("\(conversion)/converted/config.json") {

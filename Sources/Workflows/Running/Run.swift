@@ -311,11 +311,6 @@ public struct Run {
     }
   }
 
-  /// Conversions compute in full precision whatever training does.
-  private func fullPrecision() throws -> Context {
-    try shared.once("full precision") { try Context(device: device.inFullPrecision) }
-  }
-
   private func linearization(_ settings: LinearizeSettings, from source: String) -> Step {
     Step(
       name: "linearize", announcement: "making \(source) linear in \(output)/linearized"
@@ -327,7 +322,7 @@ public struct Run {
       return try ModelLinearization(
         source: source, output: "\(output)/linearized", settings: settings, seed: pipeline.seed,
         force: true, events: events
-      ).execute(in: fullPrecision()).json
+      ).execute(in: shared.fullPrecision(of: device)).json
     }
   }
 
@@ -338,7 +333,7 @@ public struct Run {
       return try ModelConversion(
         source: source, output: "\(output)/converted", settings: settings, seed: pipeline.seed,
         force: true, events: events
-      ).execute(in: fullPrecision(), shared: shared).json
+      ).execute(in: shared.fullPrecision(of: device), shared: shared).json
     }
   }
 

@@ -1,11 +1,20 @@
+import Synchronization
+
 /// When runs of a process must have stopped, and how long their kinds of work take.
 ///
 /// Work is stopped between steps, so a step is begun only where the longest of its kind so far still
 /// fits. The first of a kind is begun in any case.
-final class TimeLimit {
+///
+/// `@unchecked Sendable`: the clock is only looked at under the lock.
+final class TimeLimit: @unchecked Sendable {
+  private struct State {
+    var longest: [String: Double] = [:]
+    var isStopped = false
+  }
+
   private let total: Double
   private let elapsed: () -> Double
-  private var longest: [String: Double] = [:]
+  private let state = Mutex(State())
 
   /// - Parameters:
   ///   - seconds: The time from now on.
@@ -23,14 +32,19 @@ final class TimeLimit {
 
   /// Notes how long a piece of work took.
   func learn(_ kind: String, seconds: Double) {
-    longest[kind] = max(longest[kind] ?? 0, seconds)
+    state.withLock { $0.longest[kind] = max($0.longest[kind] ?? 0, seconds) }
   }
 
   /// Whether another piece of work of this kind still fits; a fiftieth of the time is left for
   /// checkpoints and reports.
   func fits(_ kind: String) -> Bool {
-    elapsed() + (longest[kind] ?? 0) < 0.98 * total
+    state.withLock {
+      !$0.isStopped && elapsed() + ($0.longest[kind] ?? 0) < 0.98 * total
+    }
   }
+
+  /// From now on nothing fits.
+  func stop() { state.withLock { $0.isStopped = true } }
 }
 
 /// A run stopped cleanly because its time was up; run again, it goes on.

@@ -13,27 +13,31 @@ public struct Scaling: GridWork {
   public let pipeline: Pipeline
   /// Where everything goes.
   public let output: String
+  private let jobs: Int
   private let device: Device
   private let limit: TimeLimit?
   private let events: WorkflowEvents
 
   /// The ladder of `pipeline` in the folder `output`, `ladders/<name>` unless given.
-  /// - Parameter minutes: Stop cleanly before this time is up; `nil` for no limit.
+  /// - Parameters:
+  ///   - jobs: How many cells are done at a time; those of a CPU share its threads.
+  ///   - minutes: Stop cleanly before this time is up; `nil` for no limit.
   public init(
-    _ pipeline: Pipeline, output: String? = nil, device: Device = .cpu(),
+    _ pipeline: Pipeline, output: String? = nil, jobs: Int = 1, device: Device = .cpu(),
     minutes: Double? = nil, events: WorkflowEvents = .init()
   ) {
     self.init(
-      pipeline, output: output, device: device,
+      pipeline, output: output, jobs: jobs, device: device,
       limit: minutes.map { TimeLimit(seconds: $0 * 60) }, events: events)
   }
 
   init(
-    _ pipeline: Pipeline, output: String?, device: Device, limit: TimeLimit?,
+    _ pipeline: Pipeline, output: String?, jobs: Int = 1, device: Device, limit: TimeLimit?,
     events: WorkflowEvents
   ) {
     self.pipeline = pipeline
     self.output = output ?? "ladders/\(pipeline.name)"
+    self.jobs = jobs
     self.device = device
     self.limit = limit
     self.events = events
@@ -69,7 +73,7 @@ public struct Scaling: GridWork {
         RunGrid.Cell(
           name: $0.name, pipeline: $0.pipeline,
           leftovers: $0.leftovers(keepingModels: pipeline.scaling?.keepsModels ?? false))
-      }, device: device, limit: limit, events: events)
+      }, jobs: jobs, device: device, limit: limit, events: events)
     // What is not generated is measured before anything is written.
     let isNew = !Files.exists("\(output)/\(ScalingRecord.fileName)")
     if isNew, pipeline.json["initialize"]?["tokenizer"]?.string != nil {
@@ -99,7 +103,7 @@ public struct Scaling: GridWork {
           cell.name, cell.pipeline,
           "\(size) parameters, \(Decimals.scientific(cell.compute)) PFLOP/s-days, "
         )
-      }, output: output,
+      }, output: output, jobs: jobs,
       vocabulary: pipeline.json["initialize"]?["tokenizer"]?.string == nil
         ? pipeline.synthesize?.vocabulary : nil, device: device)
   }

@@ -14,27 +14,31 @@ public struct Sweep: GridWork {
   public let pipeline: Pipeline
   /// Where everything goes.
   public let output: String
+  private let jobs: Int
   private let device: Device
   private let limit: TimeLimit?
   private let events: WorkflowEvents
 
   /// A sweep of `pipeline` into the folder `output`, `sweeps/<name>` unless given.
-  /// - Parameter minutes: Stop cleanly before this time is up; `nil` for no limit.
+  /// - Parameters:
+  ///   - jobs: How many cells are done at a time; those of a CPU share its threads.
+  ///   - minutes: Stop cleanly before this time is up; `nil` for no limit.
   public init(
-    _ pipeline: Pipeline, output: String? = nil, device: Device = .cpu(),
+    _ pipeline: Pipeline, output: String? = nil, jobs: Int = 1, device: Device = .cpu(),
     minutes: Double? = nil, events: WorkflowEvents = .init()
   ) {
     self.init(
-      pipeline, output: output, device: device,
+      pipeline, output: output, jobs: jobs, device: device,
       limit: minutes.map { TimeLimit(seconds: $0 * 60) }, events: events)
   }
 
   init(
-    _ pipeline: Pipeline, output: String?, device: Device, limit: TimeLimit?,
+    _ pipeline: Pipeline, output: String?, jobs: Int = 1, device: Device, limit: TimeLimit?,
     events: WorkflowEvents
   ) {
     self.pipeline = pipeline
     self.output = output ?? "sweeps/\(pipeline.name)"
+    self.jobs = jobs
     self.device = device
     self.limit = limit
     self.events = events
@@ -91,7 +95,7 @@ public struct Sweep: GridWork {
           name: cell.name, pipeline: cell.pipeline, conversion: owner == cell.name ? nil : owner,
           // Resume states are many times as large as the model.
           leftovers: cell.pipeline.stages.map { "\($0.name)/checkpoint" })
-      }, device: device, limit: limit, events: events
+      }, jobs: jobs, device: device, limit: limit, events: events
     ).execute { SweepRecord(pipeline, cells, folder: output, device: $0) }
   }
 
@@ -100,7 +104,8 @@ public struct Sweep: GridWork {
     let cells = try cells()
     return try GridEstimate(
       cells.cells.map { ($0.name, $0.pipeline, "") },
-      refused: cells.refused.map { ($0.name, $0.reason) }, output: output, device: device)
+      refused: cells.refused.map { ($0.name, $0.reason) }, output: output, jobs: jobs,
+      device: device)
   }
 
   /// The dense model alone: text, scores, speed.

@@ -27,7 +27,7 @@ struct ScalingCommand: HerdCommand {
     let pipeline = try Pipeline(contentsOf: pipeline, seed: common.seed)
     try grid.run(
       Scaling(
-        pipeline, output: output, device: common.chosenDevice(console), minutes: grid.timeLimit,
-        events: console.events), console)
+        pipeline, output: output, jobs: grid.jobs, device: common.chosenDevice(console),
+        minutes: grid.timeLimit, events: console.events), console)
   }
 }

@@ -8,6 +8,12 @@ struct GridOptions: ParsableArguments {
       "Stop cleanly before so many minutes are over; run again to go on.", valueName: "minutes"))
   var timeLimit: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "Cells that are done side by side, for models too small for a GPU; a CPU's threads are divided "
+        + "among them.", valueName: "n"))
+  var jobs = 1
+
   @Flag(help: "Print cells, tokens, memory and time; write nothing.")
   var dryRun = false
 
@@ -25,6 +31,9 @@ struct GridOptions: ParsableArguments {
   func validate() throws {
     guard timeLimit.map({ $0 > 0 && $0.isFinite }) ?? true else {
       throw ValidationError("--time-limit takes minutes above 0")
+    }
+    guard (1...64).contains(jobs) else {
+      throw ValidationError("--jobs takes a number from 1 to 64, not \(jobs)")
     }
   }
 }

@@ -11,7 +11,8 @@ final class ProgressBars {
     if progress.label != label {
       label = progress.label
       display = ProgressDisplay(
-        ProgressMeter(label: label, total: progress.total, unit: "steps", initial: progress.done))
+        ProgressMeter(
+          label: label, total: progress.total, unit: progress.unit, initial: progress.done))
     }
     guard progress.done < progress.total else {
       display?.finish(done: progress.done, note: progress.detail)

@@ -96,7 +96,7 @@ import Testing
         noise: RouterNoise(values_TE: noise, spread: LinearMap(weight_OI: q[4]), least: 0.1),
         scoreThreshold: 0.2, topK: 3, combination: .gained, gain: q[8], gate_EID: q[5],
         up_EID: q[6], down_EDI: q[7])
-      return context.probe(context.mixtureLayer(q[0], layer).output)
+      return context.probe(context.mixtureLayer(q[0], layer, addedTo: q[0]).output)
     }
     #expect(error < 1e-6)
   }

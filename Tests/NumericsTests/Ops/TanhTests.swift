@@ -44,7 +44,8 @@ import Testing
             norm: RMSNorm(weight_D: gain, epsilon: 1e-5),
             router: LinearMap(weight_OI: second.tensor),
             routerHidden: LinearMap(weight_OI: first.tensor), topK: 2,
-            combination: .renormalizedSoftmax(scale: 2), gate_EID: gate, up_EID: up, down_EDI: down)
+            combination: .renormalizedSoftmax(scale: 2), gate_EID: gate, up_EID: up, down_EDI: down),
+          addedTo: x
         ).output)
     }
     #expect(error < 1e-6)

@@ -11,11 +11,11 @@ final class Attention: TokenMixer {
   var projections: [LinearProjection] { weights.projections }
 
   func callAsFunction(
-    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
-    in context: Context
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?, layout: SequenceLayout,
+    state: (any MixerState)?, in context: Context
   ) -> (output: Tensor, routing: Routing?) {
     let mixed_TC = weights.heads(x_TD, norm: norm, layout: layout, state: state, in: context)
-    return (context.linear(mixed_TC, weights.output.map, addedTo: x_TD), nil)
+    return (context.linear(mixed_TC, weights.output.map, addedTo: residual_TD), nil)
   }
 
   func headOutputs(_ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, in context: Context)

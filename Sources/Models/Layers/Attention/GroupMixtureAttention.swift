@@ -29,8 +29,8 @@ final class GroupMixtureAttention: TokenMixer {
   var projections: [LinearProjection] { weights.projections }
 
   func callAsFunction(
-    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
-    in context: Context
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?, layout: SequenceLayout,
+    state: (any MixerState)?, in context: Context
   ) -> (output: Tensor, routing: Routing?) {
     let chosen = routing(x_TD, norm: norm, in: context)
     let dispatch = context.dispatch(chosen, experts: routing.experts)
@@ -53,7 +53,7 @@ final class GroupMixtureAttention: TokenMixer {
           layout, chosen, dispatch, window: weights.configuration.window))
     let scaled_TC = context.scaleHeads(
       context.unpackExperts(mixed_PW, chosen, dispatch), chosen, expertOfHead: expertOfHead)
-    return (context.linear(scaled_TC, weights.output.map, addedTo: x_TD), chosen)
+    return (context.linear(scaled_TC, weights.output.map, addedTo: residual_TD), chosen)
   }
 
   func makeState(capacity: Int, in context: Context) -> any MixerState {

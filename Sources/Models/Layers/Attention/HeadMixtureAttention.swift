@@ -25,13 +25,13 @@ final class HeadMixtureAttention: TokenMixer {
   var projections: [LinearProjection] { weights.projections }
 
   func callAsFunction(
-    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
-    in context: Context
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?, layout: SequenceLayout,
+    state: (any MixerState)?, in context: Context
   ) -> (output: Tensor, routing: Routing?) {
     let chosen = routing(x_TD, norm: norm, in: context)
     let heads_TC = weights.heads(x_TD, norm: norm, layout: layout, state: state, in: context)
     let scaled_TC = context.scaleHeads(heads_TC, chosen, expertOfHead: expertOfHead)
-    return (context.linear(scaled_TC, weights.output.map, addedTo: x_TD), chosen)
+    return (context.linear(scaled_TC, weights.output.map, addedTo: residual_TD), chosen)
   }
 
   func makeState(capacity: Int, in context: Context) -> any MixerState {

@@ -42,8 +42,8 @@ final class LinearMixer: TokenMixer {
   }
 
   func callAsFunction(
-    _ x_TD: Tensor, norm: RMSNorm, layout: SequenceLayout, state: (any MixerState)?,
-    in context: Context
+    _ x_TD: Tensor, norm: RMSNorm, addedTo residual_TD: Tensor?, layout: SequenceLayout,
+    state: (any MixerState)?, in context: Context
   ) -> (output: Tensor, routing: Routing?) {
     let normed_TD = context.rmsNorm(x_TD, norm)
     let (decay, rest) = decay(normed_TD, in: context)
@@ -63,7 +63,7 @@ final class LinearMixer: TokenMixer {
         features.turned(projected, layout: layout, in: context), value_TC, window: window,
         layout: layout, cache: state?.window, in: context)
     }
-    return (head(mixed_TC, near: near_TC, normed_TD, addedTo: x_TD, in: context), nil)
+    return (head(mixed_TC, near: near_TC, normed_TD, addedTo: residual_TD, in: context), nil)
   }
 
   /// Softmax attention over the tokens just before, `[T, heads · d]`.

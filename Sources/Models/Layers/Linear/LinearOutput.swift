@@ -41,9 +41,9 @@ struct LinearOutput {
   ///   - mixed_TC: What linear attention gave, `[T, heads · e]`.
   ///   - near_TC: What softmax over the tokens just before gave, of the same shape; `nil` for none.
   ///   - normed_TD: The rows that were mixed.
-  ///   - x_TD: The residual stream.
+  ///   - residual_TD: What the result is added to; `nil` for the result alone.
   func callAsFunction(
-    _ mixed_TC: Tensor, near near_TC: Tensor?, _ normed_TD: Tensor, addedTo x_TD: Tensor,
+    _ mixed_TC: Tensor, near near_TC: Tensor?, _ normed_TD: Tensor, addedTo residual_TD: Tensor?,
     in context: Context
   ) -> Tensor {
     var y_TC = mixed_TC
@@ -58,7 +58,7 @@ struct LinearOutput {
       y_TC = normalised(y_TC, in: context)
     }
     if let near_TC { y_TC = context.scaled(context.add(y_TC, near_TC), by: 0.5) }
-    return context.linear(y_TC, output.map, addedTo: x_TD)
+    return context.linear(y_TC, output.map, addedTo: residual_TD)
   }
 
   private func normalised(_ y_TC: Tensor, in context: Context) -> Tensor {

@@ -1,7 +1,9 @@
 import CKernels
 
 extension CUDABackend: FusedMixtureKernels {
-  package func mixtureLayer(_ x: Tensor, _ layer: MixtureLayer, routing: Routing, into y: Tensor) {
+  package func mixtureLayer(
+    _ x: Tensor, _ layer: MixtureLayer, residual: Tensor, routing: Routing, into y: Tensor
+  ) {
     let (tokens, model) = (x.rows, x.columns)
     let normed = scratch(x.shape, x.dtype)
     let sharedScale = layer.sharedGate.map { _ in scratch([tokens], .f32) }
@@ -31,7 +33,7 @@ extension CUDABackend: FusedMixtureKernels {
     launch(
       RowsKernel(.expertOutput, x.dtype, weights: gate.dtype),
       grid: (model.groups(of: 8), tokens, 1), .tensor(hidden), .tensor(routing.experts_TK),
-      .tensor(down), .tensor(sharedHidden), .tensor(shared?[2]), .tensor(x), .tensor(y),
+      .tensor(down), .tensor(sharedHidden), .tensor(shared?[2]), .tensor(residual), .tensor(y),
       .int(layer.experts), .int(layer.topK), .int(model), .int(width), .int(sharedWidth),
       .int(vector))
   }

@@ -124,5 +124,6 @@ package final class CUDADevice: @unchecked Sendable {
 func stop(_ message: String) -> Never {
   let line = Array("herd: \(message)\n".utf8)
   _ = write(STDERR_FILENO, line, line.count)
-  exit(1)
+  // Other threads may be at work: nothing is taken down under them.
+  _exit(1)
 }

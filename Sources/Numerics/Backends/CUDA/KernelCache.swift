@@ -5,7 +5,7 @@ import Glibc
 /// The name of an entry is a hash of everything the machine code follows from: sources, options,
 /// architecture, version and file of the compiler. An entry repeats that and a checksum, so that one which is cut short,
 /// damaged or of another key counts as missing. Writers use a file of their own and rename it:
-/// several processes may fill the cache at once.
+/// several processes may fill the cache at once. Who needs an entry that is being made waits for it.
 package struct KernelCache: Sendable {
   private let folder: String?
 
@@ -28,12 +28,26 @@ package struct KernelCache: Sendable {
     _ variant: KernelVariant, _ compiler: KernelCompiler
   ) throws(DeviceError) -> [UInt8] {
     let key = Self.key(variant, compiler)
-    let path = folder.map { "\($0)/\(variant.file.rawValue)-\(Self.hash(Array(key.utf8))).cubin" }
-    if let path, let code = Self.read(path, key) { return code }
+    guard let folder else { return try compiler.compile(variant) }
+    let path = "\(folder)/\(variant.file.rawValue)-\(Self.hash(Array(key.utf8))).cubin"
+    if let code = Self.read(path, key) { return code }
+    Self.make(folder)
+    // The first to lock the entry makes it, an empty file until then.
+    let entry = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    defer { if entry >= 0 { close(entry) } }
+    if entry >= 0, flock(entry, LOCK_EX) == 0, let code = Self.read(path, key) { return code }
     let code = try compiler.compile(variant)
     // A cache that cannot be written costs time at the next start, nothing else.
-    if let folder, let path { Self.write(code, key, to: path, in: folder) }
+    Self.write(code, key, to: path)
     return code
+  }
+
+  private static func make(_ folder: String) {
+    var parent = ""
+    for part in folder.split(separator: "/") {
+      parent += "/\(part)"
+      mkdir(parent, 0o755)
+    }
   }
 
   private static func key(_ variant: KernelVariant, _ compiler: KernelCompiler) -> String {
@@ -62,12 +76,7 @@ package struct KernelCache: Sendable {
     return Array(bytes[head.count..<(head.count + 17)]) == sum ? code : nil
   }
 
-  private static func write(_ code: [UInt8], _ key: String, to path: String, in folder: String) {
-    var parent = ""
-    for part in folder.split(separator: "/") {
-      parent += "/\(part)"
-      mkdir(parent, 0o755)
-    }
+  private static func write(_ code: [UInt8], _ key: String, to path: String) {
     var name = Array("\(path).XXXXXX".utf8CString)
     let descriptor = mkstemp(&name)
     guard descriptor >= 0 else { return }
