@@ -47,6 +47,10 @@ extension ConformanceCase {
       // Long enough that blocks of few multiprocessors take several pieces of work.
       Size(t: 700, dim: 64, heads: 4, keyHeads: 2, documents: [300, 1, 399]),
       Size(t: 700, dim: 128),
+      // Keys of several tiles, heads that share them, queries that see few.
+      Size(t: 700, dim: 128, heads: 4, keyHeads: 2, documents: [300, 1, 399]),
+      Size(t: 400, dim: 96, window: 50), Size(t: 150, dim: 128, offset: 330, window: 200),
+      Size(t: 260, dim: 104, heads: 3, documents: [130, 130], window: 100),
     ]
     return sizes.map { size in
       let name =

@@ -25,7 +25,7 @@ struct GPU: ParsableCommand {
   var sequences = 4
   @Flag(help: "Recompute blocks in train-8b.")
   var checkpointing = false
-  @Option(help: "Tokens of the long sequence that train-385m-tnl ends with; 0 leaves it out.")
+  @Option(help: "The longest sequence: train-385m-tnl ends with it, train-1b-tnl has none longer; 0 for their own.")
   var longest = 0
 
   func run() throws {
@@ -36,7 +36,9 @@ struct GPU: ParsableCommand {
       case "mixture":
         mixture(context, experts: 8, width: 1792, topK: 2)
         mixture(context, experts: 32, width: 448, topK: 8)
-      case "attention": attention(context)
+      case "attention":
+        attention(documents: 4, length: 2048, context)
+        attention(documents: 1, length: 8192, context)
       case "linear-attention": LinearAttentionGPU.run(in: context)
       case "train-32m":
         try train("dense-32m dense", Shapes.dense32M(mixture: false), 64, 1024, 4, context)
@@ -54,7 +56,7 @@ struct GPU: ParsableCommand {
       case "train-385m-tnl":
         try LinearTraining.flatness(longest: longest, in: context)
       case "train-1b-tnl":
-        try LinearTraining.againstLlama(in: context)
+        try LinearTraining.againstLlama(longest: longest, in: context)
       default: throw ValidationError("no row \(row)")
       }
       context.trim()
@@ -115,8 +117,8 @@ struct GPU: ParsableCommand {
       ["forward_ms": forward, "forward_backward_ms": both])
   }
 
-  private func attention(_ context: Context) {
-    let (documents, length, heads, dim) = (4, 2048, 32, 128)
+  private func attention(documents: Int, length: Int, _ context: Context) {
+    let (heads, dim) = (32, 128)
     let layout = SequenceLayout(
       documentLengths: [Int](repeating: length, count: documents), in: context)
     let inputs = (0..<6).map { seed in
@@ -138,7 +140,9 @@ struct GPU: ParsableCommand {
       context.recording(gradient: upstream) { attend(set.map(\.tensor)) }
       for parameter in inputs { parameter.gradient = nil }
     }
-    report("gpu-attention 4x2048 H32 D128", ["forward_ms": forward, "forward_backward_ms": both])
+    report(
+      "gpu-attention \(documents)x\(length) H32 D128",
+      ["forward_ms": forward, "forward_backward_ms": both])
   }
 
   private func train(

@@ -18,11 +18,11 @@ enum LinearTraining {
   }
 
   /// TNL against LLaMA, 1 B parameters, 32,768 tokens a step, of 131,072 at the last length, where
-  /// both recompute their blocks.
-  static func againstLlama(in context: Context) throws {
+  /// both recompute their blocks; none longer than `longest`, unless that is 0.
+  static func againstLlama(longest: Int, in context: Context) throws {
     for family in [ModelFamily.tnl, .llama] {
       let model = try model(family, .b1, in: context)
-      for length in [8192, 32768, 131_072] {
+      for length in [8192, 32768, 131_072] where longest == 0 || length <= longest {
         row(
           "1B \(family.rawValue)", model, max(1, 32768 / length), length,
           checkpointing: length > 32768, steps: length > 32768 ? 2 : 4, in: context)
