@@ -3,7 +3,7 @@ import Numerics
 extension ConformanceCase {
   /// What prepares the operands of linear attention, over ragged and odd sizes.
   static let linearFeatures: [ConformanceCase] =
-    activations + heads + encodings + gates
+    activations + heads + encodings + gates + steps
 
   private static let activations: [ConformanceCase] = Activation.allCases.flatMap {
     (activation: Activation) -> [ConformanceCase] in
@@ -84,6 +84,23 @@ extension ConformanceCase {
             return [("rest", gate.rest ?? x.tensor)]
           }
         }
+      }
+    }
+  }
+
+  /// Of a bias that steps of 0.001 to 0.1 begin with, in full precision with activations of any type.
+  private static let steps: [ConformanceCase] = [(1, 5, 3), (65, 64, 63), (130, 96, 200)].map {
+    (t: Int, i: Int, o: Int) -> ConformanceCase in
+    ConformanceCase("selectiveStep T\(t) I\(i) O\(o)") { trial in
+      let (x, w) = (trial.activation([t, i]), trial.matrix([o, i]))
+      let (down, up) = (trial.matrix([2, i]), trial.matrix([o, 2]))
+      let b = trial.parameter([o], .f32, trial.small) { Double(Float($0 * 2 - 5)) }
+      let plain = LinearMap(weight_OI: w.value, bias_O: b.value)
+      trial.note("steps", trial.context.selectiveStep(x.value, plain), as: .full)
+      trial.differentiate {
+        let addition = LowRankMap(down_RI: down.tensor, up_OR: up.tensor, scale: 0.5)
+        let map = LinearMap(weight_OI: w.tensor, bias_O: b.tensor, addition: addition)
+        return [("with an addition", trial.context.selectiveStep(x.tensor, map))]
       }
     }
   }

@@ -200,7 +200,7 @@ import Testing
     let configuration = LinearMixerConfiguration(
       heads: Self.heads, keyDimension: d, valueDimension: e, decay: .headGate(temperature: 16),
       update: .delta, queryMap: .elementwise(.silu), keyMap: .elementwise(.silu),
-      valueMap: .elementwise(.silu), unitKeys: true, scale: 0.5, outputNorm: .perHead,
+      valueMap: .elementwise(.silu), queryKeyL2Norm: true, scale: 0.5, outputNorm: .perHead,
       gate: .init(activation: .silu))
     let parameters = configuration.parameterShapes(prefix: "m", hidden: Self.hidden).enumerated()
       .map { index, shape in

@@ -90,20 +90,20 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
         name: "delta rule",
         configuration: LinearMixerConfiguration(
           heads: 4, keyHeads: 2, keyDimension: 4, valueDimension: 3, update: .delta,
-          queryMap: .elementwise(.silu), keyMap: .elementwise(.silu), unitKeys: true,
+          queryMap: .elementwise(.silu), keyMap: .elementwise(.silu), queryKeyL2Norm: true,
           outputNorm: .perHead)),
       LinearExample(
         name: "delta rule with a gate per head, rope and a window",
         configuration: LinearMixerConfiguration(
           heads: 2, keyDimension: 4, decay: .headGate(temperature: 4), update: .delta,
-          unitKeys: true, positions: .rope(RoPEConfiguration(theta: 10000)), scale: 0.5,
+          queryKeyL2Norm: true, positions: .rope(RoPEConfiguration(theta: 10000)), scale: 0.5,
           gate: .init(activation: .silu), window: 3)),
       LinearExample(
         name: "delta rule with gates per channel, keys their complement",
         configuration: LinearMixerConfiguration(
           heads: 2, keyDimension: 5, expand: .complement,
           decay: .channelGate(lowerBound: .init(row: 1, rows: 3), temperature: 2), update: .delta,
-          unitKeys: true)),
+          queryKeyL2Norm: true)),
       LinearExample(
         name: "delta rule with fixed slopes, lrpe and softmax keys",
         configuration: LinearMixerConfiguration(
@@ -263,13 +263,36 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     #expect(block.parameters.map(\.name) == model.blocks[2].parameters.map(\.name))
   }
 
+  /// Rates, angles and bounds are rounded by no file, whatever type it is in.
+  @Test(arguments: LinearExample.all)
+  func ratesStayInFullPrecision(example: LinearExample) throws {
+    let context = try Context(device: .cpu(threads: 1))
+    let folder = TemporaryFolder()
+    let model = try example.model(in: context, dtype: .f32)
+    let config = example.herdConfig
+    let layout = try CheckpointLayouts.layout(for: config)
+    try config.write(to: "\(folder.path)/config.json")
+    try ModelWriter(layout: layout).write(
+      model, to: folder.path, elementType: .bf16, in: context)
+    let checkpoint = try Checkpoint(folder: folder.path)
+    let loaded = try ModelLoader(layout: layout, checkpoint: checkpoint).model(in: context)
+    for (own, read) in zip(model.parameters, loaded.parameters) {
+      let staysFull = ["log_rate", "lrpe.theta", "model.lower_bounds"].contains {
+        own.name.hasSuffix($0)
+      }
+      #expect(checkpoint[own.name]?.elementType == (staysFull ? .f32 : .bf16), "\(own.name)")
+      let isEqual = context.read(own.value) == context.read(read.value)
+      #expect(isEqual == staysFull && read.value.dtype == .f32, "\(own.name)")
+    }
+  }
+
   @Test func aGatePerValueChannelDoesNotGoWithTheDeltaRule() {
     for decay in [
       LinearMixerConfiguration.Decay.outer(temperature: 1), .elementwise(temperature: 1),
       .selective,
     ] {
       let mixer = LinearMixerConfiguration(
-        heads: 2, keyDimension: 4, decay: decay, update: .delta, unitKeys: true)
+        heads: 2, keyDimension: 4, decay: decay, update: .delta, queryKeyL2Norm: true)
       #expect(mixer.refusal?.contains("all value channels share") == true)
     }
   }
@@ -339,8 +362,20 @@ struct LinearExample: CustomTestStringConvertible, Sendable {
     ("decay", "{\"kind\": \"head_gate\", \"temprature\": 16}", "did you mean \"temperature\""),
     ("positions", "{\"kind\": \"lrpe_cosine\", \"bse\": 2}", "did you mean \"base\""),
     ("decay", "{\"kind\": \"elementwise\", \"temperature\": -1}", "temperature"),
-    ("update", "\"delta\"", "unit_keys: true"), ("update", "\"replace\"", "one of sum, delta"),
-    ("unit_keys", "1", "true or false"),
+    ("decay", "{\"kind\": \"none\", \"temperature\": 2}", "\"temperature\" should be absent"),
+    (
+      "decay", "{\"kind\": \"selective\", \"temperature\": 16}",
+      "of kind selective: \"temperature\""
+    ),
+    ("decay", "{\"kind\": \"selective\", \"lower_bound\": {}}", "\"lower_bound\" should be absent"),
+    ("decay", "{\"kind\": \"elementwise\", \"slopes\": [1]}", "\"slopes\" should be absent"),
+    ("decay", "{\"kind\": \"outer\", \"per_channel\": true}", "\"per_channel\" should be absent"),
+    ("decay", "{\"kind\": \"head_gate\", \"family\": \"tnl\"}", "\"family\" should be absent"),
+    ("decay", "{\"kind\": \"learned\", \"lower_bound\": {}}", "\"lower_bound\" should be absent"),
+    ("decay", "{\"kind\": \"channel_gate\", \"slopes\": [1]}", "\"slopes\" should be absent"),
+    ("update", "\"delta\"", "query_key_l2_norm: true"),
+    ("update", "\"replace\"", "one of sum, delta"),
+    ("query_key_l2_norm", "1", "true or false"),
     ("gate", "{\"activation\": \"silu\", \"rank\": 0}", "rank"), ("window", "0", "a window of 0"),
   ])
   func badFieldsAreNamed(key: String, value: String, expected: String) throws {

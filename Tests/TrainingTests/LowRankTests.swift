@@ -60,6 +60,25 @@ import Testing
     #expect(model.parameters.allSatisfy { $0.gradient == nil })
   }
 
+  /// Maps of steps have adapters too; rates, of as many axes as a stack of experts, have none.
+  @Test func linearLayersHaveAdapters() throws {
+    let context = try makeContext()
+    let model = try ToyModel.make(ToyModel.selective, dtype: .f64, in: context)
+    let adaptation = try LowRankAdaptation(
+      settings(["*.self_attn.*"], rank: 2), model: model, seed: 4, in: context)
+    let names = adaptation.projections.map(\.weight.name)
+    #expect(names.count == 9 && names.contains("model.layers.0.self_attn.step_proj.weight"))
+    let error = gradientDisagreement(context, adaptation.parameters, directions: 2) { context in
+      context.probe(hidden(model, in: context))
+    }
+    #expect(error < 1e-7, "\(error)")
+    let refusal = #expect(throws: SettingsError.self) {
+      try LowRankAdaptation(settings(["*.log_rate"]), model: model, seed: 4, in: context)
+    }
+    let message = "matches model.layers.0.self_attn.log_rate, which is no linear map"
+    #expect(refusal?.description.contains(message) == true, "\(refusal?.description ?? "")")
+  }
+
   /// `B` is zero at first; `A` is spread as PEFT spreads it.
   @Test func adaptersStartAsNothing() throws {
     let context = try makeContext()

@@ -69,6 +69,19 @@ import Testing
     #expect(throws: SettingsError.self) { try ParameterSelection(settings, model: model) }
   }
 
+  /// A rate that shrinks is another rate, not a smaller weight.
+  @Test func ratesHaveNoWeightDecay() throws {
+    let context = try makeContext()
+    let model = try ToyModel.make(ToyModel.selective, in: context)
+    let entries = try ParameterSelection(toySettings(), model: model).entries
+    let isDecayed = Dictionary(
+      uniqueKeysWithValues: entries.map { ($0.parameter.name, $0.isDecayed) })
+    let prefix = "model.layers.0.self_attn."
+    #expect(isDecayed["\(prefix)log_rate"] == false)
+    #expect(isDecayed["\(prefix)step_proj.bias"] == false)
+    #expect(isDecayed["\(prefix)step_proj.weight"] == true)
+  }
+
   @Test func selectionBiasesNeverTrain() throws {
     let context = try makeContext()
     let model = try ToyModel.make(ToyModel.mixture(selectionBias: true), in: context)

@@ -75,10 +75,14 @@ import Workflows
     (
       "{architecture: eos, mixer: {decay: {kind: fixed, family: steep}}}", "\"family\"", "alibi"
     ),
-    ("{architecture: eos, mixer: {update: delta}}", "update", "unit_keys"),
+    ("{architecture: eos, mixer: {update: delta}}", "update", "query_key_l2_norm"),
     (
-      "{architecture: eos, mixer: {update: delta, unit_keys: true, decay: {kind: outer}}}",
+      "{architecture: eos, mixer: {update: delta, query_key_l2_norm: true, decay: {kind: outer}}}",
       "update", "all value channels share"
+    ),
+    (
+      "{architecture: eos, mixer: {decay: {kind: selective, temperature: 16}}}",
+      "\"temperature\"", "absent"
     ),
     ("{architecture: eos, mixer: {heads: 0}}", "\"heads\"", "from 1"),
     ("{architecture: eos, mixer: {deacy: 1}}", "\"deacy\"", "decay"),
@@ -236,5 +240,32 @@ import Workflows
     }
     let config = try ConfigurationFile(contentsOf: path("fla/initial/config.json"))
     #expect(config["tpe"] == ["heads": 2])
+  }
+
+  /// Rates 1, 2 and so on times steps from 0.001 to 0.1 over all value channels, in the first token too.
+  @Test func ratesAndStepsBeginAsS4D() throws {
+    let (heads, dim, width) = (2, 3, 4)
+    for kind in ["elementwise", "selective"] {
+      _ = try run(
+        making(
+          "{architecture: eos, hidden_size: 16, layers: 1, heads: \(heads), width: 8, mixer: {key_dimension: \(dim), value_dimension: \(width), decay: {kind: \(kind)}}}"
+        ), kind)
+    }
+    let prefix = "model.layers.0.self_attn."
+    let (rates, own) = (
+      try floats("elementwise", "\(prefix)log_rate"), try floats("selective", "\(prefix)log_rate")
+    )
+    let bias = try floats("selective", "\(prefix)step_proj.bias")
+    #expect(rates.count == heads * dim * width && own.count == rates.count && bias.count == 8)
+    for place in rates.indices {
+      let (head, channel, column) = (
+        place / (dim * width), place / width % dim, place % width
+      )
+      let step = 0.001 * pow(100, Double(head * width + column) / 7)
+      let rate = exp(Double(own[place]))
+      #expect(abs(rate - Double(channel + 1)) < 1e-5)
+      #expect(abs(exp(Double(rates[place])) / (rate * step) - 1) < 1e-5)
+      #expect(abs(log1p(exp(Double(bias[head * width + column]))) / step - 1) < 1e-5)
+    }
   }
 }

@@ -14,7 +14,7 @@ extension LinearMixerConfiguration {
       ("value map is", valueMap.name, format.valueMap.name),
       ("positions are", positions.words, format.positions.words),
       ("QK norm is", queryKeyNorm.words, format.queryKeyNorm.words),
-      ("unit keys are", unitKeys.words, format.unitKeys.words),
+      ("QK L2 norm is", queryKeyL2Norm.words, format.queryKeyL2Norm.words),
       ("update is", update.rawValue, format.update.rawValue),
       ("output norm is", outputNorm.rawValue, format.outputNorm.rawValue),
       ("output gate is", gateWords, format.gateWords), ("scale is", "\(scale)", "\(format.scale)"),

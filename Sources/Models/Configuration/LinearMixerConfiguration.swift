@@ -38,7 +38,10 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     case elementwise(temperature: Double)
     /// The same to the power of a step per token and value channel, the softplus of a linear map with a
     /// bias, which the token's values are multiplied with too: Mamba (Gu and Dao 2023, arXiv 2312.00752,
-    /// algorithm 2), without its convolution and skip.
+    /// algorithm 2), without its convolution and skip. The input matrix is `step · B`, Euler's rule, as
+    /// in published code, where the paper's equation 4 is the zero-order hold; the map of the step has full
+    /// rank, where Mamba's is of rank `dt_rank`; and B, C and the step come from the layer's input, where Mamba
+    /// reads them from what is already projected and convolved.
     case selective
   }
 
@@ -165,7 +168,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
   public var queryKeyNorm: Bool
   /// Whether each head of queries and keys is divided by its length, `√(Σ x² + 10⁻⁶)`, after the feature
   /// map: as DeltaNet and Gated DeltaNet have it.
-  public var unitKeys: Bool
+  public var queryKeyL2Norm: Bool
   /// Positions, after the feature map.
   public var positions: Positions
   /// Factor of the output.
@@ -187,7 +190,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     expand: Source = .projected, shrink: Source = .projected, decay: Decay = .none,
     update: Update = .sum, queryMap: FeatureMap = .elementwise(.none),
     keyMap: FeatureMap = .elementwise(.none), valueMap: FeatureMap = .elementwise(.none),
-    queryKeyNorm: Bool = false, unitKeys: Bool = false, positions: Positions = .none,
+    queryKeyNorm: Bool = false, queryKeyL2Norm: Bool = false, positions: Positions = .none,
     scale: Double = 1, outputNorm: OutputNorm = .none, gate: Gate? = nil,
     normEpsilon: Double? = nil, window: Int? = nil
   ) {
@@ -203,7 +206,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
     self.keyMap = keyMap
     self.valueMap = valueMap
     self.queryKeyNorm = queryKeyNorm
-    self.unitKeys = unitKeys
+    self.queryKeyL2Norm = queryKeyL2Norm
     self.positions = positions
     self.scale = scale
     self.outputNorm = outputNorm
@@ -251,7 +254,7 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
       "linear attention, \(heads) heads of \(keyDimension)x\(valueDimension)",
       keyHeads == heads ? nil : "\(keyHeads) key heads", oscillation,
       update == .delta ? "delta rule" : nil, encoding, queryKeyNorm ? "QK norm" : nil,
-      unitKeys ? "unit keys" : nil,
+      queryKeyL2Norm ? "QK L2 norm" : nil,
       gate.map { "\($0.activation.rawValue) gate\($0.rank.map { " of rank \($0)" } ?? "")" },
       window.map { "softmax over \($0) tokens" },
     ]
@@ -311,9 +314,9 @@ public struct LinearMixerConfiguration: Sendable, Equatable {
         + "or channel_gate"
     }
     // A longer key would make the memory grow without bound.
-    guard unitKeys || keyMap == .softmax else {
+    guard queryKeyL2Norm || keyMap == .softmax else {
       return
-        "update: delta needs keys no longer than 1; set unit_keys: true (or key_map: softmax)"
+        "update: delta needs keys no longer than 1; set query_key_l2_norm: true (or key_map: softmax)"
     }
     return nil
   }

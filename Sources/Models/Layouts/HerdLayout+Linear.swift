@@ -26,7 +26,7 @@ extension LinearMixerConfiguration {
       update: try section.choice("update", default: .sum), queryMap: try map("query_map"),
       keyMap: try map("key_map"), valueMap: try map("value_map"),
       queryKeyNorm: try section.bool("query_key_norm", default: false),
-      unitKeys: try section.bool("unit_keys", default: false),
+      queryKeyL2Norm: try section.bool("query_key_l2_norm", default: false),
       positions: try section.optionalSection("positions").map { try Positions($0) } ?? .none,
       scale: try section.double("scale"),
       outputNorm: try section.choice("output_norm", default: OutputNorm.none),
@@ -39,7 +39,7 @@ extension LinearMixerConfiguration {
   private static let keys = [
     "type", "heads", "key_heads", "key_dimension", "value_dimension", "expand", "shrink", "decay",
     "query_map", "key_map", "value_map", "query_key_norm", "positions", "scale", "output_norm",
-    "gate", "window", "norm_epsilon", "update", "unit_keys",
+    "gate", "window", "norm_epsilon", "update", "query_key_l2_norm",
   ]
 
   /// The entry of `herd.blocks[].mixer` that ``init(_:)`` reads back.
@@ -54,7 +54,7 @@ extension LinearMixerConfiguration {
     ]
     if positions != .none { object["positions"] = positions.json }
     if update != .sum { object["update"] = JSON(update.rawValue) }
-    if unitKeys { object["unit_keys"] = JSON(true) }
+    if queryKeyL2Norm { object["query_key_l2_norm"] = JSON(true) }
     if let normEpsilon { object["norm_epsilon"] = JSON(normEpsilon) }
     if let window { object["window"] = JSON(window) }
     if let gate {
@@ -79,11 +79,11 @@ extension LinearMixerConfiguration.Gate {
 
 extension LinearMixerConfiguration.Decay {
   fileprivate init(_ section: ConfigurationFile) throws {
-    try section.refuseUnknownKeys(known: [
-      "kind", "temperature", "family", "slopes", "per_channel", "lower_bound",
-    ])
+    let kind = try section.string("kind")
+    try ConfigurationFile(path: "\(section.path) of kind \(kind)", object: section.object)
+      .refuseUnknownKeys(known: ["kind"] + Self.keys(of: kind))
     let temperature = try section.double("temperature", default: 1)
-    switch try section.string("kind") {
+    switch kind {
     case "none": self = .none
     case "fixed":
       self = .fixed(
@@ -101,12 +101,24 @@ extension LinearMixerConfiguration.Decay {
           row: try $0.integer("row"), rows: try $0.positive("rows", maximum: ModelLimits.layers))
       }
       self = .channelGate(lowerBound: bound, temperature: temperature)
-    case let kind:
+    default:
       throw ConfigurationError(
         path: section.path, key: "kind",
         expected:
           "one of none, fixed, learned, head_gate, channel_gate, outer, elementwise, selective",
         found: kind)
+    }
+  }
+
+  /// What a kind has besides its name; for no kind, what any has.
+  private static func keys(of kind: String) -> [String] {
+    switch kind {
+    case "none", "selective": []
+    case "fixed": ["family", "slopes"]
+    case "learned": ["per_channel", "temperature"]
+    case "head_gate", "outer", "elementwise": ["temperature"]
+    case "channel_gate": ["lower_bound", "temperature"]
+    default: ["family", "slopes", "per_channel", "lower_bound", "temperature"]
     }
   }
 

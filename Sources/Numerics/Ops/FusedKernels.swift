@@ -54,9 +54,9 @@ extension Context {
     rmsNorm(x_TD, weight: norm.weight_D, epsilon: norm.epsilon)
   }
 
-  /// ``linear(_:weight:bias:as:)`` by `map`.
-  public func linear(_ x_TI: Tensor, _ map: LinearMap) -> Tensor {
-    let y_TO = linear(x_TI, weight: map.weight_OI, bias: map.bias_O)
+  /// ``linear(_:weight:bias:scaledBy:as:)`` by `map`.
+  public func linear(_ x_TI: Tensor, _ map: LinearMap, as type: DType? = nil) -> Tensor {
+    let y_TO = linear(x_TI, weight: map.weight_OI, bias: map.bias_O, as: type)
     return map.addition.map { add($0, of: x_TI, to: y_TO) } ?? y_TO
   }
 }

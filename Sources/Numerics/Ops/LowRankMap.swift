@@ -21,10 +21,10 @@ extension Context {
   ///
   /// - Parameters:
   ///   - x_TI: Input rows, `[T, I]`.
-  ///   - y_TO: What the map itself makes of them, `[T, O]`.
+  ///   - y_TO: What the map itself makes of them, `[T, O]`, of the type of `x_TI` or its statistic type.
   func add(_ map: LowRankMap, of x_TI: Tensor, to y_TO: Tensor) -> Tensor {
     let narrow_TR = linear(x_TI, weight: map.down_RI)
-    return add(y_TO, linear(narrow_TR, weight: map.up_OR, scaledBy: map.scale))
+    return add(y_TO, linear(narrow_TR, weight: map.up_OR, scaledBy: map.scale, as: y_TO.dtype))
   }
 
   /// Adds `scale · up · down` to the values of a weight `[O, I]`, in place; no gradient flows. A 16-bit

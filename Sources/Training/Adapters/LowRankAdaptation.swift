@@ -79,7 +79,7 @@ struct LowRankAdaptation {
     let matcher = NamePattern(pattern)
     let place = "stage \(settings.name): lora: target \"\(pattern)\""
     if let experts = model.parameters.first(where: {
-      $0.value.shape.count > 2 && matcher.matches($0.name)
+      $0.value.shape.count > 2 && !ParameterName.isSensitive($0.name) && matcher.matches($0.name)
     }) {
       throw SettingsError(
         "\(place) matches \(experts.name): the experts of a layer are one stack that is multiplied at once, which leaves no room for adapters; name attention, dense or shared MLPs, and train experts in full by \"train\""

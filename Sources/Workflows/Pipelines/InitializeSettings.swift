@@ -146,7 +146,7 @@ public struct InitializeSettings: Sendable, Equatable {
     try section.refuseUnknownKeys(known: [
       "heads", "key_heads", "key_dimension", "value_dimension", "expand", "shrink", "decay",
       "query_map", "key_map", "value_map", "query_key_norm", "positions", "scale", "output_norm",
-      "window", "norm_epsilon", "update", "unit_keys", "gate",
+      "window", "norm_epsilon", "update", "query_key_l2_norm", "gate",
     ])
     var object = section.object
     let heads =

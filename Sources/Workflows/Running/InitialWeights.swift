@@ -18,27 +18,33 @@ public enum InitialWeights: String, CaseIterable, Sendable {
   /// The first values of a parameter. Gains are 1 everywhere, as are TPE's queries and keys; angles of
   /// LRPE are one geometric ladder over all heads; lower bounds start equal, l/L in layer l, and learned
   /// decays, selection biases and the like at 0. Rates of a decay per element are 1, 2 and so on over the
-  /// key channels of a head (S4D-Real, Gu et al. 2022, arXiv 2206.11893), steps a geometric ladder from
-  /// 0.001 to 0.1 over the value channels.
+  /// key channels of a head, times a step that is a geometric ladder from 0.001 to 0.1 over the value
+  /// channels of all heads (S4D-Real, Gu et al. 2022, arXiv 2206.11893); where a layer has a map that
+  /// gives the steps, they are in its bias instead.
   ///
   /// - Parameters:
   ///   - index: The parameter's place in the model, for random numbers of its own.
+  ///   - shapes: Those of all parameters of the model.
   ///   - layers: Layers of the model.
-  func values(_ shape: ParameterShape, index: Int, layers: Int, seed: UInt64) -> [Float] {
+  func values(of index: Int, in shapes: [ParameterShape], layers: Int, seed: UInt64) -> [Float] {
+    let shape = shapes[index]
     let (name, count) = (shape.name, shape.shape.reduce(1, *))
     if name.hasSuffix(".lrpe.theta") {
       return (0..<count).map { Float(pow(10000, -2 * Double($0) / Double(count))) }
     }
     if name.hasSuffix(".log_rate") {
-      let (dim, width) = (shape.shape[1], shape.shape[2])
-      return (0..<count).map { Float(log(Double($0 / width % dim + 1))) }
+      let (heads, dim, width) = (shape.shape[0], shape.shape[1], shape.shape[2])
+      let stepBias = "\(name.dropLast("log_rate".count))step_proj.bias"
+      let hasSteps = shapes.contains { $0.name == stepBias }
+      return (0..<count).map { place in
+        let column = place / (dim * width) * width + place % width
+        let step = hasSteps ? 1 : Self.step(column, of: heads * width)
+        return Float(log(Double(place / width % dim + 1) * step))
+      }
     }
     if name.hasSuffix(".step_proj.bias") {
-      return (0..<count).map { index in
-        let step = 0.001 * pow(100, Double(index) / Double(max(1, count - 1)))
-        // The inverse of softplus.
-        return Float(log(expm1(step)))
-      }
+      // The inverse of softplus.
+      return (0..<count).map { Float(log(expm1(Self.step($0, of: count)))) }
     }
     if name == ParameterName.lowerBounds || name.hasSuffix(".decay") || name.hasSuffix("bias") {
       return [Float](repeating: 0, count: count)
@@ -65,6 +71,11 @@ public enum InitialWeights: String, CaseIterable, Sendable {
       while self == .xmixers, abs(value) > 3 { value = random.normal() }
       return Float(deviation * value)
     }
+  }
+
+  /// The step of value channel `column` of `count`.
+  private static func step(_ column: Int, of count: Int) -> Double {
+    0.001 * pow(100, Double(column) / Double(max(1, count - 1)))
   }
 
   /// The gain of Glorot's rule for the projections of token mixers.

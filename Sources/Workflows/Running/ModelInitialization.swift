@@ -21,11 +21,12 @@ struct ModelInitialization {
         endOfReply: tokenizer.endOfReply, asHerd: !settings.isLlama))
     try config.write(to: config.path)
     let layout = try CheckpointLayouts.layout(for: config)
-    let parameters = layout.configuration.parameterShapes.enumerated().map { index, shape in
+    let shapes = layout.configuration.parameterShapes
+    let parameters = shapes.enumerated().map { index, shape in
       Parameter(
         shape.name,
         context.tensor(
-          settings.weights.values(shape, index: index, layers: settings.layers, seed: seed),
+          settings.weights.values(of: index, in: shapes, layers: settings.layers, seed: seed),
           shape.shape))
     }
     let model = try LanguageModel(layout.configuration, parameters: parameters, in: context)

@@ -24,6 +24,14 @@ enum ToyModel {
       ])
   }
 
+  /// The first block with a linear mixer whose rates and steps are learned.
+  static var selective: ModelConfiguration {
+    var configuration = configuration()
+    configuration.blocks[0].mixer = .linear(
+      LinearMixerConfiguration(heads: 2, keyDimension: 4, decay: .selective))
+    return configuration
+  }
+
   /// One of two heads chosen per token.
   static let heads = AttentionMixtureConfiguration(
     kind: .heads, experts: 2, topK: 1, combination: .softmax(scale: 2), routerBias: true)
@@ -40,7 +48,15 @@ enum ToyModel {
     _ mixture: MixtureConfiguration? = nil, attention: AttentionMixtureConfiguration? = nil,
     seed: UInt64 = 1, dtype: DType = .f32, in context: Context
   ) throws -> LanguageModel {
-    let configuration = configuration(mixture, attention: attention)
+    try make(
+      configuration(mixture, attention: attention), seed: seed, dtype: dtype, in: context)
+  }
+
+  /// Seeded weights of any model.
+  static func make(
+    _ configuration: ModelConfiguration, seed: UInt64 = 1, dtype: DType = .f32,
+    in context: Context
+  ) throws -> LanguageModel {
     let parameters = configuration.parameterShapes.enumerated().map { index, shape in
       var random = RandomStream(seed: seed, purpose: UInt64(index))
       let count = shape.shape.reduce(1, *)

@@ -102,12 +102,8 @@ struct LinearDecay {
       return (decay, nil)
     case .selective:
       guard let parameter, let projection else { return (.none, nil) }
-      // softplus(x) = -ln sigmoid(-x).
-      let log_TE = context.decayGate(
-        context.scaled(context.linear(x_TD, projection.map), by: -1)
-      ).logDecay
       let step_TE = context.repeatHeads(
-        context.scaled(log_TE, by: -1), dim: configuration.valueDimension,
+        context.selectiveStep(x_TD, projection.map), dim: configuration.valueDimension,
         times: heads / configuration.keyHeads)
       return (.elementwise(step_TE: step_TE, logRate_KE: parameter.tensor), nil)
     case .channelGate(let bound, let temperature):

@@ -43,7 +43,7 @@ struct LinearFeatures {
     keyNorm = hasNorm ? try store.take("\(prefix).k_norm.weight") : nil
     let dim = configuration.keyDimension
     unit =
-      configuration.unitKeys
+      configuration.queryKeyL2Norm
       ? context.tensor(
         [Double](repeating: 1 / Double(dim).squareRoot(), count: dim), [dim], store.computeType)
       : nil
