@@ -25,7 +25,8 @@ struct GPU: ParsableCommand {
   var sequences = 4
   @Flag(help: "Recompute blocks in train-8b.")
   var checkpointing = false
-  @Option(help: "The longest sequence: train-385m-tnl ends with it, train-1b-tnl has none longer; 0 for their own.")
+  @Option(
+    help: "The longest sequence: train-385m-tnl ends with it, train-1b-tnl has none longer.")
   var longest = 0
 
   func run() throws {

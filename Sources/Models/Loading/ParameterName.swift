@@ -13,10 +13,11 @@ public enum ParameterName {
   /// Prefix of the embeddings' position encoding; only where there is one.
   public static let positionEncoding = "model.tpe"
 
-  /// Whether a parameter is an angle, a lower bound or the logarithm of a rate: rounding it to 16 bits, or shrinking it by weight
-  /// decay, would change what it says.
+  /// Whether a parameter is an angle, a lower bound, the logarithm of a rate or what begins a step:
+  /// rounding it to 16 bits, or shrinking it by weight decay, would change what it says.
   public static func isSensitive(_ name: String) -> Bool {
-    name == lowerBounds || name.hasSuffix(".lrpe.theta") || name.hasSuffix(".log_rate")
+    name == lowerBounds
+      || [".lrpe.theta", ".log_rate", ".step_proj.bias"].contains { name.hasSuffix($0) }
   }
 
   /// Prefix of block `index`.
