@@ -32,6 +32,7 @@ import Testing
     let dry = try HerdRun("scaling", file, "--output", path("s"), "--dry-run", "--threads", "1")
     #expect(dry.status == 0 && !Files.exists(path("s")), "\(dry.error)")
     #expect(dry.output.contains("tnl-a-128: ") && dry.output.contains("left: 384 tokens"))
+    try memoryIsThatOfTheLargestTogether(file)
 
     let run = try HerdRun("scaling", file, "--output", path("s"), "--threads", "1", "--quiet")
     #expect(run.status == 0 && run.error.isEmpty, "\(run.error)")
@@ -49,6 +50,31 @@ import Testing
     #expect(try JSON.parse(Array(again.output.utf8))["finished"] == true)
     let report = try HerdRun("report", path("s"))
     #expect(report.status == 0 && report.output.contains("2.74e8 C^0.6470"), "\(report.error)")
+  }
+
+  /// With two jobs the two largest cells may meet; the time is that of one after another.
+  private func memoryIsThatOfTheLargestTogether(_ file: String) throws {
+    let arguments = ["scaling", file, "--output", path("s"), "--dry-run", "--threads", "2"]
+    func estimate(_ jobs: String) throws -> JSON {
+      let run = try HerdRun(list: arguments + ["--json", "--jobs", jobs])
+      #expect(run.status == 0 && !Files.exists(path("s")), "\(run.error)")
+      return try JSON.parse(Array(run.output.utf8))
+    }
+    func numbers(_ estimate: JSON, _ key: String) -> [Double] {
+      (estimate["cells"]?.array ?? []).compactMap { $0[key]?.double }
+    }
+    for jobs in [1, 2, 9] {
+      let estimate = try estimate("\(jobs)")
+      let largest = numbers(estimate, "memory_bytes").sorted(by: >)
+      #expect(largest.count == 4 && Set(largest).count > 1)
+      #expect(estimate["memory_bytes"]?.double == largest.prefix(jobs).reduce(0, +))
+      let seconds = numbers(estimate, "seconds").reduce(0, +)
+      let total = try #require(estimate["seconds"]?.double)
+      #expect(seconds > 0 && abs(total - seconds) < 1e-9 * seconds)
+    }
+    let text = try HerdRun(list: arguments + ["--jobs", "2"]).output
+    let both = try #require(try estimate("2")["memory_bytes"]?.int)
+    #expect(text.contains("left: 384 tokens, up to \(both >> 20) MiB, about "), "\(text)")
   }
 
   @Test func mistakesAreOneLine() throws {

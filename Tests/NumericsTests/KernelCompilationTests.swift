@@ -61,6 +61,25 @@ import Testing
     #expect(try Files.names(inFolder: "\(folder.path)/kernels").count == 1)
   }
 
+  /// A compilation that fails leaves nothing; the lock of one that was killed goes with the next,
+  /// which makes the entry.
+  @Test func whatDoesNotCompileLeavesNothingInTheCache() throws {
+    guard let compiler = compiler("sm_80") else { return }
+    let folder = TemporaryFolder()
+    let cache = KernelCache(folder: "\(folder.path)/kernels")
+    let variant = KernelVariant(.indicator, .f32)
+    _ = try cache.code(variant, compiler)
+    let names = try Files.names(inFolder: "\(folder.path)/kernels")
+    let broken = KernelVariant(.indicator, .f32, defines: ["indicator=1+"])
+    #expect(throws: DeviceError.self) { _ = try cache.code(broken, compiler) }
+    #expect(try Files.names(inFolder: "\(folder.path)/kernels") == names)
+    let name = try #require(names.first)
+    try Files.remove("\(folder.path)/kernels/\(name)")
+    folder.write("kernels/\(name).lock", [])
+    _ = try cache.code(variant, compiler)
+    #expect(try Files.names(inFolder: "\(folder.path)/kernels") == names)
+  }
+
   @Test func relativeFoldersOfTheCacheAreIgnored() {
     func folder(_ variables: [String: String]) -> String? {
       KernelCache.userFolder { variables[$0] }

@@ -66,6 +66,8 @@ import Testing
       #expect(notes.contains { $0.hasPrefix("\(name): train: tensors took") })
     }
     #expect(last?.unit == "cells" && last?.total == 6)
+    #expect(last?.done == 6, "the bar of the grid ends at its total")
+    #expect(one.json["jobs"] == 1 && three.json["jobs"] == 3)
     // More jobs than cells are as many.
     let grid = RunGrid(
       output: path("none"), kind: "scaling", home: nil, cells: [], jobs: 9,

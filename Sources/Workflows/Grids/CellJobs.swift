@@ -3,7 +3,8 @@ import Numerics
 /// The cells of a grid, done by jobs side by side: each takes one cell after another and has a context
 /// of its own, and all but the first a thread.
 ///
-/// A cell is computed as if it were alone, so what comes out does not depend on the number of jobs.
+/// A cell is computed as if it were alone, so given the threads of a job what comes out does not depend on
+/// the number of jobs.
 ///
 /// `@unchecked Sendable`: a job alone uses its context; all else that changes is behind the monitor, and
 /// events are told there.
@@ -91,7 +92,14 @@ final class CellJobs<Record: GridRecord>: @unchecked Sendable {
       state.finished += 1
       if let failure { state.record.failures[cell.name] = failure }
       try state.record.write()
+      if contexts.count > 1 { grid.events.progress(progress(state)) }
     }
+  }
+
+  /// How far the grid is.
+  private func progress(_ state: State, detail: String = "") -> WorkflowProgress {
+    WorkflowProgress(
+      grid.kind, done: state.finished, total: grid.cells.count, unit: "cells", detail: detail)
   }
 
   /// Begins no more cells. After an error other jobs stop where they can go on, as if time were up.
@@ -115,12 +123,8 @@ final class CellJobs<Record: GridRecord>: @unchecked Sendable {
     } progress: { [self] progress in
       let (done, total) = (progress.done, progress.total)
       let detail = ["\(cell.name): \(progress.label) \(done)/\(total)", progress.detail]
-      state.withLock { state in
-        grid.events.progress(
-          WorkflowProgress(
-            grid.kind, done: state.finished, total: grid.cells.count, unit: "cells",
-            detail: detail.filter { !$0.isEmpty }.joined(separator: ", ")))
-      }
+        .filter { !$0.isEmpty }.joined(separator: ", ")
+      state.withLock { grid.events.progress(self.progress($0, detail: detail)) }
     }
   }
 }

@@ -7,6 +7,8 @@ protocol GridRecord: SendableMetatype {
   static var fileName: String { get }
   /// The folder of the grid.
   var folder: String { get }
+  /// How many cells the last call did at a time; 1 in a record that does not say.
+  var jobs: Int { get set }
   /// Why cells failed in this call, by name.
   var failures: [String: String] { get set }
   /// All cells, those that were refused last.
@@ -30,8 +32,20 @@ extension GridRecord {
   /// Whether every cell that can be made is finished.
   var isFinished: Bool { rows.allSatisfy { $0.isFinished || $0.status == .refused } }
 
+  /// A record's number of jobs; 1 where it says none that can be.
+  static func jobs(in value: JSON?) -> Int { max(1, value?.int ?? 1) }
+
+  /// Tells a limit of a call with so many jobs how long the kinds of steps took before it. With more jobs
+  /// than then each has a smaller part of the device, in the worst case for as many times as long.
+  func teach(_ limit: TimeLimit, jobs now: Int) {
+    let factor = max(1, Double(now) / Double(jobs))
+    for (kind, seconds) in longestSteps {
+      limit.learn(kind, seconds: seconds, slowedUpTo: factor)
+    }
+  }
+
   /// The longest time that a kind of step took in any cell, in seconds.
-  var longestSteps: [String: Double] {
+  private var longestSteps: [String: Double] {
     var longest: [String: Double] = [:]
     let all = rows.map { $0.json["seconds"]?.object ?? JSONObject() }
     for (step, seconds) in all.joined() {

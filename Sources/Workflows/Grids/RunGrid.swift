@@ -77,8 +77,9 @@ struct RunGrid {
     defer { withExtendedLifetime(lock) {} }
     let context = try Context(device: device)
     var record = try makeRecord(context.deviceDescription.json)
+    if let limit { record.teach(limit, jobs: jobs) }
+    record.jobs = jobs
     try record.write()
-    for (kind, seconds) in record.longestSteps { limit?.learn(kind, seconds: seconds) }
     do {
       if let home {
         try Run(

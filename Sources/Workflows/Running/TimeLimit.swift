@@ -9,6 +9,8 @@ import Synchronization
 final class TimeLimit: @unchecked Sendable {
   private struct State {
     var longest: [String: Double] = [:]
+    /// What kinds may take that were measured otherwise and not yet in this process.
+    var guesses: [String: Double] = [:]
     var isStopped = false
   }
 
@@ -32,14 +34,27 @@ final class TimeLimit: @unchecked Sendable {
 
   /// Notes how long a piece of work took.
   func learn(_ kind: String, seconds: Double) {
-    state.withLock { $0.longest[kind] = max($0.longest[kind] ?? 0, seconds) }
+    state.withLock {
+      $0.longest[kind] = max($0.longest[kind] ?? 0, seconds)
+      $0.guesses[kind] = nil
+    }
+  }
+
+  /// Notes how long a piece of work took that may now take up to `factor` times as long.
+  ///
+  /// Until one has been done it counts for as much, but beyond the time it took for no more than half of
+  /// the limit: a call that comes to it early begins it and learns what it takes.
+  func learn(_ kind: String, seconds: Double, slowedUpTo factor: Double) {
+    learn(kind, seconds: seconds)
+    state.withLock { $0.guesses[kind] = min(seconds * factor, total / 2) }
   }
 
   /// Whether another piece of work of this kind still fits; a fiftieth of the time is left for
   /// checkpoints and reports.
   func fits(_ kind: String) -> Bool {
     state.withLock {
-      !$0.isStopped && elapsed() + ($0.longest[kind] ?? 0) < 0.98 * total
+      !$0.isStopped
+        && elapsed() + max($0.longest[kind] ?? 0, $0.guesses[kind] ?? 0) < 0.98 * total
     }
   }
 

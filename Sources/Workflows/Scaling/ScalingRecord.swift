@@ -12,6 +12,7 @@ struct ScalingRecord: GridRecord {
   let device: JSON
   /// The training text, once it has been read.
   var measured: ScalingText?
+  var jobs: Int
   var failures: [String: String] = [:]
   /// The laws of every architecture, in the order of the cells; empty before ``conclude()``.
   private(set) var laws: [ScalingLaws] = []
@@ -33,6 +34,7 @@ struct ScalingRecord: GridRecord {
     self.device = device
     source = .cells(cells)
     let earlier = try? ConfigurationFile(contentsOf: "\(folder)/\(Self.fileName)")
+    jobs = Self.jobs(in: earlier?["jobs"])
     measured = earlier?["text"].flatMap { $0.isNull ? nil : ScalingText(json: $0) }
   }
 
@@ -46,6 +48,7 @@ struct ScalingRecord: GridRecord {
     name = try file.string("name")
     settings = file["pipeline"] ?? .null
     device = file["device"] ?? .null
+    jobs = Self.jobs(in: file["jobs"])
     measured = try file.optionalSection("text").map { ScalingText(json: .object($0.object)) }
     source = .rows(try file.sections("cells").map { ScalingRow(json: $0.object) })
   }
@@ -80,6 +83,7 @@ struct ScalingRecord: GridRecord {
     return [
       "format_version": 1, "herd_version": JSON(ToolkitVersion.current), "name": JSON(name),
       "finished": JSON(rows.allSatisfy(\.isFinished)), "device": device,
+      "jobs": JSON(jobs),
       "text": measured?.json ?? .null,
       "cells": .array(rows.map { .object($0.json) }), "fits": .object(fits),
       "not_comparable": .array(ScalingComparison(self, rows).statements.map { JSON($0) }),

@@ -11,6 +11,7 @@ struct SweepRecord: GridRecord {
   let settings: JSON
   /// The device of the last call, as run folders record it.
   let device: JSON
+  var jobs: Int
   /// Why cells failed in this call, by name.
   var failures: [String: String] = [:]
   private let source: Source
@@ -28,6 +29,8 @@ struct SweepRecord: GridRecord {
     name = pipeline.name
     settings = pipeline.json
     self.device = device
+    let earlier = try? ConfigurationFile(contentsOf: "\(folder)/\(Self.fileName)")
+    jobs = Self.jobs(in: earlier?["jobs"])
     source = .cells(cells)
   }
 
@@ -41,6 +44,7 @@ struct SweepRecord: GridRecord {
     name = try file.string("name")
     settings = file["pipeline"] ?? .null
     device = file["device"] ?? .null
+    jobs = Self.jobs(in: file["jobs"])
     source = .rows(
       dense: try file.section("dense").object,
       try file.sections("cells").map { SweepRow(json: $0.object) })
@@ -78,7 +82,7 @@ struct SweepRecord: GridRecord {
     return [
       "format_version": 1, "herd_version": JSON(ToolkitVersion.current), "name": JSON(name),
       "finished": JSON(isFinished),
-      "device": device, "dense": .object(dense),
+      "device": device, "jobs": JSON(jobs), "dense": .object(dense),
       "groups": .array(groups.map { .object($0.json) }),
       "pareto": [
         "tokens_per_second": SweepGroup.front(

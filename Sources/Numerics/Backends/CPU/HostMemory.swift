@@ -19,6 +19,6 @@ struct HostMemory: BlockSource {
     stop(
       "out of memory: \(purpose) needs \(size >> 20) MiB with \(statistics.inUse >> 20) MiB in use; "
         + "use a smaller micro_batch, sequence_length or window, checkpointing: true, or optimizer: "
-        + "adamw_8bit")
+        + "adamw_8bit; cells side by side need less with fewer --jobs")
   }
 }

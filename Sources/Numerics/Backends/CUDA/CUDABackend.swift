@@ -46,19 +46,21 @@ package final class CUDABackend: Backend, @unchecked Sendable {
   /// Opens GPU `ordinal` and the libraries it needs.
   /// - Parameters:
   ///   - activationType: `f32` or `bf16`.
+  ///   - hostThreads: Threads of the host that work beside the GPU (0: one per available core).
   ///   - multiprocessors: How many kernels spread over; all unless given. With few, a block has several
   ///     pieces of work in a small problem too.
   /// - Throws: ``DeviceError`` naming what is missing and how to get it.
   package init(
-    ordinal: Int = 0, activationType: DType = .f32, multiprocessors: Int? = nil,
-    libraries: CUDALibraries = CUDALibraries(), cache: KernelCache = KernelCache()
+    ordinal: Int = 0, activationType: DType = .f32, hostThreads: Int = 0,
+    multiprocessors: Int? = nil, libraries: CUDALibraries = CUDALibraries(),
+    cache: KernelCache = KernelCache()
   ) throws(DeviceError) {
     device = try CUDADevice(libraries, ordinal: ordinal)
     self.multiprocessors = multiprocessors ?? device.multiprocessors
     compiler = try KernelCompiler(libraries, device: device)
     allocator = CachingAllocator(DeviceMemory(device: device))
     products = try ProductLibrary(libraries, device: device)
-    host = try CPUBackend(threads: 0, instructionSet: .avx512)
+    host = try CPUBackend(threads: hostThreads, instructionSet: .avx512)
     self.cache = cache
     arrived = Tensor(
       shape: [1], dtype: .i32, storage: allocator.allocate(byteCount: 4, for: "the arrival counter")

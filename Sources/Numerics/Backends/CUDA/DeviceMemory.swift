@@ -30,7 +30,7 @@ struct DeviceMemory: BlockSource {
   /// What makes a stage smaller, the cheapest first.
   private static let advice =
     "a stage fits with a smaller micro_batch or sequence_length, checkpointing: true, or "
-    + "optimizer: adamw_8bit and weights: bf16"
+    + "optimizer: adamw_8bit and weights: bf16; cells side by side need less with fewer --jobs"
 
   func outOfMemory(_ size: Int, for purpose: String, _ statistics: MemoryStatistics) -> Never {
     var (free, total) = (0, 0)

@@ -3,9 +3,10 @@ import Glibc
 /// Compiled kernels on disk, under `$XDG_CACHE_HOME/herd/kernels` or `~/.cache/herd/kernels`.
 ///
 /// The name of an entry is a hash of everything the machine code follows from: sources, options,
-/// architecture, version and file of the compiler. An entry repeats that and a checksum, so that one which is cut short,
-/// damaged or of another key counts as missing. Writers use a file of their own and rename it:
-/// several processes may fill the cache at once. Who needs an entry that is being made waits for it.
+/// architecture, version and file of the compiler. An entry repeats that and a checksum, so that one
+/// which is cut short, damaged or of another key counts as missing. Writers use a file of their own and
+/// rename it: several processes may fill the cache at once. Who needs an entry that is being made waits
+/// for the lock beside it, which goes with its maker; what a killed one leaves the next removes.
 package struct KernelCache: Sendable {
   private let folder: String?
 
@@ -32,10 +33,15 @@ package struct KernelCache: Sendable {
     let path = "\(folder)/\(variant.file.rawValue)-\(Self.hash(Array(key.utf8))).cubin"
     if let code = Self.read(path, key) { return code }
     Self.make(folder)
-    // The first to lock the entry makes it, an empty file until then.
-    let entry = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    defer { if entry >= 0 { close(entry) } }
-    if entry >= 0, flock(entry, LOCK_EX) == 0, let code = Self.read(path, key) { return code }
+    let lock = open("\(path).lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    defer {
+      if lock >= 0 {
+        // Who comes between these two may compile as well, and writes the same entry.
+        unlink("\(path).lock")
+        close(lock)
+      }
+    }
+    if lock >= 0, flock(lock, LOCK_EX) == 0, let code = Self.read(path, key) { return code }
     let code = try compiler.compile(variant)
     // A cache that cannot be written costs time at the next start, nothing else.
     Self.write(code, key, to: path)
