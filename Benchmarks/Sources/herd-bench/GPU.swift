@@ -26,7 +26,7 @@ struct GPU: ParsableCommand {
   @Flag(help: "Recompute blocks in train-8b.")
   var checkpointing = false
   @Option(
-    help: "The longest sequence: train-385m-tnl ends with it, train-1b-tnl has none longer.")
+    help: "Last sequence of train-385m-tnl, longest of train-1b-tnl; 0 for their own.")
   var longest = 0
 
   func run() throws {
