@@ -52,11 +52,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const bool inside = p.channel < width;
 
   float state[EACH];
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    state[r] = initial && inside && c < dim ? initial[base + (i64)c * width] : 0.0f;
-  }
+  load_state(state, initial, base, width, dim, inside, p.part);
   for (int done = 0; done < p.end - p.start; done += STEPS) {
     const int m = min(STEPS, p.end - p.start - done);
     const i64 row = p.start + done;
@@ -89,12 +85,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
       if (residual) residual[place] = rest;
     }
   }
-  if (!final_state || !inside) return;
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    if (c < dim) final_state[base + (i64)c * width] = state[r];
-  }
+  if (final_state) store_state(state, final_state, base, width, dim, inside, p.part);
 }
 
 // du, dv = beta du and the gradient of the initial state, which may be null. Grid as above.
@@ -111,11 +102,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const bool inside = p.channel < width;
 
   float state[EACH];
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    state[r] = dfinal && inside && c < dim ? dfinal[base + (i64)c * width] : 0.0f;
-  }
+  load_state(state, dfinal, base, width, dim, inside, p.part);
   for (int done = 0; done < p.end - p.start; done += STEPS) {
     const int m = min(STEPS, p.end - p.start - done);
     const i64 row = p.end - 1 - done;
@@ -148,12 +135,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
       dupdate[place] = du;
     }
   }
-  if (!dinitial || !inside) return;
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    if (c < dim) dinitial[base + (i64)c * width] = state[r];
-  }
+  if (dinitial) store_state(state, dinitial, base, width, dim, inside, p.part);
 }
 
 // From here on DIM is the width rounded up, and the key channels are cut into tiles.
@@ -174,11 +156,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const bool inside = p.channel < dim;
 
   float state[EACH];
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int x = p.part + PARTS * r;
-    state[r] = initial && inside && x < width ? initial[base + x] : 0.0f;
-  }
+  load_state(state, initial, base, 1, width, inside, p.part);
   for (int done = 0; done < p.end - p.start; done += STEPS) {
     const int m = min(STEPS, p.end - p.start - done);
     const i64 row = p.start + done;
@@ -240,11 +218,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   double gate = dfinal && inside ? row_sums[(i64)p.sequence * dim + p.channel] : 0.0;
 
   float state[EACH];
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int x = p.part + PARTS * r;
-    state[r] = dfinal && inside && x < width ? dfinal[base + x] : 0.0f;
-  }
+  load_state(state, dfinal, base, 1, width, inside, p.part);
   for (int done = 0; done < p.end - p.start; done += STEPS) {
     const int m = min(STEPS, p.end - p.start - done), first = p.channel - p.slot;
     const i64 row = p.end - 1 - done;

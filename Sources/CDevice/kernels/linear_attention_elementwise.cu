@@ -19,6 +19,21 @@ __device__ __forceinline__ float log_left(float step, float rate) {
   return fmaxf(-step * rate, LEAST_LOG);
 }
 
+// A thread's part of the state of its channel and its rates, zeros where there is none: `extent` channels of
+// the other axis, `pitch` apart.
+__device__ __forceinline__ void load_state(float (&state)[EACH], float (&rate)[EACH],
+                                           const float *source, const float *log_rates, i64 base,
+                                           i64 own_rates, i64 pitch, int extent, bool inside,
+                                           int part) {
+#pragma unroll
+  for (int r = 0; r < EACH; r++) {
+    const int c = part + PARTS * r;
+    const bool exists = inside && c < extent;
+    state[r] = source && exists ? source[base + c * pitch] : 0.0f;
+    rate[r] = exists ? rate_of(log_rates[own_rates + c * pitch]) : 0.0f;
+  }
+}
+
 // Outputs and states; final_state may be initial. With `single`, document n is token n.
 // Grid: documents * heads * tiles of width.
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -34,13 +49,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const int first = p.channel - p.slot;
 
   float state[EACH], rate[EACH];
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    const bool exists = inside && c < dim;
-    state[r] = initial && exists ? initial[base + (i64)c * width] : 0.0f;
-    rate[r] = exists ? rate_of(log_rates[own_rates + (i64)c * width]) : 0.0f;
-  }
+  load_state(state, rate, initial, log_rates, base, own_rates, width, dim, inside, p.part);
   for (int done = 0; done < p.end - p.start; done += STEPS) {
     const int m = min(STEPS, p.end - p.start - done);
     const i64 row = p.start + done;
@@ -64,12 +73,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         store(output + ((row + i) * heads + p.head) * width + p.channel, sum);
     }
   }
-  if (!inside) return;
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    if (c < dim) final_state[base + (i64)c * width] = state[r];
-  }
+  store_state(state, final_state, base, width, dim, inside, p.part);
 }
 
 // asked = scale q (rate S') per token and value channel, the column sums of dfinal rate S at the end,
@@ -90,15 +94,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const int first = p.channel - p.slot;
 
   float state[EACH], rate[EACH], moved[EACH], total[EACH];
+  load_state(state, rate, initial, log_rates, base, own_rates, width, dim, inside, p.part);
 #pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    const bool exists = inside && c < dim;
-    state[r] = initial && exists ? initial[base + (i64)c * width] : 0.0f;
-    rate[r] = exists ? rate_of(log_rates[own_rates + (i64)c * width]) : 0.0f;
-    moved[r] = 0.0f;
-    total[r] = 0.0f;
-  }
+  for (int r = 0; r < EACH; r++) moved[r] = total[r] = 0.0f;
   for (int done = 0; done < p.end - p.start; done += STEPS) {
     const int m = min(STEPS, p.end - p.start - done);
     const i64 row = p.start + done;
@@ -160,13 +158,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   double column = dsteps && inside ? column_sums[(i64)p.sequence * width + p.channel] : 0.0;
 
   float state[EACH], rate[EACH];
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    const bool exists = inside && c < dim;
-    state[r] = dfinal && exists ? dfinal[base + (i64)c * width] : 0.0f;
-    rate[r] = exists ? rate_of(log_rates[own_rates + (i64)c * width]) : 0.0f;
-  }
+  load_state(state, rate, dfinal, log_rates, base, own_rates, width, dim, inside, p.part);
   for (int done = 0; done < p.end - p.start; done += STEPS) {
     const int m = min(STEPS, p.end - p.start - done);
     const i64 row = p.end - 1 - done;
@@ -199,12 +191,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
       dsteps[place] = (float)-column;
     }
   }
-  if (!dinitial || !inside) return;
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    if (c < dim) dinitial[base + (i64)c * width] = state[r];
-  }
+  if (dinitial) store_state(state, dinitial, base, width, dim, inside, p.part);
 }
 
 // dq: own = k, added = v, wanted = do, from the initial state. dk: backward in time, own = q, added = do,
@@ -221,13 +208,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const int direction = reverse ? -1 : 1;
 
   float state[EACH], rate[EACH];
-#pragma unroll
-  for (int r = 0; r < EACH; r++) {
-    const int c = p.part + PARTS * r;
-    const bool exists = inside && c < width;
-    state[r] = initial && exists ? initial[base + c] : 0.0f;
-    rate[r] = exists ? rate_of(log_rates[own_rates + c]) : 0.0f;
-  }
+  load_state(state, rate, initial, log_rates, base, own_rates, 1, width, inside, p.part);
   for (int done = 0; done < p.end - p.start; done += STEPS) {
     const int m = min(STEPS, p.end - p.start - done);
     const i64 row = reverse ? p.end - 1 - done : p.start + done;

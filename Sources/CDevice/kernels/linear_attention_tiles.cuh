@@ -41,6 +41,26 @@ __device__ __forceinline__ float sum_of_parts(float x) {
   return x;
 }
 
+// A thread's part of the state of its channel, zeros where there is none: `extent` channels of the other
+// axis, `pitch` apart.
+__device__ __forceinline__ void load_state(float (&state)[EACH], const float *source, i64 base,
+                                           i64 pitch, int extent, bool inside, int part) {
+#pragma unroll
+  for (int r = 0; r < EACH; r++) {
+    const int c = part + PARTS * r;
+    state[r] = source && inside && c < extent ? source[base + c * pitch] : 0.0f;
+  }
+}
+__device__ __forceinline__ void store_state(const float (&state)[EACH], float *target, i64 base,
+                                            i64 pitch, int extent, bool inside, int part) {
+  if (!inside) return;
+#pragma unroll
+  for (int r = 0; r < EACH; r++) {
+    const int c = part + PARTS * r;
+    if (c < extent) target[base + c * pitch] = state[r];
+  }
+}
+
 // Channels first..<first + COLUMNS of a head's `channels` in m tokens, from token `row` on forward or
 // backward in time: [STEPS, COLUMNS], zeros outside. With beta each token is multiplied by its own.
 template <int COLUMNS, typename E>
