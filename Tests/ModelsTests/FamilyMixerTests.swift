@@ -108,17 +108,26 @@ import Testing
     return mixed.map { product($0, w("o_proj.weight")) }
   }
 
-  /// Random rows, and what a mixer makes of them.
-  private func passed(through mixer: any TokenMixer, in context: Context) -> (
-    input: [Double], output: [Double]
-  ) {
+  /// Random rows, what a mixer with random parameters makes of them, and the parameters.
+  ///
+  /// - Parameter others: Parameters of the model that the mixer uses too.
+  private func passed(
+    through configuration: LinearMixerConfiguration, also others: [ParameterShape] = [],
+    in context: Context
+  ) throws -> (input: [Double], output: [Double], parameters: [Parameter]) {
+    let shapes = configuration.parameterShapes(prefix: "m", hidden: Self.hidden) + others
+    let parameters = shapes.enumerated().map { index, shape in
+      Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 1)))
+    }
+    let mixer = try configuration.mixer(
+      prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
     let x = context.randomTensor([Self.tokens, Self.hidden], .f64, seed: 40)
     let ones = context.tensor([Double](repeating: 1, count: Self.hidden), [Self.hidden])
     let output = mixer(
       x, norm: RMSNorm(weight_D: ones, epsilon: 1e-5), addedTo: x,
       layout: SequenceLayout(documentLengths: [Self.tokens], in: context), state: nil, in: context
     ).output
-    return (context.readDoubles(x), context.readDoubles(output))
+    return (context.readDoubles(x), context.readDoubles(output), parameters)
   }
 
   /// Gates of key and of value channels, each row and column of the memory with its own.
@@ -127,13 +136,7 @@ import Testing
     let (d, e) = (4, 3)
     let configuration = LinearMixerConfiguration(
       heads: Self.heads, keyDimension: d, valueDimension: e, decay: .outer(temperature: 16))
-    let parameters = configuration.parameterShapes(prefix: "m", hidden: Self.hidden).enumerated()
-      .map { index, shape in
-        Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 1)))
-      }
-    let mixer = try configuration.mixer(
-      prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
-    let (flat, found) = passed(through: mixer, in: context)
+    let (flat, found, parameters) = try passed(through: configuration, in: context)
     var state = [Double](repeating: 0, count: Self.heads * d * e)
     var expected: [Double] = []
     for t in 0..<Self.tokens {
@@ -162,13 +165,7 @@ import Testing
     let (d, e) = (4, 3)
     let configuration = LinearMixerConfiguration(
       heads: Self.heads, keyDimension: d, valueDimension: e, decay: .selective)
-    let parameters = configuration.parameterShapes(prefix: "m", hidden: Self.hidden).enumerated()
-      .map { index, shape in
-        Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 1)))
-      }
-    let mixer = try configuration.mixer(
-      prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
-    let (flat, found) = passed(through: mixer, in: context)
+    let (flat, found, parameters) = try passed(through: configuration, in: context)
     func values(_ name: String) -> [Double] { rows(context, name, parameters).flatMap { $0 } }
     let rates = values("log_rate").map { exp($0) }
     var state = [Double](repeating: 0, count: Self.heads * d * e)
@@ -202,13 +199,7 @@ import Testing
       update: .delta, queryMap: .elementwise(.silu), keyMap: .elementwise(.silu),
       valueMap: .elementwise(.silu), queryKeyL2Norm: true, scale: 0.5, outputNorm: .perHead,
       gate: .init(activation: .silu))
-    let parameters = configuration.parameterShapes(prefix: "m", hidden: Self.hidden).enumerated()
-      .map { index, shape in
-        Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 1)))
-      }
-    let mixer = try configuration.mixer(
-      prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
-    let (flat, found) = passed(through: mixer, in: context)
+    let (flat, found, parameters) = try passed(through: configuration, in: context)
     func unit(_ x: [Double]) -> [Double] {
       let length = (x.reduce(0) { $0 + $1 * $1 } + 1e-6).squareRoot()
       return x.map { $0 / length }
@@ -257,16 +248,10 @@ import Testing
     let configuration = try #require(
       family.mixer(
         heads: Self.heads, dimension: Self.dimension, layer: Self.layer, layers: Self.layers))
-    let shapes =
-      configuration.parameterShapes(prefix: "m", hidden: Self.hidden)
-      + (family == .hgrn2
-        ? [ParameterShape(name: ParameterName.lowerBounds, shape: [Self.layers, Self.hidden])] : [])
-    let parameters = shapes.enumerated().map { index, shape in
-      Parameter(shape.name, context.randomTensor(shape.shape, .f64, seed: UInt64(index + 1)))
-    }
-    let mixer = try configuration.mixer(
-      prefix: "m", epsilon: 1e-5, parameters: parameters, in: context)
-    let (flat, found) = passed(through: mixer, in: context)
+    let bounds = ParameterShape(
+      name: ParameterName.lowerBounds, shape: [Self.layers, Self.hidden])
+    let (flat, found, parameters) = try passed(
+      through: configuration, also: family == .hgrn2 ? [bounds] : [], in: context)
     let input = (0..<Self.tokens).map { Array(flat[$0 * Self.hidden..<($0 + 1) * Self.hidden]) }
     let output = expected(family, input.map(rms)) { rows(context, $0, parameters) }
     let residual = zip(input, output).flatMap { zip($0, $1).map { $0 + $1 } }

@@ -19,23 +19,8 @@ import Testing
     }
   }()
 
-  /// Output, final state and gradients of the loss.
   private func results(_ context: Context, _ test: DeltaRuleCase, _ dtype: DType) -> [[Double]] {
-    let parameters = test.inputs(context, dtype)
-    for parameter in parameters { parameter.isTrainable = true }
-    var outputs: [[Double]] = []
-    context.recording {
-      let (output, state) = test.run(context, parameters)
-      outputs = [context.readDoubles(output), context.readDoubles(state)]
-      return context.weightedSum([
-        (1, context.probe(output)), (1, context.probe(state, seed: 98)),
-      ])
-    }
-    return outputs
-      + parameters.map { parameter in
-        parameter.gradient.map(context.readDoubles)
-          ?? [Double](repeating: 0, count: parameter.value.count)
-      }
+    context.probedResults(of: test.inputs(context, dtype)) { test.run(context, $0) }
   }
 
   /// Compares all results; a decay's gradient, a difference of sums, against the size of what it is

@@ -23,25 +23,10 @@ import Testing
     }
   }()
 
-  /// Output, final state and gradients of the loss.
   private func results(_ context: Context, _ test: LinearAttentionCase, _ dtype: DType)
     -> [[Double]]
   {
-    let parameters = test.inputs(context, dtype)
-    for parameter in parameters { parameter.isTrainable = true }
-    var outputs: [[Double]] = []
-    context.recording {
-      let (output, state) = test.attention(context, parameters)
-      outputs = [context.readDoubles(output), context.readDoubles(state)]
-      return context.weightedSum([
-        (1, context.probe(output)), (1, context.probe(state, seed: 98)),
-      ])
-    }
-    return outputs
-      + parameters.map { parameter in
-        parameter.gradient.map(context.readDoubles)
-          ?? [Double](repeating: 0, count: parameter.value.count)
-      }
+    context.probedResults(of: test.inputs(context, dtype)) { test.attention(context, $0) }
   }
 
   private func expected(_ context: Context, _ test: LinearAttentionCase) -> [[Double]] {

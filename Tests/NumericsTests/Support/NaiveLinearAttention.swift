@@ -213,3 +213,24 @@ struct LinearAttentionCase: Sendable, CustomTestStringConvertible {
     return [output, final] + gradients
   }
 }
+
+extension Context {
+  /// Output, final state and the gradients that probes of both give the parameters.
+  func probedResults(
+    of parameters: [Parameter],
+    _ body: ([Parameter]) -> (output: Tensor, finalState: Tensor)
+  ) -> [[Double]] {
+    for parameter in parameters { parameter.isTrainable = true }
+    var outputs: [[Double]] = []
+    recording {
+      let (output, state) = body(parameters)
+      outputs = [readDoubles(output), readDoubles(state)]
+      return weightedSum([(1, probe(output)), (1, probe(state, seed: 98))])
+    }
+    return outputs
+      + parameters.map { parameter in
+        parameter.gradient.map(readDoubles)
+          ?? [Double](repeating: 0, count: parameter.value.count)
+      }
+  }
+}
